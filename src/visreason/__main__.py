@@ -1,0 +1,3 @@
+from visreason.cli import main
+
+raise SystemExit(main())

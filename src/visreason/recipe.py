@@ -1,0 +1,109 @@
+"""Recipes: typed settings of a verb, filled by a YAML file and by field=value words, refused when unknown."""
+
+import difflib
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from visreason.errors import UsageError
+
+
+class Recipe(BaseModel):
+    """What every verb takes. A verb's own recipe inherits this and adds its fields, each with its sentence."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+    out: Path | None = Field(None, description="Run directory; runs/VERB/<hash of the recipe> when not given.")
+    seed: int = Field(0, description="Seed of everything random in the run.")
+
+
+T = TypeVar("T", bound=Recipe)
+
+
+def fill(kind: type[T], words: Sequence[str]) -> T:
+    """A recipe from `[RECIPE.yaml] [field=value ...]`. Raises UsageError that names the field and the nearest one.
+
+    >>> fill(Recipe, ["seed=3"]).seed
+    3
+    >>> fill(Recipe, ["sed=3"])
+    Traceback (most recent call last):
+        ...
+    visreason.errors.UsageError: unknown field 'sed'; did you mean 'seed'? Fields: out, seed
+    """
+    values: dict[str, Any] = {}
+    for i, word in enumerate(words):
+        if i == 0 and word.endswith((".yaml", ".yml", ".json")) and "=" not in word:
+            values.update(_file(Path(word)))
+        elif "=" in word:
+            name, _, text = word.partition("=")
+            values[name.strip()] = _value(text)
+        else:
+            raise UsageError(f"expected field=value, found {word!r} (a recipe file, if any, comes first)")
+    for name in values:
+        if name not in kind.model_fields:
+            raise UsageError(_unknown(name, list(kind.model_fields)))
+    try:
+        return kind(**values)
+    except ValidationError as e:
+        raise UsageError("; ".join(_sentence(kind, err) for err in e.errors())) from e
+
+
+def default_out(verb: str, recipe: Recipe) -> Path:
+    """`recipe.out`, or a directory named by the recipe's content, so that the same command finds its run again."""
+    if recipe.out is not None:
+        return recipe.out
+    text = json.dumps(recipe.model_dump(mode="json", exclude={"out"}), sort_keys=True)
+    return Path("runs") / verb / hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def describe(kind: type[Recipe]) -> list[tuple[str, str, str, str]]:
+    """Rows (field, type, default, sentence) for `--help`, required fields first."""
+    rows = []
+    for name, f in sorted(kind.model_fields.items(), key=lambda item: not item[1].is_required()):
+        type_name = str(f.annotation) if not isinstance(f.annotation, type) else f.annotation.__name__
+        for noise in ("typing.", "pathlib.", "_local."):
+            type_name = type_name.replace(noise, "")
+        default = "required" if f.is_required() else json.dumps(f.get_default(call_default_factory=True), default=str)
+        rows.append((name, type_name, default, f.description or ""))
+    return rows
+
+
+def _file(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as e:
+        raise UsageError(f"can't read the recipe {path}: {e.strerror or e}") from e
+    except yaml.YAMLError as e:
+        raise UsageError(f"{path} is not YAML: {e}") from e
+    if not isinstance(values, dict):
+        raise UsageError(f"expected fields in {path}, found {type(values).__name__}")
+    return {k: v for k, v in values.items() if k != "verb"}
+
+
+def _value(text: str) -> Any:
+    """Lists, objects and null are read as YAML; any other word stays text, which the field's type then reads."""
+    if text[:1] in ("[", "{") or text in ("null", ""):
+        try:
+            return yaml.safe_load(text)
+        except yaml.YAMLError:
+            return text
+    return text
+
+
+def _unknown(name: str, fields: list[str]) -> str:
+    near = difflib.get_close_matches(name, fields, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else "."
+    return f"unknown field {name!r}{hint} Fields: {', '.join(fields)}"
+
+
+def _sentence(kind: type[Recipe], error: Any) -> str:
+    name = ".".join(str(p) for p in error["loc"]) or "recipe"
+    if error["type"] == "missing":
+        field = kind.model_fields[name]
+        return f"{name} is needed: {field.description} Give {name}=..."
+    return f"{name}: {error['msg']}, found {error['input']!r}"

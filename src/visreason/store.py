@@ -1,0 +1,237 @@
+"""Files: JSONL of records, and run directories that are sealed by a manifest written last.
+
+A run directory is resumed by the command that made it and refused to any other. Appended files can be cut back to a
+remembered length, so that a resumed run ends with the same records as one that was never killed.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Iterable, Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from visreason.errors import DataError, RunError
+from visreason.record import Image, Pair, Problem, R, Record, Sample, from_json, to_json
+
+MANIFEST, RECIPE = "manifest.json", "recipe.json"
+
+
+def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Line number and object of every line of a JSONL file. Raises DataError for a line that is not an object."""
+    with _open(path) as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError as e:
+                raise DataError(f"{path} line {number}: expected a JSON object, found {line[:80]!r} ({e})") from e
+            if not isinstance(row, dict):
+                raise DataError(f"{path} line {number}: expected a JSON object, found {line[:80]!r}")
+            yield number, row
+
+
+def read_records(path: Path, kind: type[R]) -> Iterator[R]:
+    """The records of a JSONL file; image paths come back relative to the working directory."""
+    for number, row in read_rows(path):
+        try:
+            yield _relocate(from_json(kind, row), lambda p: str(path.parent / p))
+        except DataError as e:
+            raise DataError(f"{path} line {number}: {e}") from e
+
+
+def write_records(path: Path, records: Iterable[Record]) -> int:
+    """Write a JSONL file through a temporary name; returns how many. Images under its folder get relative paths."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(path.name + ".tmp")
+    n = 0
+    with open(scratch, "w", encoding="utf-8") as out:
+        for n, record in enumerate(records, 1):  # noqa: B007
+            out.write(_line(record_row(record, path.parent)))
+    os.replace(scratch, path)
+    return n
+
+
+def record_row(record: Record, folder: Path) -> dict[str, Any]:
+    """A record's JSON as it is stored in `folder`: image paths relative to it where they lie inside, else absolute."""
+
+    def stored(path: str) -> str:
+        full = Path(os.path.abspath(path))
+        root = Path(os.path.abspath(folder))
+        return str(full.relative_to(root)) if full.is_relative_to(root) else str(full)
+
+    return to_json(_relocate(record, stored))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON through a temporary name, so that a reader sees the old file or the new one, never half."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(path.name + ".tmp")
+    scratch.write_text(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
+    os.replace(scratch, path)
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file's bytes."""
+    with open(path, "rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+class Run:
+    """A run directory while it is written.
+
+    `Run.open` creates it, or resumes it when it was left unfinished by the same recipe. `finished` is true when the
+    manifest is already there: nothing is left to do. Raises RunError when the directory belongs to another recipe.
+    """
+
+    def __init__(self, path: Path, verb: str, recipe: dict[str, Any], finished: bool) -> None:
+        self.path, self.verb, self.recipe, self.finished = path, verb, recipe, finished
+        self.started = time.time()
+
+    @classmethod
+    def open(cls, path: Path, verb: str, recipe: dict[str, Any]) -> "Run":
+        settings = {"verb": verb, **{k: v for k, v in recipe.items() if k != "out"}}
+        settings = json.loads(json.dumps(settings, default=str))
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            if (path / RECIPE).exists():
+                cls._refuse_other(path, settings)
+            elif any(path.iterdir()):
+                raise RunError(
+                    f"{path} is not empty and holds no run (no {RECIPE}); give another directory with out=..."
+                )
+            else:
+                write_json(path / RECIPE, settings)
+        except OSError as e:
+            raise RunError(f"can't write a run to {path}: {e.strerror or e}; give another directory with out=...") from e
+        return cls(path, verb, settings, finished=(path / MANIFEST).exists())
+
+    @staticmethod
+    def _refuse_other(path: Path, settings: dict[str, Any]) -> None:
+        found = json.loads((path / RECIPE).read_text(encoding="utf-8"))
+        if found == settings:
+            return
+        changed = sorted(k for k in found.keys() | settings.keys() if found.get(k) != settings.get(k))
+        raise RunError(
+            f"{path} holds a run of another recipe; it differs in "
+            + ", ".join(f"{k} ({found.get(k)!r} there, {settings.get(k)!r} here)" for k in changed)
+            + ". Give another directory with out=..., or delete that one."
+        )
+
+    def append(self, name: str, rows: Iterable[Record | dict[str, Any]]) -> None:
+        """Append rows to a JSONL file of the run and flush them to the disk."""
+        text = "".join(_line(r if isinstance(r, dict) else record_row(r, self.path)) for r in rows)
+        try:
+            with open(self.path / name, "a", encoding="utf-8") as out:
+                out.write(text)
+                out.flush()
+                os.fsync(out.fileno())
+        except OSError as e:
+            raise RunError(
+                f"can't write {self.path / name}: {e.strerror or e}. Earlier records are kept; make room and give the "
+                "same command again to go on."
+            ) from e
+
+    def cursor(self, *names: str) -> dict[str, int]:
+        """Bytes in each appended file now; `rewind` cuts them back to this."""
+        return {n: (self.path / n).stat().st_size if (self.path / n).exists() else 0 for n in names}
+
+    def rewind(self, cursor: dict[str, int]) -> None:
+        """Cut appended files back to a cursor: what a killed run wrote after its last checkpoint is written again."""
+        for name, size in cursor.items():
+            if (self.path / name).exists():
+                os.truncate(self.path / name, size)
+
+    def records(self, name: str, kind: type[R]) -> list[R]:
+        """The whole records of an appended file; a last line cut short by a kill is removed from the file first."""
+        path = self.path / name
+        if not path.exists():
+            return []
+        text = path.read_bytes()
+        if text and not text.endswith(b"\n"):
+            os.truncate(path, text.rfind(b"\n") + 1)
+        return list(read_records(path, kind))
+
+    def seal(
+        self,
+        summary: dict[str, Any],
+        inputs: Iterable[Path] = (),
+        counts: dict[str, int] | None = None,
+        device: str = "cpu",
+    ) -> dict[str, Any]:
+        """Write the manifest, last and by rename. Returns it."""
+        outputs = {
+            str(p.relative_to(self.path)): {"sha256": sha256(p), "bytes": p.stat().st_size}
+            for p in sorted(self.path.rglob("*"))
+            if p.is_file() and p.name not in (MANIFEST, RECIPE) and p.suffix not in (".tmp", ".png")
+        }
+        manifest = {
+            "verb": self.verb,
+            "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "seconds": round(time.time() - self.started, 1),
+            "versions": _versions(),
+            "commit": _commit(),
+            "seed": self.recipe.get("seed"),
+            "device": device,
+            "inputs": {str(p): {"sha256": sha256(p)} for p in inputs if p.is_file()},
+            "outputs": outputs,
+            "counts": counts or {},
+            "summary": summary,
+        }
+        write_json(self.path / MANIFEST, manifest)
+        self.finished = True
+        return manifest
+
+
+def manifest(path: Path) -> dict[str, Any]:
+    """The manifest of a finished run. Raises RunError when there is none."""
+    file = path / MANIFEST
+    if not file.exists():
+        state = "an unfinished run; give its command again to resume it" if (path / RECIPE).exists() else "no run"
+        raise RunError(f"expected a finished run in {path} ({MANIFEST} is written last), found {state}")
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+def _relocate(record: Any, move: Any) -> Any:
+    if isinstance(record, Image):
+        return dataclasses.replace(record, path=move(record.path))
+    if isinstance(record, Problem):
+        return dataclasses.replace(record, images=tuple(_relocate(i, move) for i in record.images))
+    if isinstance(record, (Sample, Pair)):
+        return dataclasses.replace(record, problem=_relocate(record.problem, move))
+    return record
+
+
+def _open(path: Path) -> Any:
+    try:
+        return open(path, encoding="utf-8")
+    except OSError as e:
+        raise DataError(f"expected a JSONL file at {path}, found none that can be read ({e.strerror or e})") from e
+
+
+def _line(row: dict[str, Any]) -> str:
+    return json.dumps(row, ensure_ascii=False, default=str) + "\n"
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in ("visreason", "torch", "transformers", "peft", "vllm"):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _commit() -> str | None:
+    """The commit of the working tree this package runs from, when it is one."""
+    out = subprocess.run(
+        ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
+    )
+    return out.stdout.strip() or None
