@@ -1,0 +1,49 @@
+"""Engines: what answers. `connect("hf:PATH")` gives one; `generate(conversations, sampling)` returns [P][n] completions."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from visreason.errors import UsageError
+from visreason.record import Completion
+
+Conversation = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How to answer: n completions a problem, temperature (0 is greedy), nucleus and top-k cut, token limit, seed."""
+
+    n: int = 1
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    max_tokens: int = 1024
+    seed: int = 0
+
+
+class Engine(Protocol):
+    """What every engine offers. A conversation that can't be read gives completions with finish "error"."""
+
+    name: str
+
+    def generate(self, conversations: list[Conversation], sampling: Sampling) -> list[list[Completion]]:
+        """`sampling.n` completions for each conversation, in order."""
+        ...
+
+
+def connect(spec: str, **options: Any) -> Engine:
+    """The engine a spec names: `hf:PATH` (or a bare path), `script:FILE.jsonl`, `script:module:function`.
+
+    Options go to the model's loading (dtype, device, max_pixels, max_prompt_tokens).
+    """
+    kind, _, rest = spec.partition(":")
+    if kind == "script":
+        from visreason.engine.script import Script
+
+        return Script(rest)
+    if kind in ("vllm", "http", "https"):
+        raise UsageError(f"the engine {spec!r} is not in this version; give hf:PATH or script:FILE")
+    from visreason.engine.hf import HF
+    from visreason.model.load import load
+
+    return HF(load(rest if kind == "hf" else spec, **options))

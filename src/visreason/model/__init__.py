@@ -1,0 +1,1 @@
+"""Models: loading, encoding, the forest, its attention, log-probabilities, saving."""

@@ -1,0 +1,27 @@
+"""First use of a model: its forest against one plain forward a completion, refused on mismatch."""
+
+import torch
+
+from visreason.errors import ModelError
+from visreason.model.forest import Tree, plant
+from visreason.model.load import Policy
+
+TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.25, torch.float16: 0.05}
+"""Largest difference of a log-probability (nats). In 16 bits kernels alone differ by some hundredths."""
+
+
+@torch.no_grad()
+def self_check(policy: Policy, tree: Tree) -> float:
+    """Largest |difference| of log-probs between the shared tree and its branches one by one.
+
+    Raises ModelError above the dtype's tolerance: the model's attention does not do what the forest assumes.
+    """
+    shared = policy.logps(plant([tree, tree], policy.path)).logps_S
+    alone = torch.cat([policy.logps(plant([Tree(tree.prompt, (b,))], policy.path)).logps_S for b in tree.branches])
+    difference = (shared - alone.repeat(2)).abs().max().item()
+    if not difference <= TOLERANCE[policy.model.dtype]:
+        raise ModelError(
+            f"the forest and one-by-one forwards of {policy.name} differ by {difference:.2e} nats, allowed are "
+            f"{TOLERANCE[policy.model.dtype]:.0e}. This model's attention can't share a trunk; give share_trunk=false."
+        )
+    return difference

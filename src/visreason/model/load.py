@@ -1,0 +1,160 @@
+"""Loading, freezing, adapting and saving a policy: a transformers model with its processor and encoder."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
+from transformers.utils import logging as transformers_logging
+
+from visreason.errors import ModelError
+from visreason.model import attention
+from visreason.model.encode import Encoder
+from visreason.model.forest import Forest
+from visreason.model.logps import Logps, forest_logps
+
+Part = Literal["vision", "merger", "language"]
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass
+class Policy:
+    """A model that answers and can be trained. `share` is false when its attention can't share a trunk."""
+
+    model: Any
+    processor: Any
+    encoder: Encoder
+    name: str
+    path: attention.Path
+    share: bool = True
+
+    @property
+    def device(self) -> torch.device:
+        return self.model.device
+
+    @property
+    def base(self) -> Any:
+        """The transformers model under a peft wrapper, or the model itself."""
+        return self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
+
+    def logps(self, forest: Forest, temperature: float = 1.0, entropy: bool = False) -> Logps:
+        """Log-probabilities (nats) of a forest's branch tokens, (S,), with gradient where autograd is on."""
+        return forest_logps(self.base, forest.to(self.device), temperature, entropy)
+
+    def save(self, folder: Path) -> None:
+        """An ordinary Hugging Face directory; adapters are saved as peft does, beside the processor."""
+        self.model.save_pretrained(folder)
+        self.processor.save_pretrained(folder)
+
+
+def load(
+    path: str,
+    dtype: str = "float32",
+    device: str = "auto",
+    max_pixels: int | None = None,
+    min_pixels: int | None = None,
+    max_prompt_tokens: int = 8192,
+) -> Policy:
+    """Load a Hugging Face directory (or a peft adapter directory, merged onto its base) for answering or training.
+
+    Pixels bound each image's area before it is cut into patches. Raises ModelError when the directory can't be loaded.
+    """
+    transformers_logging.disable_progress_bar()
+    try:
+        model = _model(path, DTYPES[dtype])
+        processor = AutoProcessor.from_pretrained(path)
+    except (OSError, ValueError, KeyError) as e:
+        raise ModelError(
+            f"can't load a vision-language model from {path!r}: {str(e).splitlines()[0]}. Expected a Hugging Face directory with "
+            "config.json, weights, tokenizer and processor files."
+        ) from e
+    _limit_pixels(processor, min_pixels, max_pixels)
+    where = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+    model.to(where).eval()
+    share = shares_trunk(model.config)
+    attention.install(model)
+    encoder = Encoder(processor, model, max_prompt_tokens)
+    return Policy(model, processor, encoder, path, attention.default_path(where, model.dtype), share)
+
+
+def shares_trunk(config: Any) -> bool:
+    """Whether every language layer attends to all earlier tokens, so that branches can share a trunk."""
+    text = config.get_text_config()
+    types = set(getattr(text, "layer_types", None) or ["full_attention"])
+    return types <= {"full_attention"}
+
+
+def create(config: Any, folder: Path, seed: int = 0) -> None:
+    """Write randomly initialised weights for a configuration, as an ordinary Hugging Face directory."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        AutoModelForImageTextToText.from_config(config).save_pretrained(folder)
+
+
+def freeze(policy: Policy, parts: tuple[Part, ...]) -> None:
+    """Stop training of the vision tower, the merger between tower and language model, or the language model."""
+    for name, parameter in policy.base.named_parameters():
+        if part_of(name) in parts:
+            parameter.requires_grad_(False)
+
+
+def part_of(parameter: str) -> Part:
+    """The part a parameter belongs to, by its name in Qwen-VL models.
+
+    >>> part_of("model.visual.merger.mlp.0.weight"), part_of("model.visual.blocks.0.attn.qkv.weight"), part_of("lm_head.weight")
+    ('merger', 'vision', 'language')
+    """
+    if "visual." not in parameter:
+        return "language"
+    return "merger" if "merger" in parameter else "vision"
+
+
+def checkpoint_activations(policy: Policy) -> None:
+    """Recompute activations in the backward pass: less memory, about a third more time."""
+    policy.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    policy.model.train()
+
+
+def add_lora(policy: Policy, rank: int, alpha: int, parts: tuple[Part, ...] = ("language",)) -> None:
+    """Train low-rank adapters (peft) on the linear layers of the named parts; all other weights stay as they are."""
+    from peft import LoraConfig, get_peft_model
+
+    names = [
+        name
+        for name, module in policy.model.named_modules()
+        if isinstance(module, torch.nn.Linear) and part_of(name + ".") in parts and "lm_head" not in name
+    ]
+    config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=names, lora_dropout=0.0)
+    policy.model = get_peft_model(policy.model, config)
+
+
+def load_lora(policy: Policy, folder: str) -> None:
+    """Go on training the adapters saved in a folder."""
+    from peft import PeftModel
+
+    policy.model = PeftModel.from_pretrained(policy.model, folder, is_trainable=True)
+
+
+def merge_lora(policy: Policy) -> None:
+    """Fold the adapters into the weights; the policy is an ordinary model again."""
+    policy.model = policy.model.merge_and_unload()
+
+
+def _model(path: str, dtype: torch.dtype) -> Any:
+    if (Path(path) / "adapter_config.json").exists():
+        from peft import PeftConfig, PeftModel
+
+        base = PeftConfig.from_pretrained(path).base_model_name_or_path
+        return PeftModel.from_pretrained(_model(str(base), dtype), path).merge_and_unload()
+    config = AutoConfig.from_pretrained(path)
+    return AutoModelForImageTextToText.from_pretrained(path, config=config, dtype=dtype, attn_implementation="sdpa")
+
+
+def _limit_pixels(processor: Any, min_pixels: int | None, max_pixels: int | None) -> None:
+    size = dict(processor.image_processor.size)
+    if min_pixels is not None:
+        size["shortest_edge"] = min_pixels
+    if max_pixels is not None:
+        size["longest_edge"] = max_pixels
+    processor.image_processor.size = size

@@ -1,0 +1,161 @@
+"""The GRPO objective: rollouts of the current policy, their rewards, group advantages, the clipped loss.
+
+Axes: P problems, G completions of each.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+
+from visreason.engine import Engine, Sampling
+from visreason.model.forest import Branch, Tree
+from visreason.model.load import Policy
+from visreason.prompt import Style, messages
+from visreason.record import Problem, Sample, Score
+from visreason.reward import Reward
+from visreason.train import losses
+from visreason.train.advantages import ADVANTAGES
+from visreason.train.loop import Batch, order
+from visreason.train.losses import PolicyGradient
+from visreason.train.settings import Reinforcement
+from visreason.train.update import Update, score
+
+RESAMPLE_ROUNDS = 4
+
+
+@dataclass
+class GRPO:
+    """Batches of groups. `reference` is the frozen policy the KL is measured to, None where `kl` is 0."""
+
+    policy: Policy
+    engine: Engine
+    problems: list[Problem]
+    style: Style
+    reward: Reward
+    settings: Reinforcement
+    reference: Policy | None = None
+    cursor: int = 0
+
+    def batch(self, step: int) -> Batch:
+        s = self.settings
+        start = time.perf_counter()
+        rolled, kept = self._groups(step)
+        seconds = time.perf_counter() - start
+        trees = [self._tree(g, a) for g, a in zip(kept, self._advantages(kept), strict=True)]
+        trees = self._with_log_probs(trees)
+        loss = PolicyGradient(s.clip_low, s.clip_high, s.dual_clip, s.ratio, s.kl, s.tis_cap)
+        samples = [x for g in rolled for x in g]
+        metrics = {**rollout_metrics(rolled), "groups_learned": len(kept), "seconds_rollout": seconds}
+        return Batch(list(self._updates(trees)), loss, metrics, samples, s.temperature)
+
+    def _groups(self, step: int) -> tuple[list[list[Sample]], list[list[Sample]]]:
+        """Every group rolled out, and those to learn from."""
+        s = self.settings
+        rolled = self._roll(step, 0, s.problems_per_step)
+        kept = [g for g in rolled if s.zero_spread == "keep" or spread(g) > 0]
+        for attempt in range(1, RESAMPLE_ROUNDS if s.zero_spread == "resample" else 1):
+            if len(kept) >= s.problems_per_step:
+                break
+            more = self._roll(step, attempt, s.problems_per_step - len(kept))
+            rolled, kept = rolled + more, kept + [g for g in more if spread(g) > 0]
+        return rolled, kept
+
+    def _roll(self, step: int, attempt: int, count: int) -> list[list[Sample]]:
+        s = self.settings
+        problems = order(self.problems, s.seed, self.cursor, count)
+        self.cursor += count
+        seed = (s.seed * 1_000_003 + step) * RESAMPLE_ROUNDS + attempt
+        sampling = Sampling(s.completions_per_problem, s.temperature, s.top_p, 0, s.max_completion_tokens, seed)
+        answers = self.engine.generate([messages(p, self.style) for p in problems], sampling)
+        samples = [Sample(p, c, Score(0.0)) for p, group in zip(problems, answers, strict=True) for c in group]
+        scored = [replace(x, score=self._charge(x, v)) for x, v in zip(samples, self.reward(samples), strict=True)]
+        return [scored[i : i + s.completions_per_problem] for i in range(0, len(scored), s.completions_per_problem)]
+
+    def _charge(self, sample: Sample, score: Score) -> Score:
+        """The score less the soft overlong penalty (DAPO, arXiv 2503.14476 eq. 13), when that is asked for."""
+        if self.settings.overlong != "penalty":
+            return score
+        s = self.settings
+        over = len(sample.completion.token_ids) - (s.max_completion_tokens - s.overlong_margin)
+        charge = 1.0 if sample.completion.finish == "length" else min(1.0, max(0.0, over / s.overlong_margin))
+        return replace(score, value=score.value - charge, parts={**score.parts, "overlong": -charge})
+
+    def _advantages(self, groups: list[list[Sample]]) -> list[list[float]]:
+        if not groups:
+            return []
+        rewards_PG = torch.tensor([[x.score.value for x in g] for g in groups])
+        return ADVANTAGES[self.settings.advantage](rewards_PG).tolist()
+
+    def _tree(self, group: list[Sample], advantages: list[float]) -> Tree:
+        prompt = self.policy.encoder.prompt(messages(group[0].problem, self.style))
+        pairs = zip(group, advantages, strict=True)
+        return Tree(prompt, tuple(self._branch(x, a) for x, a in pairs if x.completion.token_ids))
+
+    def _branch(self, sample: Sample, advantage: float) -> Branch:
+        completion = sample.completion
+        n = len(completion.token_ids)
+        weights = losses.token_weights(self.settings.normalize, n)
+        if self.settings.overlong == "mask" and completion.finish == "length":
+            weights = torch.zeros(n)
+        fields = {"advantages": torch.full((n,), advantage)}
+        if completion.logps:
+            fields["sampler"] = torch.tensor(completion.logps)
+        return Branch(torch.tensor(completion.token_ids), weights, fields, sample.problem.id)
+
+    def _with_log_probs(self, trees: list[Tree]) -> list[Tree]:
+        """Log-probs of the policy before its first update, needed when a rollout is learned from more than once, and
+        of the reference."""
+        s = self.settings
+        if s.passes * s.minibatches > 1:
+            trees = _attach(trees, "old", score(self.policy, trees, s, s.temperature))
+        if self.reference is not None:
+            trees = _attach(trees, "reference", score(self.reference, trees, s, s.temperature))
+        return trees
+
+    def _updates(self, trees: list[Tree]) -> Iterator[Update]:
+        s = self.settings
+        size = -(-len(trees) // s.minibatches) if trees else 1
+        for _ in range(s.passes):
+            for i in range(0, len(trees), size):
+                part = trees[i : i + size]
+                lengths = [len(b.ids) for t in part for b in t.branches]
+                yield Update(part, losses.batch_weight(s.normalize, lengths, s.max_completion_tokens))
+
+
+def spread(group: list[Sample]) -> float:
+    """Largest less smallest reward of a group."""
+    values = [x.score.value for x in group]
+    return max(values) - min(values)
+
+
+def rollout_metrics(groups: list[list[Sample]]) -> dict[str, float]:
+    """Awaker's five curves (reward and its parts, spread, length) and the shares that the tripwires watch."""
+    samples = [x for g in groups for x in g]
+    n = len(samples)
+    values_PG = torch.tensor([[x.score.value for x in g] for g in groups])
+    parts = {k for x in samples for k in x.score.parts}
+    lengths = [len(x.completion.token_ids) for x in samples]
+    right = [len(x.completion.token_ids) for x in samples if x.score.correct]
+    reasons = [x.score.reason for x in samples]
+    return {
+        "reward": values_PG.mean().item(),
+        "reward_std": values_PG.std(1).mean().item(),
+        **{f"reward/{k}": sum(x.score.parts.get(k, 0.0) for x in samples) / n for k in sorted(parts)},
+        "completion_length": sum(lengths) / n,
+        "completion_length/correct": sum(right) / len(right) if right else 0.0,
+        "share/truncated": sum(x.completion.finish == "length" for x in samples) / n,
+        "share/unparsed": reasons.count("unparsed") / n,
+        "share/errored": reasons.count("errored") / n,
+        "share/zero_spread": sum(spread(g) == 0 for g in groups) / len(groups),
+        "completions": n,
+    }
+
+
+def _attach(trees: list[Tree], name: str, values: list[torch.Tensor]) -> list[Tree]:
+    left = iter(values)
+    return [
+        Tree(t.prompt, tuple(replace(b, fields={**b.fields, name: next(left)}) for b in t.branches)) for t in trees
+    ]
+

@@ -1,0 +1,92 @@
+"""Objectives as sums over branch tokens. Normalisation is data: the forest carries token weights, the batch its weight.
+
+Axes: S branch tokens of a forest, B its branches. Every loss returns the weighted sum and per-token numbers to log.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from visreason.model.forest import Forest
+
+Numbers = dict[str, torch.Tensor]
+Loss = Callable[[torch.Tensor, Forest], tuple[torch.Tensor, Numbers]]
+
+
+def sft(logps_S: torch.Tensor, forest: Forest) -> tuple[torch.Tensor, Numbers]:
+    """Cross-entropy of the completion tokens: -sum of weight x logp."""
+    return -(forest.weights_S * logps_S).sum(), {}
+
+
+@dataclass(frozen=True)
+class PolicyGradient:
+    """The clipped policy-gradient loss of GRPO and its relatives; calling it gives the loss of a forest.
+
+    Fields of the forest: `advantages`, and where they differ from the current policy `old` (trainer's log-probs before
+    the first update), `sampler` (the engine's) and `reference` (frozen policy's), each (S,).
+
+    per token, with r = exp(logp - old):
+      -min(r A, clip(r, 1 - clip_low, 1 + clip_high) A)    GRPO eq. 3 (arXiv 2402.03300); clip_high apart: DAPO eq. 10
+      and at least dual_clip x A where A < 0                dual clip (arXiv 1912.09729 eq. 5)
+      + kl (exp(d) - d - 1), d = reference - logp           k3 estimator, GRPO eq. 4
+    `ratio="sequence"` takes the geometric mean of r over the completion (GSPO, arXiv 2507.18071 eq. 7).
+    The clipped term is multiplied by min(exp(old - sampler), tis_cap), truncated importance sampling between sampler
+    and trainer (TRL, verl).
+    """
+
+    clip_low: float = 0.2
+    clip_high: float = 0.2
+    dual_clip: float | None = None
+    ratio: Literal["token", "sequence"] = "token"
+    kl: float = 0.0
+    tis_cap: float | None = 2.0
+
+    def __call__(self, logps_S: torch.Tensor, forest: Forest) -> tuple[torch.Tensor, Numbers]:
+        fields = forest.fields
+        advantages_S = fields["advantages"]
+        old_S = fields.get("old", logps_S.detach())
+        log_ratio_S = logps_S - old_S
+        if self.ratio == "sequence":
+            log_ratio_S = _mean_of_branch(log_ratio_S, forest)
+        ratio_S = log_ratio_S.exp()
+        clipped_S = ratio_S.clamp(1 - self.clip_low, 1 + self.clip_high)
+        gain_S = torch.minimum(ratio_S * advantages_S, clipped_S * advantages_S)
+        if self.dual_clip is not None:
+            gain_S = torch.where(advantages_S < 0, torch.maximum(gain_S, self.dual_clip * advantages_S), gain_S)
+        numbers = {"clip_share": ((ratio_S * advantages_S) > (clipped_S * advantages_S)).float()}
+        loss_S = -gain_S
+        if "sampler" in fields:
+            mismatch_S = old_S - fields["sampler"]
+            numbers["logp_mismatch"] = mismatch_S.abs()
+            if self.tis_cap is not None:
+                loss_S = loss_S * mismatch_S.exp().clamp(max=self.tis_cap)
+        if "reference" in fields:
+            kl_S = k3(fields["reference"] - logps_S)
+            numbers["kl"] = kl_S.detach()
+            loss_S = loss_S + self.kl * kl_S
+        return (forest.weights_S * loss_S).sum(), numbers
+
+
+def k3(difference_S: torch.Tensor) -> torch.Tensor:
+    """exp(d) - d - 1 with d = reference logp - policy logp: unbiased and never negative (GRPO eq. 4)."""
+    return difference_S.exp() - difference_S - 1
+
+
+def token_weights(normalize: str, length: int) -> torch.Tensor:
+    """Weights (C,) of one completion's tokens: 1 / length where sequences count alike (GRPO), else 1."""
+    return torch.full((length,), 1 / length if normalize == "sequence" else 1.0)
+
+
+def batch_weight(normalize: str, lengths: list[int], max_tokens: int) -> float:
+    """What the sum of token losses is divided by: sequences (GRPO), tokens (DAPO, arXiv 2503.14476 eq. 12; SFT), or
+    sequences x the longest allowed completion (Dr. GRPO, arXiv 2503.20783)."""
+    return float({"sequence": len(lengths), "token": sum(lengths), "max_length": len(lengths) * max_tokens}[normalize])
+
+
+def _mean_of_branch(x_S: torch.Tensor, forest: Forest) -> torch.Tensor:
+    """Each token's number replaced by the mean over its completion."""
+    sums_B = torch.zeros(len(forest.lengths_B), dtype=x_S.dtype, device=x_S.device)
+    sums_B = sums_B.index_add(0, forest.branch_of_S, x_S)
+    return (sums_B / forest.lengths_B)[forest.branch_of_S]

@@ -1,0 +1,129 @@
+"""What stands around the loop: the policy to train, the problems that fit, the plan that is printed, the seal."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from rich.table import Table
+
+from visreason import store
+from visreason.errors import DataError
+from visreason.model import load as loading
+from visreason.model.check import self_check
+from visreason.model.forest import Tree
+from visreason.model.load import Policy
+from visreason.prompt import Style, messages
+from visreason.record import Problem
+from visreason.train import checkpoint
+from visreason.train.loop import console
+from visreason.train.settings import Training
+
+REJECTED = "rejected.jsonl"
+T = TypeVar("T")
+
+
+def open_policy(run: store.Run, settings: Training, start: str) -> tuple[Policy, dict[str, Any] | None]:
+    """The policy to train, frozen and adapted as asked, and the training state of the run's last checkpoint.
+
+    Without a checkpoint the policy is the model at `start` and the state is None.
+    """
+    done = store.checkpoints(run.path)
+    resumed = str(done[-1]) if done else None
+    lora = settings.lora_rank > 0
+    policy = _load(settings, resumed if resumed and not lora else start)
+    if lora and resumed:
+        loading.load_lora(policy, resumed)
+    elif lora:
+        loading.add_lora(policy, settings.lora_rank, settings.lora_alpha, settings.lora_parts)
+    loading.freeze(policy, settings.freeze)
+    if settings.checkpoint_activations:
+        loading.checkpoint_activations(policy)
+    if resumed:
+        console.print(f"resuming from {resumed}")
+    return policy, checkpoint.load_state(Path(resumed)) if resumed else None
+
+
+def open_reference(settings: Training, start: str) -> Policy:
+    """The frozen starting policy, for the KL."""
+    policy = _load(settings, start)
+    policy.model.requires_grad_(False)
+    return policy
+
+
+def within_budget(
+    policy: Policy, items: list[T], problem_of: Callable[[T], Problem], style: Style, rejected: list[dict[str, Any]]
+) -> list[T]:
+    """The items whose prompt fits `max_prompt_tokens`; the others go to `rejected`. A prompt is never cut.
+
+    Raises DataError when none fits.
+    """
+    kept = []
+    for item in items:
+        problem = problem_of(item)
+        tokens = policy.encoder.count(messages(problem, style))
+        if tokens <= policy.encoder.max_tokens:
+            kept.append(item)
+            continue
+        reason = f"the prompt has {tokens} tokens, max_prompt_tokens is {policy.encoder.max_tokens}"
+        rejected.append({"line": None, "reason": reason, "row": {"id": problem.id}})
+    if not kept:
+        raise DataError(f"no problem fits: {rejected[-1]['reason']}; lower max_pixels or raise max_prompt_tokens")
+    return kept
+
+
+def keep_rejected(run: store.Run, rejected: list[dict[str, Any]]) -> None:
+    """Write what was set aside, with line and reason, and say how much it is."""
+    run.rewind({REJECTED: 0})
+    if rejected:
+        run.append(REJECTED, rejected)
+        console.print(f"[yellow]{len(rejected)} rows set aside, kept with their reasons in {run.path / REJECTED}")
+
+
+def print_plan(title: str, rows: dict[str, object]) -> None:
+    """The plan of a long run, before it starts."""
+    table = Table(title=title, show_header=False, title_justify="left")
+    for name, value in rows.items():
+        table.add_row(name, f"{value:,}" if isinstance(value, int) else str(value))
+    console.print(table)
+
+
+def plan_of(policy: Policy, settings: Training) -> dict[str, object]:
+    """The rows of the plan that every objective has."""
+    sizes = [(p.numel(), p.requires_grad) for p in policy.model.parameters()]
+    trained, everything = sum(n for n, t in sizes if t), sum(n for n, _ in sizes)
+    memory = (everything + 3 * trained) * next(policy.model.parameters()).element_size()
+    return {
+        "tokens of a micro-batch": settings.micro_batch_tokens,
+        "parameters trained": f"{trained:,} of {everything:,}",
+        "weights, gradients, AdamW": f"{memory / 1e9:.2f} GB",
+        "learning rate": f"{settings.lr:g}, {settings.schedule}",
+        "precision, device": f"{settings.precision}, {policy.device} ({policy.path})",
+        "checkpoint every": f"{settings.save_every} steps, {settings.keep} kept",
+    }
+
+
+def check_forest(policy: Policy, tree: Tree, settings: Training) -> None:
+    """Compare the forest with plain forwards on one group before the first step; say so when it can't be used."""
+    if not (policy.share and settings.share_trunk):
+        console.print("[bold yellow]this model encodes every completion on its own: its attention can't share a prompt, or share_trunk=false")
+        return
+    difference = self_check(policy, tree)
+    alone = sum(len(tree.prompt.ids) - 1 + len(b.ids) for b in tree.branches)
+    console.print(f"forest against one by one: {difference:.1e} nats; {alone / tree.tokens:.2f} times fewer tokens")
+
+
+def seal(run: store.Run, policy: Policy, steps: int, inputs: list[Path], counts: dict[str, int]) -> None:
+    """Write the manifest of a training run and name its checkpoint."""
+    last = store.checkpoints(run.path)[-1]
+    run.seal({"steps": steps, "checkpoint": str(last.relative_to(run.path))}, inputs, counts, str(policy.device))
+    console.print(f"done: {last}")
+
+
+def _load(settings: Training, path: str) -> Policy:
+    return loading.load(
+        path,
+        device=settings.device,
+        max_pixels=settings.max_pixels,
+        min_pixels=settings.min_pixels,
+        max_prompt_tokens=settings.max_prompt_tokens,
+    )
