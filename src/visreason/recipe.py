@@ -18,7 +18,9 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
-    out: Path | None = Field(None, description="Run directory; runs/VERB/<hash of the recipe> when not given.")
+    out: Path | None = Field(
+        None, description="Run directory; runs/VERB/<hash of the recipe> when not given."
+    )
     seed: int = Field(0, description="Seed of everything random in the run.")
 
 
@@ -68,7 +70,11 @@ def describe(kind: type[Recipe]) -> list[tuple[str, str, str, str]]:
         type_name = str(f.annotation) if not isinstance(f.annotation, type) else f.annotation.__name__
         for noise in ("typing.", "pathlib.", "_local."):
             type_name = type_name.replace(noise, "")
-        default = "required" if f.is_required() else json.dumps(f.get_default(call_default_factory=True), default=str)
+        default = (
+            "required"
+            if f.is_required()
+            else json.dumps(f.get_default(call_default_factory=True), default=str)
+        )
         rows.append((name, type_name, default, f.description or ""))
     return rows
 
@@ -76,13 +82,13 @@ def describe(kind: type[Recipe]) -> list[tuple[str, str, str, str]]:
 def _file(path: Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as e:
-        raise UsageError(f"can't read the recipe {path}: {e.strerror or e}") from e
+    except (OSError, UnicodeDecodeError) as e:
+        raise UsageError(f"can't read the recipe {path}: {getattr(e, 'strerror', None) or e}") from e
     except yaml.YAMLError as e:
         raise UsageError(f"{path} is not YAML: {e}") from e
     if not isinstance(values, dict):
         raise UsageError(f"expected fields in {path}, found {type(values).__name__}")
-    return {k: v for k, v in values.items() if k != "verb"}
+    return {str(k): v for k, v in values.items() if k != "verb"}
 
 
 def _value(text: str) -> Any:
@@ -103,7 +109,7 @@ def _unknown(name: str, fields: list[str]) -> str:
 
 def _sentence(kind: type[Recipe], error: Any) -> str:
     name = ".".join(str(p) for p in error["loc"]) or "recipe"
-    if error["type"] == "missing":
-        field = kind.model_fields[name]
+    field = kind.model_fields.get(name)
+    if error["type"] == "missing" and field is not None:
         return f"{name} is needed: {field.description} Give {name}=..."
     return f"{name}: {error['msg']}, found {error['input']!r}"

@@ -14,7 +14,17 @@ from visreason.errors import DataError
 Check = Literal["auto", "choice", "math", "exact", "box", "judge"]
 Finish = Literal["stop", "length", "error"]
 Reason = Literal[
-    "exact", "numeric", "symbolic", "choice", "set", "box", "judged", "wrong", "unparsed", "truncated", "errored"
+    "exact",
+    "numeric",
+    "symbolic",
+    "choice",
+    "set",
+    "box",
+    "judged",
+    "wrong",
+    "unparsed",
+    "truncated",
+    "errored",
 ]
 CORRECT: tuple[str, ...] = ("exact", "numeric", "symbolic", "choice", "set", "box", "judged")
 """Reasons that say which rule found the answer right; the other reasons are failures of different kinds."""
@@ -61,7 +71,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Completion:
-    """What an engine answered. `token_ids` are the sampled tokens, `logps` the sampler's log-probabilities (nats) of them.
+    """What an engine answered: text, the sampled `token_ids`, and the sampler's log-probabilities of them (nats).
 
     >>> to_json(Completion("<answer>4</answer>", finish="stop", model="hf:runs/sft/a"))
     {'text': '<answer>4</answer>', 'finish': 'stop', 'model': 'hf:runs/sft/a'}
@@ -142,11 +152,15 @@ def to_json(record: Record) -> dict[str, Any]:
 def from_json(kind: type[R], row: object) -> R:
     """The record of `kind` in a JSON object. Raises DataError for a missing, unknown or mistyped field."""
     if not isinstance(row, dict):
-        raise DataError(f"expected a JSON object for {kind.__name__}, found {type(row).__name__}: {str(row)[:80]!r}")
+        raise DataError(
+            f"expected a JSON object for {kind.__name__}, found {type(row).__name__}: {str(row)[:80]!r}"
+        )
     hints = typing.get_type_hints(kind)
     unknown = sorted(set(row) - set(hints))
     if unknown:
-        raise DataError(f"{kind.__name__} has no field {', '.join(unknown)}; its fields are {', '.join(hints)}")
+        raise DataError(
+            f"{kind.__name__} has no field {', '.join(unknown)}; its fields are {', '.join(hints)}"
+        )
     required = [
         f.name
         for f in dataclasses.fields(kind)
@@ -154,8 +168,12 @@ def from_json(kind: type[R], row: object) -> R:
     ]
     missing = [name for name in required if row.get(name) is None]
     if missing:
-        raise DataError(f"{kind.__name__} needs {', '.join(missing)}; the row has {', '.join(row) or 'nothing'}")
-    return kind(**{name: _parse(value, hints[name], f"{kind.__name__}.{name}") for name, value in row.items()})
+        raise DataError(
+            f"{kind.__name__} needs {', '.join(missing)}; the row has {', '.join(row) or 'nothing'}"
+        )
+    return kind(
+        **{name: _parse(value, hints[name], f"{kind.__name__}.{name}") for name, value in row.items()}
+    )
 
 
 def _plain(value: Any) -> Any:
@@ -179,6 +197,8 @@ def _parse(value: Any, hint: Any, where: str) -> Any:
     if origin is tuple:
         if not isinstance(value, (list, tuple)):
             raise DataError(f"{where} must be a list, found {type(value).__name__}: {str(value)[:80]!r}")
+        if Ellipsis not in args and len(value) != len(args):
+            raise DataError(f"{where} must have {len(args)} values, found {len(value)}: {str(value)[:80]!r}")
         return tuple(_parse(v, args[0], f"{where}[{i}]") for i, v in enumerate(value))
     if origin is dict or hint is dict:
         if not isinstance(value, dict):

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 from visreason.errors import DataError
-from visreason.record import CORRECT, Score
+from visreason.record import CORRECT, Sample, Score
 
 Z = 1.959963984540054
 """97.5 % quantile of the normal distribution."""
@@ -35,7 +35,7 @@ class Interval:
         return f"{100 * self.value:.1f} % [{100 * self.low:.1f}, {100 * self.high:.1f}], n = {self.n}"
 
 
-def wilson(successes: float, n: int) -> Interval:
+def wilson(successes: float, n: float) -> Interval:
     """Wilson score interval of a proportion (Wilson 1927; Brown, Cai and DasGupta 2001, section 3.1.1).
 
     >>> str(wilson(8, 10))
@@ -46,20 +46,50 @@ def wilson(successes: float, n: int) -> Interval:
     p, z2 = successes / n, Z * Z
     centre = (p + z2 / (2 * n)) / (1 + z2 / n)
     half = Z / (1 + z2 / n) * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
-    return Interval(p, max(0.0, centre - half), min(1.0, centre + half), n)
+    return Interval(p, max(0.0, centre - half), min(1.0, centre + half), round(n))
 
 
 def accuracy(values_PG: Sequence[Sequence[float]]) -> Interval:
-    """Mean over problems of the mean over their samples. Samples of one problem are not independent, so the
-    interval comes from the spread between problems; with one sample each and values 0 or 1 it is Wilson's.
+    """Mean over problems of the mean over their samples; values are within 0 and 1.
+
+    Samples of one problem are not independent, so the interval is Wilson's at the effective size p (1 - p) / se^2,
+    with se from the spread between problems (Korn and Graubard 1998; Dean and Pagano 2015). The effective size is
+    kept between the number of problems and the number of samples.
 
     >>> str(accuracy([[1], [0], [1], [1]]))
     '75.0 % [30.1, 95.4], n = 4'
+    >>> str(accuracy([[1, 1], [1, 1], [1, 1]]))
+    '100.0 % [43.9, 100.0], n = 3'
     """
     means_P = [sum(g) / len(g) for g in values_PG]
-    if all(len(g) == 1 for g in values_PG) and set(means_P) <= {0.0, 1.0}:
-        return wilson(sum(means_P), len(means_P))
-    return _normal(means_P)
+    n, samples = len(means_P), sum(len(g) for g in values_PG)
+    if n == 0:
+        raise DataError("an interval needs at least one problem, found none")
+    p = sum(means_P) / n
+    squared_error = _variance(means_P) / n
+    size = p * (1 - p) / squared_error if squared_error > 0 else samples if 0 < p < 1 else n
+    size = min(max(size, n), samples)
+    found = wilson(p * size, size)
+    return Interval(p, found.low, found.high, n)
+
+
+def by_problem(samples: Iterable[Sample]) -> dict[str, list[Sample]]:
+    """Samples by problem id, both in the order they came."""
+    groups: dict[str, list[Sample]] = {}
+    for sample in samples:
+        groups.setdefault(sample.problem.id, []).append(sample)
+    return groups
+
+
+def accuracies(samples: Iterable[Sample]) -> dict[str, Interval]:
+    """Accuracy of `all` samples, and of the `completed` ones: neither truncated nor errored; left out where none is."""
+    samples = list(samples)
+    completed = [s for s in samples if s.score.reason not in ("truncated", "errored")]
+    return {
+        name: accuracy([[float(s.score.correct) for s in g] for g in by_problem(part).values()])
+        for name, part in (("all", samples), ("completed", completed))
+        if part
+    }
 
 
 def paired(after_P: Sequence[float], before_P: Sequence[float]) -> Interval:
@@ -74,13 +104,15 @@ def paired(after_P: Sequence[float], before_P: Sequence[float]) -> Interval:
 
 
 def p_value(difference: Interval) -> float:
-    """Two-sided p of a paired difference under the normal approximation.
+    """Two-sided p of a paired difference under the normal approximation; the sign test's where all are alike.
 
     >>> round(p_value(Interval(0.1, 0.0, 0.2, 50)), 3)
     0.05
     """
     se = (difference.high - difference.low) / (2 * Z)
-    return math.erfc(abs(difference.value) / se / math.sqrt(2)) if se > 0 else float(difference.value == 0)
+    if se > 0:
+        return math.erfc(abs(difference.value) / se / math.sqrt(2))
+    return 2.0 ** (1 - difference.n) if difference.value else 1.0
 
 
 def counts(scores: Iterable[Score]) -> dict[str, int]:
@@ -98,6 +130,11 @@ def _normal(values: Sequence[float]) -> Interval:
     if n == 0:
         raise DataError("an interval needs at least one problem, found none")
     mean = sum(values) / n
-    variance = sum((v - mean) ** 2 for v in values) / (n - 1) if n > 1 else 0.0
-    half = Z * math.sqrt(variance / n)
+    half = Z * math.sqrt(_variance(values) / n)
     return Interval(mean, mean - half, mean + half, n)
+
+
+def _variance(values: Sequence[float]) -> float:
+    n = len(values)
+    mean = sum(values) / n
+    return sum((v - mean) ** 2 for v in values) / (n - 1) if n > 1 else 0.0

@@ -4,6 +4,7 @@ A run directory is resumed by the command that made it and refused to any other.
 remembered length, so that a resumed run ends with the same records as one that was never killed.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -22,24 +23,29 @@ from visreason.record import Image, Pair, Problem, R, Record, Sample, from_json,
 MANIFEST, RECIPE = "manifest.json", "recipe.json"
 
 
-def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Line number and object of every line of a JSONL file. Raises DataError for a line that is not an object."""
+def read_rows(path: Path, growing: bool = False) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Line number and object of every line of a JSONL file. Raises DataError for a line that is not an object.
+
+    In a `growing` file a last line without its newline is still being written, and left out.
+    """
     with _open(path) as lines:
         for number, line in enumerate(lines, 1):
-            if not line.strip():
+            if not line.strip() or (growing and not line.endswith(b"\n")):
                 continue
             try:
                 row = json.loads(line)
-            except json.JSONDecodeError as e:
-                raise DataError(f"{path} line {number}: expected a JSON object, found {line[:80]!r} ({e})") from e
+            except ValueError as e:  # not JSON, or not UTF-8
+                raise DataError(
+                    f"{path} line {number}: expected a JSON object, found {line[:80]!r} ({e})"
+                ) from e
             if not isinstance(row, dict):
                 raise DataError(f"{path} line {number}: expected a JSON object, found {line[:80]!r}")
             yield number, row
 
 
-def read_records(path: Path, kind: type[R]) -> Iterator[R]:
+def read_records(path: Path, kind: type[R], growing: bool = False) -> Iterator[R]:
     """The records of a JSONL file; image paths come back relative to the working directory."""
-    for number, row in read_rows(path):
+    for number, row in read_rows(path, growing):
         try:
             yield _relocate(from_json(kind, row), lambda p: str(path.parent / p))
         except DataError as e:
@@ -102,19 +108,21 @@ class Run:
             path.mkdir(parents=True, exist_ok=True)
             if (path / RECIPE).exists():
                 cls._refuse_other(path, settings)
-            elif any(path.iterdir()):
+            elif any(p.suffix != ".tmp" for p in path.iterdir()):  # a kill can leave a half-written recipe
                 raise RunError(
                     f"{path} is not empty and holds no run (no {RECIPE}); give another directory with out=..."
                 )
             else:
                 write_json(path / RECIPE, settings)
         except OSError as e:
-            raise RunError(f"can't write a run to {path}: {e.strerror or e}; give another directory with out=...") from e
+            raise RunError(
+                f"can't write a run to {path}: {e.strerror or e}; give another directory with out=..."
+            ) from e
         return cls(path, verb, settings, finished=(path / MANIFEST).exists())
 
     @staticmethod
     def _refuse_other(path: Path, settings: dict[str, Any]) -> None:
-        found = json.loads((path / RECIPE).read_text(encoding="utf-8"))
+        found = read_json(path / RECIPE)
         if found == settings:
             return
         changed = sorted(k for k in found.keys() | settings.keys() if found.get(k) != settings.get(k))
@@ -127,12 +135,15 @@ class Run:
     def append(self, name: str, rows: Iterable[Record | dict[str, Any]]) -> None:
         """Append rows to a JSONL file of the run and flush them to the disk."""
         text = "".join(_line(r if isinstance(r, dict) else record_row(r, self.path)) for r in rows)
+        before = self.cursor(name)
         try:
             with open(self.path / name, "a", encoding="utf-8") as out:
                 out.write(text)
                 out.flush()
                 os.fsync(out.fileno())
         except OSError as e:
+            with contextlib.suppress(OSError):
+                self.rewind(before)  # no half line stays behind
             raise RunError(
                 f"can't write {self.path / name}: {e.strerror or e}. Earlier records are kept; make room and give the "
                 "same command again to go on."
@@ -143,10 +154,18 @@ class Run:
         return {n: (self.path / n).stat().st_size if (self.path / n).exists() else 0 for n in names}
 
     def rewind(self, cursor: dict[str, int]) -> None:
-        """Cut appended files back to a cursor: what a killed run wrote after its last checkpoint is written again."""
-        for name, size in cursor.items():
-            if (self.path / name).exists():
-                os.truncate(self.path / name, size)
+        """Cut appended files back to a cursor: what a killed run wrote after its last checkpoint is written again.
+
+        Raises RunError when a file is shorter than it was: records were lost, and the run can't end as it should.
+        """
+        for name, found in self.cursor(*cursor).items():
+            if found < cursor[name]:
+                raise RunError(
+                    f"expected at least {cursor[name]} bytes in {self.path / name}, found {found}: records were lost; "
+                    "start again in another directory (out=...)"
+                )
+            if found > cursor[name]:
+                os.truncate(self.path / name, cursor[name])
 
     def records(self, name: str, kind: type[R]) -> list[R]:
         """The whole records of an appended file; a last line cut short by a kill is removed from the file first."""
@@ -158,6 +177,13 @@ class Run:
             os.truncate(path, text.rfind(b"\n") + 1)
         return list(read_records(path, kind))
 
+    def keep(self, name: str, lines: int) -> None:
+        """Cut an appended file back to its first lines."""
+        path = self.path / name
+        if path.exists():
+            whole = path.read_bytes().splitlines(keepends=True)
+            os.truncate(path, sum(map(len, whole[:lines])))
+
     def seal(
         self,
         summary: dict[str, Any],
@@ -166,10 +192,11 @@ class Run:
         device: str = "cpu",
     ) -> dict[str, Any]:
         """Write the manifest, last and by rename. Returns it."""
+        own = (self.path / MANIFEST, self.path / RECIPE)
         outputs = {
             str(p.relative_to(self.path)): {"sha256": sha256(p), "bytes": p.stat().st_size}
             for p in sorted(self.path.rglob("*"))
-            if p.is_file() and p.name not in (MANIFEST, RECIPE) and p.suffix not in (".tmp", ".png")
+            if p.is_file() and p not in own and p.suffix not in (".tmp", ".png")
         }
         manifest = {
             "verb": self.verb,
@@ -193,9 +220,24 @@ def manifest(path: Path) -> dict[str, Any]:
     """The manifest of a finished run. Raises RunError when there is none."""
     file = path / MANIFEST
     if not file.exists():
-        state = "an unfinished run; give its command again to resume it" if (path / RECIPE).exists() else "no run"
+        state = (
+            "an unfinished run; give its command again to resume it" if (path / RECIPE).exists() else "no run"
+        )
         raise RunError(f"expected a finished run in {path} ({MANIFEST} is written last), found {state}")
-    return json.loads(file.read_text(encoding="utf-8"))
+    return read_json(file)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A run's recipe or manifest. Raises RunError when it can't be read or is no object."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as e:
+        raise RunError(
+            f"expected a JSON object in {path}, found something else ({e}); the run is damaged"
+        ) from e
+    if not isinstance(found, dict):
+        raise RunError(f"expected a JSON object in {path}, found {type(found).__name__}; the run is damaged")
+    return found
 
 
 def _relocate(record: Any, move: Any) -> Any:
@@ -210,13 +252,20 @@ def _relocate(record: Any, move: Any) -> Any:
 
 def _open(path: Path) -> Any:
     try:
-        return open(path, encoding="utf-8")
+        return open(path, "rb")
     except OSError as e:
-        raise DataError(f"expected a JSONL file at {path}, found none that can be read ({e.strerror or e})") from e
+        raise DataError(
+            f"expected a JSONL file at {path}, found none that can be read ({e.strerror or e})"
+        ) from e
 
 
 def _line(row: dict[str, Any]) -> str:
-    return json.dumps(row, ensure_ascii=False, default=str) + "\n"
+    text = json.dumps(row, ensure_ascii=False, default=str)
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half a surrogate pair, which only an escape can hold
+        text = json.dumps(row, default=str)
+    return text + "\n"
 
 
 def _versions() -> dict[str, str]:
@@ -230,8 +279,29 @@ def _versions() -> dict[str, str]:
 
 
 def _commit() -> str | None:
-    """The commit of the working tree this package runs from, when it is one."""
-    out = subprocess.run(
-        ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
-    )
-    return out.stdout.strip() or None
+    """The commit of the working tree this package runs from, when it is one that git tracks."""
+    tracked = _git(
+        "ls-files", "--error-unmatch", Path(__file__).name
+    )  # not so in a .venv inside another repository
+    return _git("rev-parse", "HEAD") if tracked else None
+
+
+def _git(*words: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", *words], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+        )
+    except OSError:  # no git here
+        return None
+    return done.stdout.strip() or None
+
+
+def checkpoints(run: Path) -> list[Path]:
+    """The complete checkpoints of a training run, oldest first."""
+    return sorted(p for p in (run / "checkpoint").glob("step_*") if p.suffix != ".tmp")
+
+
+def model_path(spec: str) -> str:
+    """A run directory's last checkpoint, or the spec itself when it is no run."""
+    found = checkpoints(Path(spec))
+    return str(found[-1]) if found else spec

@@ -1,0 +1,114 @@
+"""The verdict on a response: what it answers, whether that is right, and by which rule, or why it could not be told."""
+
+import re
+
+from visreason.answer.choice import OUTSIDE, pick, pick_from_prose
+from visreason.answer.equal import equal, is_value
+from visreason.answer.extract import Extraction, extract, inside, last_sentence, plain, solution
+from visreason.answer.normalize import normalize, unwrap
+from visreason.errors import DataError
+from visreason.record import Finish, Problem, Reason, Score
+
+SUPPORTED = ("auto", "choice", "math", "exact")
+SHOWN_CHARS = 200
+
+
+def check(problem: Problem, response: str, finish: Finish = "stop") -> Score:
+    """Score 1.0 with the rule that found the answer right, or 0.0 with wrong, unparsed, truncated or errored.
+
+    `auto` is `choice` for a problem with choices, else `math`. Several different answers count as one list, so hedging
+    is wrong. Raises DataError only for the problem's sake: no answer, an answer outside its choices, a check not known.
+
+    >>> check(Problem("p", "1/2 of 1?", answer="0.5"), r"<think>7</think> It is \\boxed{\\frac12}.")
+    Score(value=1.0, answer='\\\\frac12', reason='numeric', parts={})
+    >>> check(Problem("p", "Which?", answer="B", choices=("red", "blue")), "<answer>red</answer>").reason
+    'wrong'
+    """
+    gold = _gold(problem)
+    if finish == "error":
+        return Score(0.0, reason="errored")
+    text = solution(response)
+    found = extract(text, cut=finish == "length")
+    if problem.check == "choice" or (problem.check == "auto" and problem.choices):
+        return _check_choice(problem, gold, text, found, finish)
+    return _check_value(problem, gold, text, found, finish)
+
+
+def _gold(problem: Problem) -> str:
+    if problem.check not in SUPPORTED:
+        raise DataError(
+            f"problem {problem.id!r}: expected a check among {', '.join(SUPPORTED)}, found {problem.check!r}, which is "
+            "not supported yet; use another check or another reward"
+        )
+    if problem.answer is None or not normalize(problem.answer):
+        raise DataError(
+            f"problem {problem.id!r}: expected an answer to check against, found none; drop it or add one"
+        )
+    return problem.answer
+
+
+def _check_value(problem: Problem, gold: str, text: str, found: Extraction | None, finish: Finish) -> Score:
+    if finish != "length" and normalize(text) == normalize(gold):
+        return _score(gold, "exact")
+    if found is None:
+        return _score(None, "truncated" if finish == "length" else "unparsed")
+    answer = ", ".join(found.texts)
+    if problem.check == "exact":
+        return _score(answer, "exact" if normalize(answer) == normalize(gold) else "wrong")
+    for candidate in (answer,) if is_value(answer) else dict.fromkeys((answer, inside(answer))):
+        if rule := equal(_boxed(gold), candidate):
+            return _score(candidate, rule)
+    return _score(answer, "choice" if _same_letters(gold, answer) else "wrong")
+
+
+def _boxed(gold: str) -> str:
+    """A gold answer that is a worked solution counts by its boxes."""
+    return inside(gold) if "\\boxed" in gold else gold
+
+
+def _same_letters(gold: str, answer: str) -> bool:
+    """Letters of options that are not given with the problem: they stand in its picture or in the question."""
+    letters = unwrap(_boxed(gold)).upper()
+    if re.fullmatch(r"\(?[A-J]\)?(?: ?, ?\(?[A-J]\)?)*", letters) is None:
+        return False
+    unknown = ("",) * 10
+    return pick(letters, unknown) == pick(answer, unknown)
+
+
+def _check_choice(problem: Problem, gold: str, text: str, found: Extraction | None, finish: Finish) -> Score:
+    if not problem.choices:
+        raise DataError(
+            f"problem {problem.id!r}: expected choices for check 'choice', found none; use check=math"
+        )
+    right = pick(gold, problem.choices)
+    if not right or OUTSIDE in right:
+        raise DataError(
+            f"problem {problem.id!r}: expected the answer among {len(problem.choices)} choices, found {gold!r}; "
+            "correct the answer or the choices"
+        )
+    answer, named = _named(problem.choices, text, found, finish)
+    if not named:
+        return _score(answer, "truncated" if finish == "length" else "unparsed")
+    return _score(answer, "choice" if named == right else "wrong")
+
+
+def _named(
+    choices: tuple[str, ...], text: str, found: Extraction | None, finish: Finish
+) -> tuple[str | None, frozenset[int]]:
+    """The answer's words and the options they name."""
+    if found is not None and (found.kind != "bare" or found.texts == (plain(text),)):
+        answer = ", ".join(found.texts)
+        if named := pick(answer, choices) or pick(inside(answer), choices):
+            return answer, named
+        if found.kind in ("tag", "box"):
+            return answer, frozenset({OUTSIDE})
+    if finish == "length":
+        return None, frozenset()
+    last = last_sentence(text)
+    named = pick_from_prose(text, last, choices)
+    return (last if named else None), named
+
+
+def _score(answer: str | None, reason: Reason) -> Score:
+    value = 0.0 if reason in ("wrong", "unparsed", "truncated", "errored") else 1.0
+    return Score(value, answer[:SHOWN_CHARS] if answer is not None else None, reason)

@@ -1,0 +1,181 @@
+r"""One spelling for answers that mean the same: LaTeX wrappers, fractions, units, thousands, percent, case.
+
+`normalize` is what strings are compared by; `split_unit`, `split_percent` and `split_name` take off what stands round
+a value. No arithmetic here.
+"""
+
+import re
+import unicodedata
+
+READ_CHARS = 2_000
+
+TRAILING = re.compile(r"(?<!\\)[.。,;，；]+$|\\$")
+WRAPPERS = (
+    ("$$", "$$"),
+    ("$", "$"),
+    ("\\(", "\\)"),
+    ("\\[", "\\]"),
+    ("**", "**"),
+    ("`", "`"),
+    ('"', '"'),
+    ("'", "'"),
+)
+COMMAND = re.compile(
+    r"\\(?:boxed|fbox|text|textbf|textit|mathrm|mathbf|mathit|mbox|operatorname|rm|bf)\s*\{([^{}]*)\}"
+)
+SPELLINGS: tuple[tuple[str, str], ...] = (
+    (r",\\!\s*", ","),
+    (r"\\[,!;: ]|~|\\(?:q?quad|displaystyle|left|right|[bB]igg?[lr]?)(?![A-Za-z])", " "),
+    (r"\\[dtc]frac(?![A-Za-z])", r"\\frac"),
+    (r"\\frac\s*(\d)\s*(\d)", r"\\frac{\1}{\2}"),
+    (r"\\frac\s*(\d)\s*\{", r"\\frac{\1}{"),
+    (r"\\sqrt\s*(\d)", r"\\sqrt{\1}"),
+    (r"(?:√|(?<![\\A-Za-z])sqrt)\s*\(([^()]*)\)", r"\\sqrt{\1}"),
+    (r"√\s*(\d+)", r"\\sqrt{\1}"),
+    (r"√\s*\{", r"\\sqrt{"),
+    (r"\^\s*\{?\s*\\circ\s*\}?|\\degree(?![A-Za-z])|°|\bdegrees?\b", " "),
+    (r"\\?%|\bper ?cent\b|\bpct\b", "%"),
+    (r"\\\$|\$|€|£|¥", " "),
+    (r"\{,\}", ","),
+    (r"\\(?:cdot|times|ast)(?![A-Za-z])|[×·⋅∙]", "*"),
+    (r"\\div(?![A-Za-z])|÷", "/"),
+    (r"\\le(?:q|qslant)?(?![A-Za-z])|≤", "<="),
+    (r"\\ge(?:q|qslant)?(?![A-Za-z])|≥", ">="),
+    (r"\\neq?(?![A-Za-z])|≠|!=", r"\\neq "),
+    (r"\\lt(?![A-Za-z])", "<"),
+    (r"\\gt(?![A-Za-z])", ">"),
+    (r"π|(?<![\\A-Za-z])pi(?![A-Za-z])", r"\\pi "),
+    (r"\+?(?:∞|\\infty(?![A-Za-z])|(?<![\\A-Za-z])inf(?:inity)?(?![A-Za-z]))", r"\\infty "),
+    (r"\\approx(?![A-Za-z])", "≈"),
+    (r"\\(begin|end)\s*\{[bp]matrix\}", r"\\\1{matrix}"),
+    (r"[−–—]", "-"),
+    (r"²", "^2"),
+    (r"³", "^3"),
+    (r"\s+", " "),
+    (r" ?([_^]) ?(?:\{(\w)\}|(?=\S))", r"\1\2"),
+    (r"\\\{", "{"),
+    (r"\\\}", "}"),
+)
+"""Pattern and replacement, in this order. A LaTeX command ends where letters end, so a digit may follow it."""
+RULES = tuple((re.compile(pattern), new) for pattern, new in SPELLINGS)
+THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])|(?<![\d.,])\d{1,3}(?: \d{3})+(?! ?\d)")
+NAME = re.compile(r"([\\a-z(|][\w\\ {}(),:|'°∠△]{0,40}?)\s*(?:=|\\in\b)\s*([^=]+)")
+MIXED = re.compile(r"^(-?)(\d+) (\d+/\d+)$")
+NO_UNIT = re.compile(r"\b(?:hundred|thousand|[mbtr]+illion|dozen|or|and|to|[abceiknpqrtuxyz])\b")
+"""Words behind a number that are no unit: they change it, join another to it, or are a variable."""
+UNIT_WORD = r"(?:[a-z][a-z./]*|[\u4e00-\u9fff]{1,6})(?:\^[23])?"
+UNIT = re.compile(rf"(.*?(?:[\d}})!]|\\pi))\s*({UNIT_WORD}(?: {UNIT_WORD}){{0,3}})")
+UNIT_CHARS = 100
+UNITS: dict[str, tuple[str, ...]] = {
+    "m": ("meter", "meters", "metre", "metres", "米"),
+    "cm": ("centimeter", "centimeters", "centimetre", "centimetres", "厘米"),
+    "mm": ("millimeter", "millimeters", "millimetre", "millimetres", "毫米"),
+    "km": ("kilometer", "kilometers", "kilometre", "kilometres", "千米", "公里"),
+    "kg": ("kilogram", "kilograms", "千克", "公斤"),
+    "g": ("gram", "grams", "克"),
+    "s": ("sec", "second", "seconds", "秒"),
+    "min": ("minute", "minutes", "分钟"),
+    "h": ("hr", "hour", "hours", "小时"),
+    "": ("unit", "units", "square units", "度"),
+}
+UNIT_NAMES = {name: short for short, names in UNITS.items() for name in names}
+
+
+def normalize(text: str) -> str:
+    r"""The common spelling of an answer, lower case and without spaces.
+
+    >>> normalize(r"$\dfrac{1}{2}$."), normalize("1,234.50 %"), normalize(r"\text{Red}")
+    ('\\frac{1}{2}', '1234.50%', 'red')
+    """
+    return re.sub(r"\s+", "", spell(text))
+
+
+def spell(text: str) -> str:
+    """Like `normalize`, with single spaces left between words."""
+    text = _unicode(unwrap(text[:READ_CHARS]))
+    for _ in range(3):
+        text = COMMAND.sub(r" \1 ", text)
+    for pattern, new in RULES:
+        text = pattern.sub(new, text)
+    text = THOUSANDS.sub(lambda m: re.sub(r"[, ]", "", m.group()), text)
+    text = MIXED.sub(r"\1(\2+\3)", text.strip())
+    return re.sub(r"\s+", " ", unwrap(text)).strip().lower()
+
+
+def unwrap(text: str) -> str:
+    r"""Without what stands round an answer: spaces, final full stop, $...$, \(...\), **...**, quotes, \boxed{...}.
+
+    >>> unwrap(r"$\boxed{\text{B}}$.")
+    'B'
+    """
+    for _ in range(8):
+        before = text
+        text = TRAILING.sub("", text.strip()).strip()
+        for left, right in WRAPPERS:
+            if len(text) > len(left) + len(right) and text.startswith(left) and text.endswith(right):
+                inner = text[len(left) : -len(right)]
+                text = inner if left not in inner else text
+        text = _uncommand(text)
+        if text == before:
+            break
+    return text
+
+
+def split_name(spelled: str) -> tuple[str, str]:
+    r"""Name and value of `x = 5`, `5 = x` or `x \in S`; the name is empty when there is none.
+
+    >>> split_name("x = 5"), split_name("2x + 1")
+    (('x', '5'), ('', '2x + 1'))
+    """
+    match = NAME.fullmatch(spelled)
+    if match is None:
+        value, _, name = spelled.partition("=")
+        return (name.strip(), value.strip()) if re.fullmatch(r"\s*[a-z]\s*", name) else ("", spelled)
+    return match.group(1).strip(), match.group(2).strip()
+
+
+def split_unit(spelled: str) -> tuple[str, str]:
+    """Value and unit of a number with words behind it; the unit is empty when there is none.
+
+    >>> split_unit("5 cm^2"), split_unit("12 red cubes"), split_unit("5 million"), split_unit("3x")
+    (('5', 'cm^2'), ('12', 'red cubes'), ('5 million', ''), ('3x', ''))
+    """
+    match = UNIT.fullmatch(spelled) if len(spelled) <= UNIT_CHARS else None
+    if match is None or NO_UNIT.search(match.group(2)):
+        return spelled, ""
+    unit = match.group(2).strip()
+    return match.group(1).strip(), UNIT_NAMES.get(unit, unit)
+
+
+def split_percent(spelled: str) -> tuple[str, bool]:
+    """Value and whether a percent sign stood behind it."""
+    return (spelled[:-1].strip(), True) if spelled.endswith("%") else (spelled, False)
+
+
+def _uncommand(text: str) -> str:
+    r"""The content of a \boxed{...} or \text{...} that is the whole text."""
+    match = re.match(r"\\(?:boxed|fbox|text|textbf|mathrm|mathbf|mbox)\s*\{", text)
+    if match and text.endswith("}") and _balanced(text[match.end() : -1]):
+        return text[match.end() : -1]
+    return text
+
+
+def _balanced(text: str) -> bool:
+    depth = 0
+    for char in text:
+        depth += (char == "{") - (char == "}")
+        if depth < 0:
+            return False
+    return depth == 0
+
+
+def _unicode(text: str) -> str:
+    """Full-width forms and vulgar fractions in ASCII; superscripts are left to the spellings."""
+    return "".join(_plain(c) for c in text)
+
+
+def _plain(char: str) -> str:
+    kind = unicodedata.decomposition(char).partition(" ")[0]
+    if kind == "<fraction>":
+        return " " + unicodedata.normalize("NFKC", char).replace("\u2044", "/")
+    return unicodedata.normalize("NFKC", char) if kind in ("<wide>", "<noBreak>", "<compat>") else char

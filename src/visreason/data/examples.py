@@ -1,0 +1,50 @@
+"""Supervised examples: a problem and the completions to learn, from samples or from problems with a worked solution."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from visreason.data.formats import read_usable
+from visreason.errors import DataError
+from visreason.prompt import Style
+from visreason.record import Problem
+
+
+@dataclass(frozen=True)
+class Example:
+    """What supervised training shows: the problem as it is put to the model, and the texts that answer it."""
+
+    problem: Problem
+    texts: tuple[str, ...]
+
+
+def read_examples(path: Path, style: Style, rejected: list[dict[str, Any]]) -> list[Example]:
+    """The examples of a file: a sample's completion as it stands, or a problem's thought and answer in `style`.
+
+    Completions of one problem make one example. Problems without a thought can be learned in style "direct" alone;
+    elsewhere they go to `rejected`, with the rows that can't be read. Raises DataError when nothing is left.
+    """
+    problems: dict[str, Problem] = {}
+    texts: dict[str, list[str]] = {}
+    for line, row, problem in read_usable(path, rejected):
+        try:
+            text = row["completion"]["text"] if "completion" in row else _written(problem, style)
+        except DataError as e:
+            rejected.append({"line": line, "reason": str(e), "row": row})
+            continue
+        problems.setdefault(problem.id, problem)
+        texts.setdefault(problem.id, []).append(text)
+    if not problems:
+        why = f"{len(rejected)} rejected rows; the first: {rejected[0]['reason']}" if rejected else "no rows"
+        raise DataError(f"expected examples in {path}, found {why}")
+    return [Example(p, tuple(texts[p.id])) for p in problems.values()]
+
+
+def _written(problem: Problem, style: Style) -> str:
+    if problem.answer is None:
+        raise DataError("expected an answer to learn, found none")
+    if problem.thought is None and style.name != "direct":
+        raise DataError(
+            f"expected a thought, which style {style.name!r} writes, found none; give style=direct"
+        )
+    return style.target(problem.thought or "", problem.answer)

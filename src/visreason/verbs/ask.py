@@ -1,0 +1,57 @@
+"""Put one question about images to an engine; its thought and its answer are shown apart."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
+
+from visreason.recipe import Recipe as Base
+
+Paths = Annotated[list[Path], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
+
+
+class Recipe(Base):
+    """The question and what answers it."""
+
+    model: str = Field(description="Engine: hf:PATH, a run directory, or script:FILE.jsonl.", examples=["runs/grpo/a"])
+    question: str = Field(description="The question.", examples=["'Which bar is the highest?'"])
+    image: Paths = Field([], description="Image file, or a list of them.", examples=["chart.png"])
+    choices: list[str] = Field([], description="Option texts, where the question has options.")
+    style: str = Field("awaker", description="How the question is put to the model.")
+    temperature: float = Field(0.0, ge=0, description="Sampling temperature; 0 takes the likeliest token.")
+    max_completion_tokens: int = Field(4096, ge=1, description="Longest answer.")
+    max_pixels: int | None = Field(None, ge=784, description="Largest image area in pixels.")
+    device: str = Field("auto", description="cpu, cuda, or auto.")
+
+
+def run(recipe: Recipe, out: Path) -> None:
+    """Ask and print; nothing is written. Raises DataError when an image can't be read or the prompt is too long."""
+    from rich.console import Console
+    from rich.panel import Panel
+    from rich.text import Text
+
+    from visreason.engine import Sampling, connect
+    from visreason.errors import DataError
+    from visreason.prompt import image_record, messages
+    from visreason.prompt import style as named_style
+    from visreason.record import Problem
+    from visreason.store import model_path
+
+    style = named_style(recipe.style)
+    images = tuple(image_record(path) for path in recipe.image)
+    problem = Problem("ask", recipe.question, images, choices=tuple(recipe.choices))
+    kind, _, rest = recipe.model.partition(":")
+    options = {} if kind == "script" else {"device": recipe.device, "max_pixels": recipe.max_pixels}
+    spec = recipe.model if kind == "script" else model_path(rest if kind == "hf" else recipe.model)
+    engine = connect(spec, **options)
+    sampling = Sampling(1, recipe.temperature, max_tokens=recipe.max_completion_tokens, seed=recipe.seed)
+    completion = engine.generate([messages(problem, style)], sampling)[0][0]
+    if completion.finish == "error":
+        raise DataError(completion.text)
+    parsed = style.parse(completion.text)
+    console = Console()
+    if parsed.thought:
+        console.print(Panel(Text(parsed.thought), title="thought", border_style="dim"))
+    console.print(Panel(Text(parsed.answer or completion.text), title="answer", border_style="bold"))
+    if completion.finish == "length":
+        console.print(f"cut off after {recipe.max_completion_tokens} tokens; raise max_completion_tokens")

@@ -1,0 +1,134 @@
+"""Let an engine answer problems and score the answers; a killed evaluation resumes where it stopped."""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from visreason.recipe import Recipe as Base
+from visreason.store import Run
+
+SAMPLES, REJECTED = "samples.jsonl", "rejected.jsonl"
+META = ("family", "category", "subject", "source", "level")
+"""Fields of `meta` by which the summary divides the problems."""
+
+
+class Recipe(Base):
+    """What answers, what is asked, how it is decoded."""
+
+    model: str = Field(
+        description="Engine: hf:PATH, a run directory, script:FILE.jsonl, or world.", examples=["runs/grpo/a"]
+    )
+    data: str = Field(
+        description="Problems: a JSONL file of records or flat rows, or world:SPLIT:N.", examples=["world:heldout:500"]
+    )
+    style: str = Field("awaker", description="How a problem is put to the model.")
+    samples: int = Field(1, ge=1, description="Answers to each problem.")
+    temperature: float = Field(0.0, ge=0, description="Sampling temperature; 0 takes the likeliest token.")
+    top_p: float = Field(1.0, gt=0, le=1, description="Nucleus of the sampling.")
+    max_completion_tokens: int = Field(1024, ge=1, description="Longest answer; longer ones are cut and counted.")
+    max_pixels: int | None = Field(None, ge=784, description="Largest image area in pixels.")
+    min_pixels: int | None = Field(None, ge=784, description="Smallest image area in pixels.")
+    max_prompt_tokens: int = Field(8192, ge=16, description="Problems with longer prompts are scored as errored.")
+    limit: int | None = Field(None, ge=1, description="Use only the first problems.")
+    block: int = Field(128, ge=1, description="Problems asked at a time; a resumed run goes on after the last whole block.")
+    device: str = Field("auto", description="cpu, cuda, or auto.")
+
+
+def run(recipe: Recipe, out: Path) -> None:
+    """Answer, score and seal. The manifest's summary has both accuracies with intervals, format, length, and both
+    again by family, category, subject or level where the problems have them."""
+    from rich.console import Console
+
+    from visreason.data import read_problems
+    from visreason.prompt import style as named_style
+    from visreason.reward import from_names
+    from visreason.world.source import data_file
+
+    console = Console(stderr=True)
+    record = Run.open(out, "evaluate", recipe.model_dump(mode="json"))
+    if record.finished:
+        console.print(f"{out} is finished; nothing to do")
+        return
+    style = named_style(recipe.style)
+    rejected: list[dict] = []
+    data = data_file(recipe.data, out, style)
+    problems = read_problems(data, rejected, need_answer=True)[: recipe.limit]
+    record.rewind({REJECTED: 0})
+    record.append(REJECTED, rejected)
+    engine = _engine(recipe, out, style)
+    console.print(
+        f"{len(problems)} problems, {len(rejected)} set aside; {recipe.samples} answers each at temperature "
+        f"{recipe.temperature:g} from {engine.name}"
+    )
+    samples = _answer(record, recipe, problems, engine, style, from_names({"correct": 1.0, "format": 0.0}, style), console)
+    summary = summarize(samples)
+    from visreason.stats import counts
+
+    record.seal(summary, [data], {**counts(s.score for s in samples), "rejected": len(rejected)}, recipe.device)
+    console.print(f"accuracy of all {_words(summary['accuracy'])}; format {summary['format']:.3f}; {out}")
+
+
+def _engine(recipe: Recipe, out: Path, style):  # noqa: ANN001, ANN202
+    from visreason.engine import connect
+    from visreason.world.source import model_folder
+
+    kind, _, rest = recipe.model.partition(":")
+    if kind == "script":
+        return connect(recipe.model)
+    path = model_folder(rest if kind == "hf" else recipe.model, out, style, recipe.seed)
+    return connect(
+        f"hf:{path}",
+        device=recipe.device,
+        max_pixels=recipe.max_pixels,
+        min_pixels=recipe.min_pixels,
+        max_prompt_tokens=recipe.max_prompt_tokens,
+    )
+
+
+def _answer(record, recipe, problems, engine, style, reward, console):  # noqa: ANN001, ANN202
+    """Samples of every problem, in order, block by block; those on disk are not asked again."""
+    from dataclasses import replace
+
+    from rich.progress import track
+
+    from visreason.engine import Sampling
+    from visreason.prompt import messages
+    from visreason.record import Sample, Score
+
+    n, size = recipe.samples, recipe.block
+    blocks = [problems[i : i + size] for i in range(0, len(problems), size)]
+    samples = record.records(SAMPLES, Sample)
+    done = next((k for k in range(len(blocks), 0, -1) if len(samples) >= n * min(k * size, len(problems))), 0)
+    samples = samples[: n * min(done * size, len(problems))]
+    record.keep(SAMPLES, len(samples))
+    for i in track(range(done, len(blocks)), "evaluate", total=len(blocks), completed=done, console=console):
+        sampling = Sampling(n, recipe.temperature, recipe.top_p, 0, recipe.max_completion_tokens, recipe.seed * 100_003 + i)
+        answers = engine.generate([messages(p, style) for p in blocks[i]], sampling)
+        fresh = [Sample(p, c, Score(0.0)) for p, group in zip(blocks[i], answers, strict=True) for c in group]
+        fresh = [replace(s, score=score) for s, score in zip(fresh, reward(fresh), strict=True)]
+        record.append(SAMPLES, fresh)
+        samples += fresh
+    return samples
+
+
+def summarize(samples) -> dict:  # noqa: ANN001
+    """The manifest's summary of scored samples."""
+    from visreason.stats import accuracies
+
+    both = accuracies(samples)
+    summary = {
+        "accuracy": both["all"].as_dict(),
+        "accuracy_of_completed": both["completed"].as_dict() if "completed" in both else None,
+        "format": sum(s.score.parts.get("format", 0.0) for s in samples) / len(samples),
+        "completion_tokens": sum(len(s.completion.token_ids) for s in samples) / len(samples),
+    }
+    for name in META:
+        values = sorted({str(s.problem.meta[name]) for s in samples if name in s.problem.meta})
+        if 1 < len(values) <= 40:
+            groups = {v: [s for s in samples if str(s.problem.meta.get(name)) == v] for v in values}
+            summary[f"by_{name}"] = {v: accuracies(g)["all"].as_dict() for v, g in groups.items()}
+    return summary
+
+
+def _words(interval: dict) -> str:
+    return f"{100 * interval['value']:.1f} % [{100 * interval['low']:.1f}, {100 * interval['high']:.1f}], n = {interval['n']}"

@@ -1,0 +1,98 @@
+"""The problems a report shows: picture, question, gold answer, and what each run thought and answered."""
+
+import base64
+import hashlib
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+
+from visreason.errors import DataError
+from visreason.prompt import STYLES, open_image
+from visreason.record import Image, Problem, Sample
+from visreason.stats import by_problem
+from visreason.view.numbers import family, level
+from visreason.view.runs import RunView
+
+MAX_SIDE = 512
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What one run made of a problem: its first completion, and how many of them were right."""
+
+    label: str
+    thought: str | None
+    answer: str | None
+    read: str | None
+    correct: bool
+    reason: str
+    right: int
+    asked: int
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """A problem with its pictures (data URIs, or None for one that can't be read) and every run's attempt."""
+
+    problem: Problem
+    family: str
+    level: str
+    images: list[str | None]
+    attempts: list[Attempt]
+
+
+def gallery(runs: Sequence[RunView], limit: int) -> list[Exhibit]:
+    """Up to `limit` problems in turn from every family, first those whose verdict the runs differ in.
+
+    The choice depends on the records alone: the same runs give the same gallery.
+    """
+    groups = [(run, by_problem(run.samples)) for run in runs]
+    problems = {s.problem.id: s.problem for run in runs for s in run.samples}
+    change = {i: _change([g[i] for _, g in groups if i in g]) for i in problems}
+    families: dict[str, list[Problem]] = {}
+    for problem in sorted(problems.values(), key=lambda p: (-change[p.id], _digest(p.id))):
+        families.setdefault(family(problem), []).append(problem)
+    turns = zip_longest(*(families[name] for name in sorted(families)))
+    chosen = [p for turn in turns for p in turn if p is not None][:limit]
+    return [_exhibit(p, [(run, g[p.id]) for run, g in groups if p.id in g]) for p in chosen]
+
+
+def data_uri(image: Image) -> str | None:
+    """The picture within 512 x 512 pixels for embedding in HTML, None when it can't be read."""
+    try:
+        picture = open_image(image)
+    except DataError:
+        return None
+    small = max(picture.size) <= MAX_SIDE
+    picture.thumbnail((MAX_SIDE, MAX_SIDE))
+    data = io.BytesIO()
+    picture.save(data, "PNG" if small else "JPEG", quality=85)
+    kind = "png" if small else "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(data.getvalue()).decode()}"
+
+
+def _change(attempts: list[list[Sample]]) -> float:
+    """How far the runs' shares of right completions lie apart."""
+    shares = [sum(s.score.correct for s in group) / len(group) for group in attempts]
+    return max(shares) - min(shares)
+
+
+def _exhibit(problem: Problem, attempts: list[tuple[RunView, list[Sample]]]) -> Exhibit:
+    images = [data_uri(image) for image in problem.images]
+    return Exhibit(problem, family(problem), level(problem), images, [_attempt(r, g) for r, g in attempts])
+
+
+def _attempt(run: RunView, group: list[Sample]) -> Attempt:
+    """The first completion of an evaluation; of a training run the last, since its policy changes."""
+    shown = group[0] if run.verb == "evaluate" else group[-1]
+    parsed = STYLES.get(str(run.recipe.get("style")), STYLES["awaker"]).parse(shown.completion.text)
+    right = sum(s.score.correct for s in group)
+    score = shown.score
+    return Attempt(
+        run.label, parsed.thought, parsed.answer, score.answer, score.correct, score.reason, right, len(group)
+    )
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()

@@ -1,0 +1,82 @@
+"""The HTML report: one self-contained page about one or several runs, with the plots beside it as PNG files."""
+
+import base64
+import json
+import re
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+
+from visreason.view import numbers, plots
+from visreason.view.gallery import gallery
+from visreason.view.runs import RunView
+
+
+def write_report(
+    out: Path,
+    title: str,
+    runs: Mapping[str, RunView],
+    intro: str = "",
+    summary: Mapping[str, Any] | None = None,
+    problems: int = 24,
+) -> Path:
+    """Write out/index.html and its plots; returns the page's path. A `summary`'s numbers replace the headline's.
+
+    Shown are the accuracies of the evaluations (`verb` "evaluate"), of training rollouts where there is no evaluation.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    everything = list(runs.values())
+    judged = numbers.judged(everything)
+    cells = {run.label: numbers.cells(run) for run in judged}
+    page = _template().render(
+        title=title,
+        intro=intro,
+        cards=list(numbers.summary_cards(summary)) if summary else numbers.cards(everything),
+        curves=_curves(everything, out),
+        counts=numbers.count_rows(judged),
+        bars=_embed(plots.bars(cells, out / "accuracy.png")) if cells else None,
+        places=sorted({place for found in cells.values() for place in found}),
+        cells=cells,
+        percent=numbers.percent,
+        exhibits=gallery(judged, problems),
+        total=len({s.problem.id for run in judged for s in run.samples}),
+        rollouts=bool(judged) and judged[0].verb != "evaluate",
+        runs=everything,
+        pretty=lambda value: json.dumps(value, indent=2, ensure_ascii=False, default=str),
+    )
+    path = out / "index.html"
+    scratch = path.with_name("index.html.tmp")
+    scratch.write_text(page, encoding="utf-8", errors="replace")
+    scratch.replace(path)
+    return path
+
+
+def _template() -> Any:
+    # Model and data text is not to be trusted: every value is escaped.
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.from_string(
+        resources.files("visreason.view").joinpath("report.html.jinja").read_text("utf-8")
+    )
+
+
+def _curves(runs: list[RunView], out: Path) -> list[tuple[str, list[tuple[str, str]]]]:
+    """For each run with metrics its label, and (title, data URI) of every curve."""
+    drawn = []
+    for i, run in enumerate(runs):
+        if run.metrics:
+            files = plots.curves(run.metrics, out, prefix=f"{i + 1}_{_slug(run.label)}_")
+            drawn.append((run.label, [(plots.CURVES[name], _embed(path)) for name, path in files.items()]))
+    return drawn
+
+
+def _embed(png: Path) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png.read_bytes()).decode()}"
+
+
+def _slug(label: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", label.lower()).strip("-") or "run"

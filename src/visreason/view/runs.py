@@ -1,0 +1,51 @@
+"""A run as the report sees it, finished or still going; nothing in its directory is changed."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from visreason.errors import RunError
+from visreason.record import Sample
+from visreason.store import MANIFEST, RECIPE, read_json, read_records, read_rows
+
+
+@dataclass(frozen=True)
+class RunView:
+    """Recipe, metrics (one object a step), samples and manifest (empty while unfinished) of a run, and its label.
+
+    >>> run = RunView("GRPO", {"verb": "grpo"}, metrics=[{"step": 1, "reward": 0.4}])
+    >>> run.verb, run.finished
+    ('grpo', False)
+    """
+
+    label: str
+    recipe: dict[str, Any] = field(default_factory=dict)
+    metrics: list[dict[str, float]] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
+    manifest: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def verb(self) -> str:
+        """Which verb made the run."""
+        return str(self.recipe.get("verb") or self.manifest.get("verb") or "run")
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run was sealed."""
+        return bool(self.manifest)
+
+
+def load_run(path: Path, label: str) -> RunView:
+    """Read a run directory. Raises RunError when it holds no run."""
+    if not (path / RECIPE).is_file():
+        raise RunError(
+            f"expected a run in {path}, found no {RECIPE}; give a directory that a verb wrote (out=...)"
+        )
+    metrics, samples = path / "metrics.jsonl", path / "samples.jsonl"
+    return RunView(
+        label,
+        read_json(path / RECIPE),
+        [row for _, row in read_rows(metrics, growing=True)] if metrics.exists() else [],
+        list(read_records(samples, Sample, growing=True)) if samples.exists() else [],
+        read_json(path / MANIFEST) if (path / MANIFEST).exists() else {},
+    )

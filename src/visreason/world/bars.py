@@ -1,0 +1,142 @@
+"""Bar charts: three or four coloured bars whose heights are read against the gridlines."""
+
+import json
+from functools import partial
+from random import Random
+
+import numpy as np
+
+from visreason.world import pen
+from visreason.world.draft import Draft, Forms, Scene, add_up, asks_choice, asks_number, asks_word
+
+TOP = 8
+UNIT = pen.SIZE // TOP
+BARS = {1: 3, 2: 4, 3: 4}
+COLORS = tuple(pen.COLORS)
+Chart = dict[str, int]
+
+
+def value(rng: Random, level: int) -> Draft:
+    chart = _chart(rng, level)
+    color = rng.choice(list(chart))
+    thought = f"{_read(chart)} {color} is {chart[color]}."
+    return asks_number(
+        rng, _scene(chart), f"What is the value of the {color} bar?", chart[color], thought, range(1, TOP + 1)
+    )
+
+
+def highest(rng: Random, level: int) -> Draft:
+    chart = _distinct_chart(rng, level)
+    answer = max(chart, key=chart.__getitem__)
+    thought = f"{_read(chart)} the highest is {answer}."
+    return asks_word(rng, _scene(chart), "What color is the highest bar?", answer, thought, COLORS)
+
+
+def lowest(rng: Random, level: int) -> Draft:
+    chart = _distinct_chart(rng, level)
+    answer = min(chart, key=chart.__getitem__)
+    thought = f"{_read(chart)} the lowest is {answer}."
+    return asks_choice(rng, _scene(chart), "Which bar is the lowest?", answer, thought, list(chart))
+
+
+def pair_sum(rng: Random, level: int) -> Draft:
+    chart = _chart(rng, level)
+    one, other = rng.sample(list(chart), 2)
+    answer = chart[one] + chart[other]
+    thought = f"{_read(chart)} {add_up([chart[one], chart[other]])}"
+    question = f"What is the sum of the {one} bar and the {other} bar?"
+    return asks_number(rng, _scene(chart), question, answer, thought, range(2, 2 * TOP + 1))
+
+
+def pair_gap(rng: Random, level: int) -> Draft:
+    chart = _distinct_chart(rng, level)
+    less, more = sorted(rng.sample(list(chart), 2), key=chart.__getitem__)
+    answer = chart[more] - chart[less]
+    thought = f"{_read(chart)} {chart[more]} - {chart[less]} = {answer}."
+    question = f"How much higher is the {more} bar than the {less} bar?"
+    return asks_number(rng, _scene(chart), question, answer, thought, range(1, TOP))
+
+
+def above(rng: Random, level: int) -> Draft:
+    limit, count = rng.randint(2, TOP - 2), rng.randint(0, BARS[level])
+    values = [rng.randint(limit + 1, TOP) if i < count else rng.randint(1, limit) for i in range(BARS[level])]
+    rng.shuffle(values)
+    chart = dict(zip(rng.sample(COLORS, BARS[level]), values, strict=True))
+    names = " ".join(color for color in chart if chart[color] > limit) or "none"
+    thought = f"{_read(chart)} higher than {limit}: {names}. the count is {count}."
+    question = f"How many bars are higher than {limit}?"
+    return asks_number(rng, _scene(chart), question, count, thought, range(BARS[level] + 1))
+
+
+def second(rng: Random, level: int) -> Draft:
+    chart = _distinct_chart(rng, level)
+    top, answer = sorted(chart, key=chart.__getitem__, reverse=True)[:2]
+    thought = f"{_read(chart)} the highest is {top}. the second is {answer}."
+    return asks_choice(rng, _scene(chart), "Which bar is the second highest?", answer, thought, list(chart))
+
+
+def spread(rng: Random, level: int) -> Draft:
+    chart = _distinct_chart(rng, level)
+    high, low = max(chart.values()), min(chart.values())
+    thought = f"{_read(chart)} the highest is {high}. the lowest is {low}. {high} - {low} = {high - low}."
+    question = "How much higher is the highest bar than the lowest bar?"
+    return asks_number(rng, _scene(chart), question, high - low, thought, range(3, TOP))
+
+
+def total(rng: Random, level: int) -> Draft:
+    chart = _chart(rng, level)
+    values = list(chart.values())
+    thought = f"{_read(chart)} {add_up(values)}"
+    return asks_number(
+        rng,
+        _scene(chart),
+        "What is the sum of all bars?",
+        sum(values),
+        thought,
+        range(8, len(values) * TOP - 3),
+    )
+
+
+def total_without(rng: Random, level: int) -> Draft:
+    chart = _chart(rng, level)
+    left_out = rng.choice(list(chart))
+    values = [chart[color] for color in chart if color != left_out]
+    thought = f"{_read(chart)} {add_up(values)}"
+    question = f"What is the sum of all bars without the {left_out} bar?"
+    return asks_number(rng, _scene(chart), question, sum(values), thought, range(5, len(values) * TOP - 1))
+
+
+FORMS: Forms = {
+    1: {"value": value, "highest": highest, "lowest": lowest, "pair_sum": pair_sum},
+    2: {"pair_sum": pair_sum, "pair_gap": pair_gap, "above": above, "lowest": lowest},
+    3: {"total": total, "spread": spread, "second": second, "total_without": total_without},
+}
+
+
+def _chart(rng: Random, level: int) -> Chart:
+    return {color: rng.randint(1, TOP) for color in rng.sample(COLORS, BARS[level])}
+
+
+def _distinct_chart(rng: Random, level: int) -> Chart:
+    colors = rng.sample(COLORS, BARS[level])
+    return dict(zip(colors, rng.sample(range(1, TOP + 1), len(colors)), strict=True))
+
+
+def _read(chart: Chart) -> str:
+    return ", ".join(f"{color} {height}" for color, height in chart.items()) + "."
+
+
+def _scene(chart: Chart) -> Scene:
+    return Scene(json.dumps({"chart": "bar", "values": chart}), partial(_paint, chart))
+
+
+def _paint(chart: Chart) -> np.ndarray:
+    canvas = pen.blank()
+    for step in range(TOP):
+        pen.box(canvas, 0, step * UNIT, pen.SIZE, 1, pen.PALE)
+    for column, (color, height) in enumerate(chart.items()):
+        for step in range(height):
+            # The gridline above each unit stays free, so that a bar is a stack of countable blocks.
+            y = pen.SIZE - (step + 1) * UNIT + 1
+            pen.box(canvas, column * pen.CELL + 4, y, pen.CELL - 8, UNIT - 1, pen.COLORS[color])
+    return canvas

@@ -1,0 +1,94 @@
+"""A problem before it is painted: what a form of question returns, and the two ways to build one."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Literal
+
+import numpy as np
+
+AnswerType = Literal["number", "word", "choice"]
+Paint = Callable[[], np.ndarray]
+LETTERS = "ABCD"
+
+
+@dataclass(frozen=True)
+class Draft:
+    """Text of a problem and a function that paints its picture, so that a draft thrown away is never painted.
+
+    `guess` has the form of the answer but was drawn without looking at the scene.
+    """
+
+    question: str
+    answer: str
+    thought: str
+    description: str
+    guess: str
+    paint: Paint
+    answer_type: AnswerType = "number"
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a picture shows: its formal description, and the function that paints it."""
+
+    description: str
+    paint: Paint
+
+
+Form = Callable[[Random, int], Draft]
+"""A form of question: a problem of a level (1, 2, 3) from random numbers."""
+Forms = dict[int, dict[str, Form]]
+"""The forms of a family by level and name."""
+
+
+def asks_number(
+    rng: Random, scene: Scene, question: str, answer: int, thought: str, span: Sequence[int]
+) -> Draft:
+    """A problem with a number for an answer; `span` holds the answers plausible without the picture."""
+    return Draft(question, str(answer), thought, scene.description, str(rng.choice(span)), scene.paint)
+
+
+def asks_word(
+    rng: Random, scene: Scene, question: str, answer: str, thought: str, words: Sequence[str]
+) -> Draft:
+    """A problem with one of `words` for an answer."""
+    return Draft(question, answer, thought, scene.description, rng.choice(words), scene.paint, "word")
+
+
+def asks_choice(
+    rng: Random, scene: Scene, question: str, answer: str, thought: str, options: Sequence[str]
+) -> Draft:
+    """A multiple-choice problem: options are shuffled, and the thought goes on to the right one's letter."""
+    choices = tuple(rng.sample(options, len(options)))
+    letter = LETTERS[choices.index(answer)]
+    guess = rng.choice(LETTERS[: len(choices)])
+    thought = f"{thought} {answer} is {letter}."
+    return Draft(question, letter, thought, scene.description, guess, scene.paint, "choice", choices)
+
+
+def add_up(numbers: Sequence[int]) -> str:
+    """A sum in steps of two numbers.
+
+    >>> add_up([3, 5, 2])
+    '3 + 5 = 8. 8 + 2 = 10.'
+    """
+    total, steps = numbers[0], []
+    for number in numbers[1:]:
+        steps.append(f"{total} + {number} = {total + number}.")
+        total += number
+    return " ".join(steps)
+
+
+def take_away(start: int, numbers: Sequence[int]) -> str:
+    """A subtraction in steps of one number.
+
+    >>> take_away(180, [50, 60])
+    '180 - 50 = 130. 130 - 60 = 70.'
+    """
+    steps = []
+    for number in numbers:
+        steps.append(f"{start} - {number} = {start - number}.")
+        start -= number
+    return " ".join(steps)

@@ -1,0 +1,62 @@
+"""The world as a source: `world:SPLIT:N[:SEED]` names drawn problems where a data file is asked for, `world` a tiny model."""
+
+from pathlib import Path
+
+from visreason.errors import UsageError
+from visreason.prompt import Style, messages
+from visreason.store import model_path
+from visreason.world import coldstart, problems, vlm
+
+VOCABULARY_PROBLEMS = 3000
+"""Drawn problems whose text teaches the tokenizer."""
+
+
+def data_file(spec: str, folder: Path, style: Style) -> Path:
+    """The file a data spec names; `world:...` is drawn into folder/world first, unless it is there already.
+
+    Splits: train, heldout, and coldstart (train problems answered in several ways).
+    """
+    if not spec.startswith("world:"):
+        return Path(spec)
+    split, n, seed = _parse(spec)
+    target = folder / "world"
+    drawn = "train" if split == "coldstart" else split
+    path = target / f"{split}.jsonl"
+    if path.exists():
+        return path
+    drawn_file = problems.write(target, drawn, n, seed)
+    return coldstart.write(drawn_file, style, seed) if split == "coldstart" else drawn_file
+
+
+def model_folder(spec: str, folder: Path, style: Style, seed: int) -> str:
+    """The directory a model spec names; `world` builds the tiny model in folder/world/model, unless it is there."""
+    if spec != "world":
+        return model_path(spec)
+    target = folder / "world" / "model"
+    if not (target / "processor_config.json").exists():
+        vlm.build(target, _texts(style), seed)
+    return str(target)
+
+
+def _texts(style: Style) -> list[str]:
+    """What the tiny model will read and write: prompts of the style, and completions in it."""
+    texts = []
+    for i in range(VOCABULARY_PROBLEMS):
+        problem, _ = problems.draw("train", i)
+        texts += [
+            part["text"] for m in messages(problem, style) for part in m["content"] if part["type"] == "text"
+        ]
+        texts.append(style.target(problem.thought or "", problem.answer or ""))
+        texts.append(f"{problem.thought} The answer is {problem.answer}. {coldstart.HASTY_THOUGHT}")
+    return texts
+
+
+def _parse(spec: str) -> tuple[str, int, int]:
+    _, split, *numbers = spec.split(":")
+    if (
+        split not in ("train", "heldout", "coldstart")
+        or len(numbers) not in (1, 2)
+        or not all(n.isdigit() for n in numbers)
+    ):
+        raise UsageError(f"expected world:train|heldout|coldstart:N[:SEED], found {spec!r}")
+    return split, int(numbers[0]), int(numbers[1]) if len(numbers) == 2 else 0

@@ -1,0 +1,59 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from visreason.answer import check
+from visreason.errors import DataError
+from visreason.record import Problem
+
+CHOICES = ("red", "blue car", "green", "1/2")
+
+
+def cases(name):
+    rows = json.loads((Path(__file__).parent / "cases" / f"{name}.json").read_text(encoding="utf-8"))
+    return [pytest.param(row, id=row["because"].replace(" ", "-")) for row in rows]
+
+
+@pytest.mark.parametrize("case", cases("value"))
+def test_values(case):
+    problem = Problem("p", "Q?", answer=case["answer"], check=case.get("check", "auto"))
+    score = check(problem, case["response"], case.get("finish", "stop"))
+    assert score.reason == case["reason"], score
+    assert score.value == float(score.correct)
+
+
+@pytest.mark.parametrize("case", cases("choice"))
+def test_choices(case):
+    problem = Problem("p", "Q?", answer=case["answer"], choices=CHOICES)
+    score = check(problem, case["response"], case.get("finish", "stop"))
+    assert score.reason == case["reason"], score
+    assert score.value == float(score.correct)
+
+
+@pytest.mark.parametrize(
+    ("problem", "found"),
+    [
+        (Problem("p", "Q?"), "found none"),
+        (Problem("p", "Q?", answer=" "), "found none"),
+        (Problem("p", "Q?", answer="F", choices=CHOICES), "found 'F'"),
+        (Problem("p", "Q?", answer="yellow", choices=CHOICES), "found 'yellow'"),
+        (Problem("p", "Q?", answer="A", check="choice"), "found none"),
+        (Problem("p", "Q?", answer="A", check="box"), "not supported yet"),
+        (Problem("p", "Q?", answer="A", check="judge"), "not supported yet"),
+    ],
+)
+def test_a_problem_that_can_not_be_checked_is_an_error_of_the_data(problem, found):
+    with pytest.raises(DataError, match=found):
+        check(problem, "A")
+
+
+def test_a_gold_answer_that_names_two_options_wants_both():
+    problem = Problem("p", "Q?", answer="A, C", choices=CHOICES)
+    assert check(problem, "<answer>C and A</answer>").correct
+    assert not check(problem, "<answer>A</answer>").correct
+
+
+def test_what_was_read_is_shown_in_a_bounded_length():
+    score = check(Problem("p", "Q?", answer="4"), "<answer>" + "word " * 1000 + "</answer>")
+    assert len(score.answer) == 200
