@@ -7,6 +7,7 @@ import dataclasses
 import types
 import typing
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Literal, TypeVar
 
 from visreason.errors import DataError
@@ -155,7 +156,7 @@ def from_json(kind: type[R], row: object) -> R:
         raise DataError(
             f"expected a JSON object for {kind.__name__}, found {type(row).__name__}: {str(row)[:80]!r}"
         )
-    hints = typing.get_type_hints(kind)
+    hints = _hints(kind)
     unknown = sorted(set(row) - set(hints))
     if unknown:
         raise DataError(
@@ -174,6 +175,11 @@ def from_json(kind: type[R], row: object) -> R:
     return kind(
         **{name: _parse(value, hints[name], f"{kind.__name__}.{name}") for name, value in row.items()}
     )
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
 
 
 def _plain(value: Any) -> Any:

@@ -1,7 +1,7 @@
 import pytest
 import torch
-from tests.model import tiny
 
+from tests.model import tiny
 from visreason.model.forest import Tree, micro_batches, plant
 from visreason.model.logps import forest_logps
 

@@ -96,3 +96,12 @@ def _usable(problem: Problem, pictures: Pictures, need_answer: bool) -> Problem:
             f"expected an answer that is right by its own check, found {problem.answer!r}; rewrite it"
         )
     return problem
+
+
+def has_meta(problem: Problem, where: dict[str, str | int]) -> bool:
+    """Whether the problem's meta has all these values; numbers and their digits are the same.
+
+    >>> has_meta(Problem("p", "1+1?", meta={"level": 1}), {"level": "1"})
+    True
+    """
+    return all(str(problem.meta.get(name)) == str(value) for name, value in where.items())

@@ -53,7 +53,7 @@ class HF:
     @torch.inference_mode()
     def generate(self, conversations: list[Conversation], sampling: Sampling) -> list[list[Completion]]:
         answers: list[list[Completion]] = [[] for _ in conversations]
-        waiting = deque(self._encode(conversations, sampling, answers))
+        waiting = deque(enumerate(conversations))
         training = self.policy.model.training
         self.policy.model.eval()
         generator = torch.Generator(self.policy.device).manual_seed(sampling.seed)
@@ -61,26 +61,32 @@ class HF:
         try:
             while waiting or decoder.groups:
                 room = max(1, self.max_rows // sampling.n) - len(decoder.groups)
-                if waiting and (room >= len(waiting) or room * sampling.n * 4 >= self.max_rows or not decoder.groups):
-                    decoder.admit([waiting.popleft() for _ in range(min(room, len(waiting)))])
+                if waiting and (
+                    room >= len(waiting) or room * sampling.n * 4 >= self.max_rows or not decoder.groups
+                ):
+                    chosen = [waiting.popleft() for _ in range(min(room, len(waiting)))]
+                    decoder.admit(list(self._encode(chosen, sampling, answers)))
                 for group in decoder.step(shrink=not waiting):
                     answers[group.place] = [self._completion(r) for r in group.rows]
         finally:
             self.policy.model.train(training)
         return answers
 
-    def _encode(self, conversations: list[Conversation], sampling: Sampling, answers: list) -> Iterator[Group]:
-        for place, conversation in enumerate(conversations):
-            try:
-                prompt = self.policy.encoder.prompt(conversation)
-            except DataError as e:
-                answers[place] = [Completion(str(e), finish="error", model=self.name)] * sampling.n
-                continue
-            yield Group(place, prompt, [Row() for _ in range(sampling.n)])
+    def _encode(
+        self, chosen: list[tuple[int, Conversation]], sampling: Sampling, answers: list
+    ) -> Iterator[Group]:
+        prompts = self.policy.encoder.prompts([c for _, c in chosen])
+        for (place, _), prompt in zip(chosen, prompts, strict=True):
+            if isinstance(prompt, DataError):
+                answers[place] = [Completion(str(prompt), finish="error", model=self.name)] * sampling.n
+            else:
+                yield Group(place, prompt, [Row() for _ in range(sampling.n)])
 
     def _completion(self, row: Row) -> Completion:
         text = self.policy.encoder.tokenizer.decode(row.ids, skip_special_tokens=True)
-        return Completion(text, "stop" if row.done == "stop" else "length", self.name, tuple(row.ids), tuple(row.logps))
+        return Completion(
+            text, "stop" if row.done == "stop" else "length", self.name, tuple(row.ids), tuple(row.logps)
+        )
 
 
 class Decoder:
@@ -115,7 +121,8 @@ class Decoder:
                 self._prefill(batch)
                 batch = []
             batch.append(group)
-        self._prefill(batch)
+        if batch:
+            self._prefill(batch)
 
     def _prefill(self, groups: list[Group]) -> None:
         n, device = self.sampling.n, self.policy.device
@@ -132,7 +139,9 @@ class Decoder:
         self.layout = None
         self._store_trunks(lengths)
         last = torch.tensor([int(g.prompt.ids[-1]) for g in groups], device=device).repeat_interleave(n)
-        position = torch.tensor([int(g.prompt.positions[0, -1]) for g in groups], device=device).repeat_interleave(n)
+        position = torch.tensor(
+            [int(g.prompt.positions[0, -1]) for g in groups], device=device
+        ).repeat_interleave(n)
         self.tokens_R = torch.cat([self.tokens_R, last])
         self.positions_R = torch.cat([self.positions_R, position])
         self.lengths_R = torch.cat([self.lengths_R, torch.zeros_like(last)])
@@ -142,15 +151,25 @@ class Decoder:
     def _store_trunks(self, lengths: list[int]) -> None:
         """Cut the prefilled row into trunks, pad them to the longest, and give each new row an empty store of its own."""
         old, longest = self.trunk_mask_PL.shape[1], max([*lengths, self.trunk_mask_PL.shape[1]])
-        mask = torch.arange(longest, device=self.policy.device) < torch.tensor(lengths, device=self.policy.device)[:, None]
+        mask = (
+            torch.arange(longest, device=self.policy.device)
+            < torch.tensor(lengths, device=self.policy.device)[:, None]
+        )
         self.trunk_mask_PL = torch.cat([_pad(self.trunk_mask_PL, 1, longest - old), mask])
         trunk, own = [], []
         capacity = self.own[0][0].shape[2] if self.own else GROW
         for layer, pair in enumerate(self.prefilled):
-            stacked = [torch.stack([_pad(s, 1, longest - s.shape[1]) for s in x[0].split(lengths, 1)]) for x in pair]
-            empty = [x.new_zeros(len(lengths) * self.sampling.n, x.shape[1], capacity, x.shape[3]) for x in stacked]
+            stacked = [
+                torch.stack([_pad(s, 1, longest - s.shape[1]) for s in x[0].split(lengths, 1)]) for x in pair
+            ]
+            empty = [
+                x.new_zeros(len(lengths) * self.sampling.n, x.shape[1], capacity, x.shape[3]) for x in stacked
+            ]
             if self.trunk:
-                stacked = [torch.cat([_pad(a, 2, longest - old), b]) for a, b in zip(self.trunk[layer], stacked, strict=True)]
+                stacked = [
+                    torch.cat([_pad(a, 2, longest - old), b])
+                    for a, b in zip(self.trunk[layer], stacked, strict=True)
+                ]
                 empty = [torch.cat([a, b]) for a, b in zip(self.own[layer], empty, strict=True)]
             trunk.append((stacked[0], stacked[1]))
             own.append((empty[0], empty[1]))
@@ -158,19 +177,27 @@ class Decoder:
 
     def step(self, shrink: bool) -> list[Group]:
         """Sample one token a row; returns the groups that are complete, which leave."""
+        if not self.groups:
+            return []
         if int(self.lengths_R.max()) == self.own[0][0].shape[2]:
             self.own = [(_pad(k, 2, GROW), _pad(v, 2, GROW)) for k, v in self.own]
-        hidden_RD = self._forward(self.tokens_R[:, None], self.positions_R[None, :, None].expand(3, -1, -1))[:, 0]
+        hidden_RD = self._forward(self.tokens_R[:, None], self.positions_R[None, :, None].expand(3, -1, -1))[
+            :, 0
+        ]
         logits_RV = self.model.get_output_embeddings()(hidden_RD).float()
         ids_R, logps_R = sample(logits_RV, self.sampling, self.banned, self.generator)
         self.tokens_R, self.positions_R, self.lengths_R = ids_R, self.positions_R + 1, self.lengths_R + 1
         eos = self.policy.encoder.eos_ids
-        for row, token, logp in zip((r for g in self.rows for r in g), ids_R.tolist(), logps_R.tolist(), strict=True):
+        for row, token, logp in zip(
+            (r for g in self.rows for r in g), ids_R.tolist(), logps_R.tolist(), strict=True
+        ):
             if row.done:
                 continue
             row.ids.append(token)
             row.logps.append(logp)
-            row.done = "stop" if token in eos else "length" if len(row.ids) >= self.sampling.max_tokens else ""
+            row.done = (
+                "stop" if token in eos else "length" if len(row.ids) >= self.sampling.max_tokens else ""
+            )
         return self._retire(shrink)
 
     def _retire(self, shrink: bool) -> list[Group]:
@@ -186,7 +213,9 @@ class Decoder:
         keep = [sorted(range(width), key=lambda j, i=i: bool(self.rows[i][j].done))[:narrow] for i in left]
         self.rows = [[self.rows[i][j] for j in columns] for i, columns in zip(left, keep, strict=True)]
         self.groups = [self.groups[i] for i in left]
-        rows = torch.tensor([i * width + j for i, c in zip(left, keep, strict=True) for j in c], dtype=torch.long)
+        rows = torch.tensor(
+            [i * width + j for i, c in zip(left, keep, strict=True) for j in c], dtype=torch.long
+        )
         self._select(torch.tensor(left, dtype=torch.long).to(self.policy.device), rows.to(self.policy.device))
         return done
 
@@ -202,14 +231,18 @@ class Decoder:
         out = self.model.model(input_ids=ids, position_ids=positions, use_cache=False, forest=self, **visual)
         return out.last_hidden_state
 
-    def attend(self, layer: int, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scale: float | None) -> torch.Tensor:
+    def attend(
+        self, layer: int, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scale: float | None
+    ) -> torch.Tensor:
         """Attention of one layer. q (R, H, 1, d), or (1, H, T, d) while prefilling; returns (R, 1, H, d) or (1, T, H, d)."""
         if self.layout is not None:
             self.prefilled.append((k, v))
             return PATHS[self.layout.path](q, k, v, self.layout, scale)
         return self._attend_row(layer, q, k, v, scale or q.shape[-1] ** -0.5)
 
-    def _attend_row(self, layer: int, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scale: float) -> torch.Tensor:
+    def _attend_row(
+        self, layer: int, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scale: float
+    ) -> torch.Tensor:
         R, H, _, d = q.shape
         P, K = len(self.groups), k.shape[1]
         n, share = R // P, H // K
@@ -222,12 +255,16 @@ class Decoder:
         L = trunk_k.shape[2]
         q = (q * scale).view(R, K, share, d)
         grouped = q.view(P, n, K, share, d).transpose(1, 2).reshape(P, K, n * share, d)
-        to_trunk = (grouped @ trunk_k.transpose(-1, -2)).masked_fill(~self.trunk_mask_PL[:, None, None], -torch.inf)
+        to_trunk = (grouped @ trunk_k.transpose(-1, -2)).masked_fill(
+            ~self.trunk_mask_PL[:, None, None], -torch.inf
+        )
         to_trunk = to_trunk.view(P, K, n, share, L).transpose(1, 2).reshape(R, K, share, L)
         future_RC = torch.arange(C, device=q.device) > self.lengths_R[:, None]
         to_own = (q @ own_k.transpose(-1, -2)).masked_fill(future_RC[:, None, None], -torch.inf)
         weights = torch.cat([to_trunk, to_own], -1).softmax(-1, dtype=torch.float32).to(q.dtype)
-        from_trunk = weights[..., :L].reshape(P, n, K, share, L).transpose(1, 2).reshape(P, K, n * share, L) @ trunk_v
+        from_trunk = (
+            weights[..., :L].reshape(P, n, K, share, L).transpose(1, 2).reshape(P, K, n * share, L) @ trunk_v
+        )
         from_trunk = from_trunk.view(P, K, n, share, d).transpose(1, 2).reshape(R, K, share, d)
         return (from_trunk + weights[..., L:] @ own_v).reshape(R, 1, H, d)
 

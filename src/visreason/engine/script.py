@@ -38,7 +38,9 @@ def _function(source: str) -> Answer:
     try:
         return getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as e:
-        raise UsageError(f"expected script:FILE.jsonl or script:module:function, found {source!r} ({e})") from e
+        raise UsageError(
+            f"expected script:FILE.jsonl or script:module:function, found {source!r} ({e})"
+        ) from e
 
 
 def _replay(path: Path) -> Answer:

@@ -64,6 +64,15 @@ class Layout:
         return mask[None, None].to(self.device)
 
     @cached_property
+    def branch_masks(self) -> dict[int, torch.Tensor]:
+        """Bottom-right causal masks (queries, trunk + queries) of the segments that share a trunk, for all layers."""
+        shapes = {(n, trunk) for _, n, _, trunk in self.segments()}
+        masks = {
+            (n, t): torch.ones(n, t + n, dtype=torch.bool, device=self.device).tril(t) for n, t in shapes if t
+        }
+        return {i: masks[n, trunk] for i, (_, n, _, trunk) in enumerate(self.segments()) if trunk}
+
+    @cached_property
     def varlen(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, int, int]:
         """Key gather index, cumulative query and key lengths (int32), longest query and key segment."""
         index, queries, keys = [], [0], [0]
@@ -98,13 +107,17 @@ def forest_attention(
     return forest.attend(module.layer_idx, query, key, value, scaling), None
 
 
-def dense(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, layout: Layout, scale: float | None) -> torch.Tensor:
+def dense(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, layout: Layout, scale: float | None
+) -> torch.Tensor:
     """One masked SDPA over the whole row: the oracle of the tests."""
     k, v = _repeat(k, q), _repeat(v, q)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=layout.mask, scale=scale).transpose(1, 2)
 
 
-def segments(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, layout: Layout, scale: float | None) -> torch.Tensor:
+def segments(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, layout: Layout, scale: float | None
+) -> torch.Tensor:
     """One SDPA per segment: nothing is padded and no key outside the segment is touched. The path of the CPU."""
     runs = list(layout.segments())
     lengths = [n for _, n, _, _ in runs]
@@ -112,18 +125,20 @@ def segments(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, layout: Layout, 
     q_, k_, v_ = (x.split(lengths, 2) for x in (q, _repeat(k, q), _repeat(v, q)))
     place = {first: i for i, (first, *_) in enumerate(runs)}
     out = []
-    for i, (_, n, root, trunk) in enumerate(runs):
+    for i, (_, _, root, trunk) in enumerate(runs):
         if trunk == 0:
             out.append(F.scaled_dot_product_attention(q_[i], k_[i], v_[i], is_causal=True, scale=scale))
             continue
         t = place[root]
         keys, values = torch.cat([k_[t], k_[i]], 2), torch.cat([v_[t], v_[i]], 2)
-        mask = torch.ones(n, trunk + n, dtype=torch.bool, device=q.device).tril(trunk)
+        mask = layout.branch_masks[i]
         out.append(F.scaled_dot_product_attention(q_[i], keys, values, attn_mask=mask, scale=scale))
     return torch.cat(out, 2).transpose(1, 2)
 
 
-def varlen(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, layout: Layout, scale: float | None) -> torch.Tensor:
+def varlen(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, layout: Layout, scale: float | None
+) -> torch.Tensor:
     """One FlashAttention call with asymmetric lengths, causal from the bottom right. The path of the GPU."""
     from torch.nn.attention.varlen import varlen_attn
 

@@ -17,7 +17,9 @@ def self_check(policy: Policy, tree: Tree) -> float:
     Raises ModelError above the dtype's tolerance: the model's attention does not do what the forest assumes.
     """
     shared = policy.logps(plant([tree, tree], policy.path)).logps_S
-    alone = torch.cat([policy.logps(plant([Tree(tree.prompt, (b,))], policy.path)).logps_S for b in tree.branches])
+    alone = torch.cat(
+        [policy.logps(plant([Tree(tree.prompt, (b,))], policy.path)).logps_S for b in tree.branches]
+    )
     difference = (shared - alone.repeat(2)).abs().max().item()
     if not difference <= TOLERANCE[policy.model.dtype]:
         raise ModelError(

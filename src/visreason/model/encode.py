@@ -8,8 +8,10 @@ import torch
 
 from visreason.errors import DataError, ModelError
 from visreason.prompt.images import open_image
+from visreason.record import Image
 
 VISUAL_TOKENS = ("<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>", "<|vision_pad|>")
+Conversation = list[dict[str, Any]]
 IMAGE = 1
 """Token type of an image placeholder in transformers' `mm_token_type_ids`."""
 
@@ -29,7 +31,11 @@ class Prompt:
 
     @property
     def bytes(self) -> int:
-        return sum(t.numel() * t.element_size() for t in (self.ids, self.positions, self.pixels, self.grid_N3) if t is not None)
+        return sum(
+            t.numel() * t.element_size()
+            for t in (self.ids, self.positions, self.pixels, self.grid_N3)
+            if t is not None
+        )
 
 
 class Encoder:
@@ -38,7 +44,9 @@ class Encoder:
     `max_tokens` refuses a longer prompt (an image is never cut); `max_cache_bytes` bounds what is remembered.
     """
 
-    def __init__(self, processor: Any, model: Any, max_tokens: int = 8192, max_cache_bytes: int = 1 << 30) -> None:
+    def __init__(
+        self, processor: Any, model: Any, max_tokens: int = 8192, max_cache_bytes: int = 1 << 30
+    ) -> None:
         self.processor, self.tokenizer, self.config = processor, processor.tokenizer, model.config
         self.rope = model.model.get_rope_index
         self.max_tokens, self.max_cache_bytes = max_tokens, max_cache_bytes
@@ -48,73 +56,143 @@ class Encoder:
         eos = model.generation_config.eos_token_id or self.tokenizer.eos_token_id
         self.eos_ids: tuple[int, ...] = tuple(eos) if isinstance(eos, (list, tuple)) else (eos,)
 
-    def prompt(self, conversation: list[dict[str, Any]]) -> Prompt:
+    def prompt(self, conversation: Conversation) -> Prompt:
         """Encode a conversation up to where the assistant begins. Raises DataError when it is too long or unreadable."""
-        key = repr(conversation)
+        found = self.prompts([conversation])[0]
+        if isinstance(found, DataError):
+            raise found
+        return found
+
+    def prompts(self, conversations: list[Conversation]) -> list[Prompt | DataError]:
+        """Encode several conversations in one call of the processor; a conversation that can't be read gives its error."""
+        keys = [repr(c) for c in conversations]
+        fresh = {k: c for k, c in zip(keys, conversations, strict=True) if k not in self._cache}
+        encoded = dict(zip(fresh, self._encode(list(fresh.values())), strict=True))
+        found = [encoded.get(k) or self._cache[k] for k in keys]
+        for key in keys:
+            self._remember(key, encoded.get(key))
+        return found
+
+    def _remember(self, key: str, prompt: Prompt | DataError | None) -> None:
         if key in self._cache:
             self._cache.move_to_end(key)
-            return self._cache[key]
-        prompt = self._encode(conversation)
-        self._cache[key] = prompt
-        self._cached_bytes += prompt.bytes
-        while self._cached_bytes > self.max_cache_bytes and len(self._cache) > 1:
-            self._cached_bytes -= self._cache.popitem(last=False)[1].bytes
-        return prompt
+        elif isinstance(prompt, Prompt):
+            self._cache[key] = prompt
+            self._cached_bytes += prompt.bytes
+            while self._cached_bytes > self.max_cache_bytes and len(self._cache) > 1:
+                self._cached_bytes -= self._cache.popitem(last=False)[1].bytes
 
-    def count(self, conversation: list[dict[str, Any]]) -> int:
+    def fits(self, conversation: Conversation) -> bool:
+        """Whether a conversation's prompt is within `max_tokens`; no pixel is read.
+
+        Byte-level vocabularies never make more tokens than bytes, so most prompts need not be tokenized to know.
+        """
+        images = [part["image"] for m in conversation for part in m["content"] if part["type"] == "image"]
+        texts = [part["text"] for m in conversation for part in m["content"] if part["type"] == "text"]
+        at_most = (
+            sum(map(self._image_tokens, images))
+            + sum(len(t.encode()) + 32 for t in texts)
+            + 64 * len(conversation)
+        )
+        return at_most <= self.max_tokens or self.count(conversation) <= self.max_tokens
+
+    def count(self, conversation: Conversation) -> int:
         """Tokens of a conversation's prompt, from its text and the sizes of its images; no pixel is read.
 
         Raises DataError for an image whose size is not known.
         """
-        text = self.processor.apply_chat_template(_template_form(conversation), tokenize=False, add_generation_prompt=True)
+        text = self._text(conversation)
+        images = [part["image"] for m in conversation for part in m["content"] if part["type"] == "image"]
         tokens = len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
-        merge = self.config.vision_config.spatial_merge_size**2
-        for image in (part["image"] for m in conversation for part in m["content"] if part["type"] == "image"):
-            if image.size is None:
-                raise DataError(f"the size of {image.path} is not known; read it with prompt.image_record first")
-            width, height = image.size
-            tokens += self.processor.image_processor.get_number_of_image_patches(height, width, {}) // merge - 1
-        return tokens
+        return tokens + sum(self._image_tokens(i) - 1 for i in images)
+
+    def _image_tokens(self, image: Image) -> int:
+        if image.size is None:
+            raise DataError(f"the size of {image.path} is not known; read it with prompt.image_record first")
+        width, height = image.size
+        patches = self.processor.image_processor.get_number_of_image_patches(height, width, {})
+        return patches // self.config.vision_config.spatial_merge_size**2
 
     def completion(self, text: str) -> torch.Tensor:
         """Token ids (T,) of a written completion, closed by the end-of-turn token."""
         ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         return torch.tensor([*ids, self.tokenizer.eos_token_id])
 
-    def _encode(self, conversation: list[dict[str, Any]]) -> Prompt:
-        text = self.processor.apply_chat_template(_template_form(conversation), tokenize=False, add_generation_prompt=True)
-        images = [open_image(part["image"]) for m in conversation for part in m["content"] if part["type"] == "image"]
-        batch = self.processor(text=[text], images=images or None, return_tensors="pt")
-        ids, grid = batch["input_ids"][0], batch.get("image_grid_thw")
-        self._check(ids, grid, len(images))
-        types = (ids == self.config.image_token_id).int() * IMAGE
-        positions, _ = self.rope(ids[None], types[None], image_grid_thw=grid)
-        return Prompt(ids, positions[:, 0], batch.get("pixel_values"), grid)
+    def _encode(self, conversations: list[Conversation]) -> list[Prompt | DataError]:
+        opened = [self._open(c) for c in conversations]
+        good = [
+            (c, images)
+            for c, images in zip(conversations, opened, strict=True)
+            if not isinstance(images, DataError)
+        ]
+        if not good:
+            return [images for images in opened if isinstance(images, DataError)]
+        texts = [self._text(c) for c, _ in good]
+        flat = [image for _, images in good for image in images]
+        batch = self.processor(text=texts, images=flat or None, padding=True, return_tensors="pt")
+        pixels, grid = batch.get("pixel_values"), batch.get("image_grid_thw")
+        ids = [
+            row[mask.bool()] for row, mask in zip(batch["input_ids"], batch["attention_mask"], strict=True)
+        ]
+        counts = [len(images) for _, images in good]
+        grids = grid.split(counts) if grid is not None else [None] * len(good)
+        patches = [int(g.prod(-1).sum()) if g is not None else 0 for g in grids]
+        pieces = pixels.split(patches) if pixels is not None else [None] * len(good)
+        made = iter(self._prompt(*parts) for parts in zip(ids, pieces, grids, strict=True))
+        return [o if isinstance(o, DataError) else next(made) for o in opened]
 
-    def _check(self, ids: torch.Tensor, grid: torch.Tensor | None, images: int) -> None:
+    def _open(self, conversation: Conversation) -> list[Any] | DataError:
+        try:
+            return [
+                open_image(part["image"])
+                for m in conversation
+                for part in m["content"]
+                if part["type"] == "image"
+            ]
+        except DataError as e:
+            return e
+
+    def _text(self, conversation: Conversation) -> str:
+        return self.processor.apply_chat_template(
+            _template_form(conversation), tokenize=False, add_generation_prompt=True
+        )
+
+    def _prompt(
+        self, ids: torch.Tensor, pixels: torch.Tensor | None, grid: torch.Tensor | None
+    ) -> Prompt | DataError:
+        if grid is not None and len(grid) == 0:
+            pixels = grid = None
+        visual = int((ids == self.config.image_token_id).sum())
         if len(ids) > self.max_tokens:
-            visual = int((ids == self.config.image_token_id).sum())
-            raise DataError(
-                f"the prompt has {len(ids)} tokens ({visual} of them for {images} images), the budget is {self.max_tokens}; "
+            return DataError(
+                f"the prompt has {len(ids)} tokens ({visual} of them for its images), the budget is {self.max_tokens}; "
                 "lower max_pixels or raise max_prompt_tokens"
             )
         merge = self.config.vision_config.spatial_merge_size**2
         features = 0 if grid is None else int(grid.prod(-1).sum()) // merge
-        tokens = int((ids == self.config.image_token_id).sum())
-        if tokens != features:
-            raise DataError(f"the prompt has {tokens} image tokens and its images give {features} features; "
-                            "the processor and the model do not belong together, or the text holds image tokens")  # fmt: skip
+        if visual != features:
+            return DataError(
+                f"the prompt has {visual} image tokens and its images give {features} features; the processor and the model "
+                "do not belong together, or the text holds image tokens"
+            )
+        positions, _ = self.rope(
+            ids[None], (ids == self.config.image_token_id).int()[None] * IMAGE, image_grid_thw=grid
+        )
+        return Prompt(ids, positions[:, 0], pixels, grid)
 
     def _visual_ids(self) -> tuple[int, ...]:
         vocabulary = self.tokenizer.get_vocab()
         ids = {vocabulary[t] for t in VISUAL_TOKENS if t in vocabulary}
         if not ids:
-            raise ModelError(f"the tokenizer has none of {', '.join(VISUAL_TOKENS)}; is this a Qwen-VL processor?")
+            raise ModelError(
+                f"the tokenizer has none of {', '.join(VISUAL_TOKENS)}; is this a Qwen-VL processor?"
+            )
         return tuple(sorted(ids))
 
 
-def _template_form(conversation: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _template_form(conversation: Conversation) -> Conversation:
     """The conversation with bare image marks: the chat template needs only their places."""
     return [
-        {**m, "content": [{"type": "image"} if p["type"] == "image" else p for p in m["content"]]} for m in conversation
+        {**m, "content": [{"type": "image"} if p["type"] == "image" else p for p in m["content"]]}
+        for m in conversation
     ]

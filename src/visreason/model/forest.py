@@ -81,7 +81,7 @@ def plant(trees: Sequence[Tree], path: Path = "segments") -> Forest:
             start += n
         layout.append((trunk, tuple(len(b.ids) for b in tree.branches)))
     branches = [b for t in trees for b in t.branches]
-    lengths_B = torch.tensor([len(b.ids) for b in branches])
+    lengths_B = torch.tensor([len(b.ids) for b in branches], dtype=torch.long)
     names = {k for b in branches for k in b.fields}
     return Forest(
         input_ids=torch.cat(ids)[None],

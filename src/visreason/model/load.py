@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 from transformers.utils import logging as transformers_logging
 
@@ -64,7 +65,7 @@ def load(
     try:
         model = _model(path, DTYPES[dtype])
         processor = AutoProcessor.from_pretrained(path)
-    except (OSError, ValueError, KeyError) as e:
+    except (OSError, ValueError, KeyError, SafetensorError) as e:
         raise ModelError(
             f"can't load a vision-language model from {path!r}: {str(e).splitlines()[0]}. Expected a Hugging Face directory with "
             "config.json, weights, tokenizer and processor files."
@@ -148,7 +149,9 @@ def _model(path: str, dtype: torch.dtype) -> Any:
         base = PeftConfig.from_pretrained(path).base_model_name_or_path
         return PeftModel.from_pretrained(_model(str(base), dtype), path).merge_and_unload()
     config = AutoConfig.from_pretrained(path)
-    return AutoModelForImageTextToText.from_pretrained(path, config=config, dtype=dtype, attn_implementation="sdpa")
+    return AutoModelForImageTextToText.from_pretrained(
+        path, config=config, dtype=dtype, attn_implementation="sdpa"
+    )
 
 
 def _limit_pixels(processor: Any, min_pixels: int | None, max_pixels: int | None) -> None:

@@ -49,7 +49,7 @@ class _Head(torch.autograd.Function):
     """log_softmax(hidden @ weight.T / temperature)[target] in chunks of rows; the backward computes the logits again."""
 
     @staticmethod
-    def forward(ctx: Any, hidden_SD, weight_VD, targets_S, temperature: float, entropy: bool):  # type: ignore[override]  # noqa: ANN001, ANN205
+    def forward(ctx: Any, hidden_SD, weight_VD, targets_S, temperature: float, entropy: bool):  # type: ignore[override]
         logps_S = torch.empty(len(hidden_SD), dtype=torch.float32, device=hidden_SD.device)
         entropy_S = torch.empty_like(logps_S)
         for rows in _chunks(len(hidden_SD), len(weight_VD)):
@@ -65,12 +65,14 @@ class _Head(torch.autograd.Function):
         return logps_S, entropy_S
 
     @staticmethod
-    def backward(ctx: Any, grad_S, _):  # type: ignore[override]  # noqa: ANN001, ANN205
+    def backward(ctx: Any, grad_S, _):  # type: ignore[override]
         hidden_SD, weight_VD, targets_S = ctx.saved_tensors
         grad_hidden = torch.empty_like(hidden_SD)
         grad_weight = torch.zeros_like(weight_VD) if ctx.needs_input_grad[1] else None
         for rows in _chunks(len(hidden_SD), len(weight_VD)):
-            grad_logits = _logits(hidden_SD[rows], weight_VD, ctx.temperature).softmax(-1).mul_(-grad_S[rows, None])
+            grad_logits = (
+                _logits(hidden_SD[rows], weight_VD, ctx.temperature).softmax(-1).mul_(-grad_S[rows, None])
+            )
             grad_logits.scatter_add_(-1, targets_S[rows, None], grad_S[rows, None])
             grad_logits = grad_logits.div_(ctx.temperature).to(hidden_SD.dtype)
             grad_hidden[rows] = grad_logits @ weight_VD.to(hidden_SD.dtype)

@@ -54,24 +54,38 @@ class GRPO:
         """Every group rolled out, and those to learn from."""
         s = self.settings
         rolled = self._roll(step, 0, s.problems_per_step)
-        kept = [g for g in rolled if s.zero_spread == "keep" or spread(g) > 0]
+        kept = [g for g in rolled if self._teaches(g)]
         for attempt in range(1, RESAMPLE_ROUNDS if s.zero_spread == "resample" else 1):
             if len(kept) >= s.problems_per_step:
                 break
             more = self._roll(step, attempt, s.problems_per_step - len(kept))
-            rolled, kept = rolled + more, kept + [g for g in more if spread(g) > 0]
+            rolled, kept = rolled + more, kept + [g for g in more if self._teaches(g)]
         return rolled, kept
+
+    def _teaches(self, group: list[Sample]) -> bool:
+        """Whether a group is learned from: something was sampled, and its rewards differ where that is asked for."""
+        sampled = any(x.completion.token_ids for x in group)
+        return sampled and (self.settings.zero_spread == "keep" or spread(group) > 0)
 
     def _roll(self, step: int, attempt: int, count: int) -> list[list[Sample]]:
         s = self.settings
         problems = order(self.problems, s.seed, self.cursor, count)
         self.cursor += count
         seed = (s.seed * 1_000_003 + step) * RESAMPLE_ROUNDS + attempt
-        sampling = Sampling(s.completions_per_problem, s.temperature, s.top_p, 0, s.max_completion_tokens, seed)
+        sampling = Sampling(
+            s.completions_per_problem, s.temperature, s.top_p, 0, s.max_completion_tokens, seed
+        )
         answers = self.engine.generate([messages(p, self.style) for p in problems], sampling)
-        samples = [Sample(p, c, Score(0.0)) for p, group in zip(problems, answers, strict=True) for c in group]
-        scored = [replace(x, score=self._charge(x, v)) for x, v in zip(samples, self.reward(samples), strict=True)]
-        return [scored[i : i + s.completions_per_problem] for i in range(0, len(scored), s.completions_per_problem)]
+        samples = [
+            Sample(p, c, Score(0.0)) for p, group in zip(problems, answers, strict=True) for c in group
+        ]
+        scored = [
+            replace(x, score=self._charge(x, v)) for x, v in zip(samples, self.reward(samples), strict=True)
+        ]
+        return [
+            scored[i : i + s.completions_per_problem]
+            for i in range(0, len(scored), s.completions_per_problem)
+        ]
 
     def _charge(self, sample: Sample, score: Score) -> Score:
         """The score less the soft overlong penalty (DAPO, arXiv 2503.14476 eq. 13), when that is asked for."""
@@ -156,6 +170,6 @@ def rollout_metrics(groups: list[list[Sample]]) -> dict[str, float]:
 def _attach(trees: list[Tree], name: str, values: list[torch.Tensor]) -> list[Tree]:
     left = iter(values)
     return [
-        Tree(t.prompt, tuple(replace(b, fields={**b.fields, name: next(left)}) for b in t.branches)) for t in trees
+        Tree(t.prompt, tuple(replace(b, fields={**b.fields, name: next(left)}) for b in t.branches))
+        for t in trees
     ]
-

@@ -9,9 +9,17 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from visreason import store
+from visreason.errors import Tripwire
 from visreason.model.load import Policy
 from visreason.record import Sample
 from visreason.train import checkpoint, optimizer, tripwires, update
@@ -43,7 +51,14 @@ class Objective(Protocol):
     def batch(self, step: int) -> Batch: ...
 
 
-def fit(run: store.Run, policy: Policy, objective: Objective, settings: Training, steps: int, state: dict[str, Any] | None) -> None:
+def fit(
+    run: store.Run,
+    policy: Policy,
+    objective: Objective,
+    settings: Training,
+    steps: int,
+    state: dict[str, Any] | None,
+) -> None:
     """Train to `steps`, from where `state` stopped. Ends with a checkpoint of the last step.
 
     Raises Tripwire when training goes wrong; the last good checkpoint stays.
@@ -54,6 +69,7 @@ def fit(run: store.Run, policy: Policy, objective: Objective, settings: Training
         adamw.load_state_dict(state["optimizer"])
         first, objective.cursor = state["step"], state["cursor"]
         run.rewind(state["files"])
+        checkpoint.prune(run.path, settings.keep)
     else:
         run.rewind({METRICS: 0, SAMPLES: 0})
     writer = _tensorboard(run.path) if settings.tensorboard else None
@@ -61,13 +77,16 @@ def fit(run: store.Run, policy: Policy, objective: Objective, settings: Training
     with _progress() as progress:
         task = progress.add_task(run.verb, total=steps, completed=first, numbers="")
         for step in range(first, steps):
-            metrics = _step(policy, adamw, objective, settings, step, steps, run)
-            if isinstance(settings, Reinforcement):
-                for warning in tripwires.check(metrics, settings):
-                    kind = warning.partition(":")[2]
-                    if kind not in warned:
-                        progress.console.print(f"[yellow]step {step + 1}: {warning}")
-                        warned.add(kind)
+            try:
+                metrics = _step(policy, adamw, objective, settings, step, steps, run)
+                warnings = tripwires.check(metrics, settings) if isinstance(settings, Reinforcement) else []
+            except Tripwire as e:
+                raise Tripwire(f"step {step + 1}: {e}") from e
+            for warning in warnings:
+                kind = warning.partition(":")[2]
+                if kind not in warned:
+                    progress.console.print(f"[yellow]step {step + 1}: {warning}")
+                    warned.add(kind)
             for name, value in metrics.items() if writer else ():
                 writer.add_scalar(name, value, step + 1)
             progress.update(task, advance=1, numbers=_numbers(metrics))
@@ -75,24 +94,29 @@ def fit(run: store.Run, policy: Policy, objective: Objective, settings: Training
                 _save(run, step + 1, policy, adamw, objective, settings)
 
 
-def _step(policy, adamw, objective, settings, step, steps, run) -> dict[str, float]:  # noqa: ANN001
+def _step(policy, adamw, objective, settings, step, steps, run) -> dict[str, float]:
     start = time.perf_counter()
     batch = objective.batch(step)
+    run.append(SAMPLES, batch.samples)  # before the updates, so that those a tripwire names can be looked at
     rate = optimizer.learning_rate(settings, step, steps)
     for group in adamw.param_groups:
         group["lr"] = rate
     parts = [update.apply(policy, adamw, u, batch.loss, settings, batch.temperature) for u in batch.updates]
     seconds = time.perf_counter() - start
     sums = {"tokens", "tokens_saved", "tokens_lost_to_splits", "seconds_update"}
-    learned = {k: sum(p[k] for p in parts) / (1 if k in sums else len(parts)) for k in (parts[0] if parts else {})}
+    learned = {
+        k: sum(p[k] for p in parts) / (1 if k in sums else len(parts)) for k in (parts[0] if parts else {})
+    }
     metrics = {"step": step + 1, **batch.metrics, **learned, "lr": rate, "seconds": seconds}
     metrics["tokens_per_s"] = metrics.get("tokens", 0) / seconds
-    run.append(SAMPLES, batch.samples)
-    run.append(METRICS, [{k: round(v, 6) if isinstance(v, float) and abs(v) > 1e-3 else v for k, v in metrics.items()}])
+    run.append(
+        METRICS,
+        [{k: round(v, 6) if isinstance(v, float) and abs(v) > 1e-3 else v for k, v in metrics.items()}],
+    )
     return metrics
 
 
-def _save(run: store.Run, step: int, policy: Policy, adamw, objective: Objective, settings: Training) -> None:  # noqa: ANN001
+def _save(run: store.Run, step: int, policy: Policy, adamw, objective: Objective, settings: Training) -> None:
     state = {"step": step, "cursor": objective.cursor, "files": run.cursor(METRICS, SAMPLES)}
     checkpoint.save(run.path, step, policy, adamw, state, settings.keep)
 
@@ -127,7 +151,7 @@ def _progress() -> Progress:
     )  # fmt: skip
 
 
-def _tensorboard(folder: Path):  # noqa: ANN202
+def _tensorboard(folder: Path):
     from torch.utils.tensorboard import SummaryWriter
 
     return SummaryWriter(folder / "tensorboard")

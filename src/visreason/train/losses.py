@@ -54,7 +54,9 @@ class PolicyGradient:
         clipped_S = ratio_S.clamp(1 - self.clip_low, 1 + self.clip_high)
         gain_S = torch.minimum(ratio_S * advantages_S, clipped_S * advantages_S)
         if self.dual_clip is not None:
-            gain_S = torch.where(advantages_S < 0, torch.maximum(gain_S, self.dual_clip * advantages_S), gain_S)
+            gain_S = torch.where(
+                advantages_S < 0, torch.maximum(gain_S, self.dual_clip * advantages_S), gain_S
+            )
         numbers = {"clip_share": ((ratio_S * advantages_S) > (clipped_S * advantages_S)).float()}
         loss_S = -gain_S
         if "sampler" in fields:
@@ -82,7 +84,9 @@ def token_weights(normalize: str, length: int) -> torch.Tensor:
 def batch_weight(normalize: str, lengths: list[int], max_tokens: int) -> float:
     """What the sum of token losses is divided by: sequences (GRPO), tokens (DAPO, arXiv 2503.14476 eq. 12; SFT), or
     sequences x the longest allowed completion (Dr. GRPO, arXiv 2503.20783)."""
-    return float({"sequence": len(lengths), "token": sum(lengths), "max_length": len(lengths) * max_tokens}[normalize])
+    return float(
+        {"sequence": len(lengths), "token": sum(lengths), "max_length": len(lengths) * max_tokens}[normalize]
+    )
 
 
 def _mean_of_branch(x_S: torch.Tensor, forest: Forest) -> torch.Tensor:

@@ -13,8 +13,13 @@ def build(policy: Policy, settings: Training) -> torch.optim.AdamW:
     named = [(n, p) for n, p in policy.model.named_parameters() if p.requires_grad]
     matrices = [p for _, p in named if p.ndim > 1]
     vectors = [p for _, p in named if p.ndim <= 1]
-    groups = [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-    return torch.optim.AdamW([g for g in groups if g["params"]], lr=settings.lr, betas=settings.betas, foreach=True)
+    groups = [
+        {"params": matrices, "weight_decay": settings.weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(
+        [g for g in groups if g["params"]], lr=settings.lr, betas=settings.betas, foreach=True
+    )
 
 
 def learning_rate(settings: Training, step: int, steps: int) -> float:

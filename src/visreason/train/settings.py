@@ -10,74 +10,139 @@ from visreason.recipe import Recipe
 class Training(Recipe):
     """Settings of the loop, the optimizer, the memory and the checkpoints. Verbs add their data and objective."""
 
-    model: str = Field(description="Model to start from: a Hugging Face directory, a hub id, or a run directory.")
+    model: str = Field(
+        description="Model to start from: a Hugging Face directory, a hub id, or a run directory."
+    )
     data: str = Field(description="Problems: a JSONL file of records or flat rows, or world:SPLIT:N.")
     style: str = Field("awaker", description="How a problem is put to the model and its completion laid out.")
+    where: dict[str, str | int] = Field(
+        {}, description="Use only problems whose meta has these values, as {level: 1}."
+    )
     limit: int | None = Field(None, ge=1, description="Use only the first problems of the data.")
-    steps: int | None = Field(None, ge=1, description="Optimizer steps; derived from `epochs` when not given.")
+    steps: int | None = Field(
+        None, ge=1, description="Optimizer steps; derived from `epochs` when not given."
+    )
     epochs: float = Field(1.0, gt=0, description="Passes over the data, when `steps` is not given.")
     problems_per_step: int = Field(32, ge=1, description="Problems in each step.")
     lr: float = Field(1e-5, gt=0, description="Peak learning rate of AdamW.")
-    schedule: Literal["constant", "linear", "cosine"] = Field("cosine", description="Learning rate after warm-up.")
-    warmup: float = Field(0.05, ge=0, lt=1, description="Share of the steps over which the rate rises to its peak.")
-    weight_decay: float = Field(0.0, ge=0, description="AdamW's decay of matrices; norms and biases never decay.")
+    schedule: Literal["constant", "linear", "cosine"] = Field(
+        "cosine", description="Learning rate after warm-up."
+    )
+    warmup: float = Field(
+        0.05, ge=0, lt=1, description="Share of the steps over which the rate rises to its peak."
+    )
+    weight_decay: float = Field(
+        0.0, ge=0, description="AdamW's decay of matrices; norms and biases never decay."
+    )
     betas: tuple[float, float] = Field((0.9, 0.95), description="AdamW's momentum coefficients.")
-    clip_norm: float = Field(1.0, gt=0, description="Largest gradient norm; larger gradients are scaled down.")
+    clip_norm: float = Field(
+        1.0, gt=0, description="Largest gradient norm; larger gradients are scaled down."
+    )
     precision: Literal["float32", "bfloat16"] = Field(
         "float32", description="bfloat16 computes under autocast; weights and optimizer stay float32."
     )
-    freeze: tuple[Literal["vision", "merger", "language"], ...] = Field((), description="Parts that are not trained.")
-    lora_rank: int = Field(0, ge=0, description="Train low-rank adapters of this rank (peft) instead of all weights; 0 is off.")
+    freeze: tuple[Literal["vision", "merger", "language"], ...] = Field(
+        (), description="Parts that are not trained."
+    )
+    lora_rank: int = Field(
+        0, ge=0, description="Train low-rank adapters of this rank (peft) instead of all weights; 0 is off."
+    )
     lora_alpha: int = Field(32, ge=1, description="Scale of the adapters, divided by their rank.")
     lora_parts: tuple[Literal["vision", "merger", "language"], ...] = Field(
         ("language",), description="Parts whose linear layers get adapters."
     )
-    checkpoint_activations: bool = Field(False, description="Recompute activations: less memory, about a third more time.")
-    max_pixels: int | None = Field(None, ge=784, description="Largest image area in pixels; the processor's own when not given.")
+    checkpoint_activations: bool = Field(
+        False, description="Recompute activations: less memory, about a third more time."
+    )
+    max_pixels: int | None = Field(
+        None, ge=784, description="Largest image area in pixels; the processor's own when not given."
+    )
     min_pixels: int | None = Field(None, ge=784, description="Smallest image area in pixels.")
-    max_prompt_tokens: int = Field(8192, ge=16, description="Problems with longer prompts are set aside and counted.")
-    micro_batch_tokens: int = Field(16384, ge=16, description="Packed tokens of one forward; whole groups stay together.")
+    max_prompt_tokens: int = Field(
+        8192, ge=16, description="Problems with longer prompts are set aside and counted."
+    )
+    micro_batch_tokens: int = Field(
+        16384, ge=16, description="Packed tokens of one forward; whole groups stay together."
+    )
     share_trunk: bool = Field(True, description="Encode each prompt once for all its completions.")
-    save_every: int = Field(50, ge=1, description="Steps between checkpoints; a killed run resumes from the last.")
+    save_every: int = Field(
+        50, ge=1, description="Steps between checkpoints; a killed run resumes from the last."
+    )
     keep: int = Field(2, ge=1, description="Checkpoints that are kept.")
     device: str = Field("auto", description="cpu, cuda, or auto.")
-    tensorboard: bool = Field(False, description="Also write TensorBoard events (needs the tensorboard package).")
+    tensorboard: bool = Field(
+        False, description="Also write TensorBoard events (needs the tensorboard package)."
+    )
 
 
 class Reinforcement(Training):
     """Settings of reinforcement learning: rollouts, rewards, the objective, and what stops a run gone wrong."""
 
-    problems_per_step: int = Field(16, ge=1, description="Problems in each step; completions are this times the next field.")
-    completions_per_problem: int = Field(8, ge=2, description="Completions sampled of each problem: the group.")
-    max_completion_tokens: int = Field(1024, ge=1, description="Longest completion; longer ones are cut and counted.")
+    problems_per_step: int = Field(
+        16, ge=1, description="Problems in each step; completions are this times the next field."
+    )
+    completions_per_problem: int = Field(
+        8, ge=2, description="Completions sampled of each problem: the group."
+    )
+    max_completion_tokens: int = Field(
+        1024, ge=1, description="Longest completion; longer ones are cut and counted."
+    )
     temperature: float = Field(1.0, gt=0, description="Sampling temperature, in the loss as well.")
-    top_p: float = Field(1.0, gt=0, le=1, description="Nucleus of the sampling; below 1 the ratio is biased, see tis_cap.")
+    top_p: float = Field(
+        1.0, gt=0, le=1, description="Nucleus of the sampling; below 1 the ratio is biased, see tis_cap."
+    )
     rewards: dict[str, float] = Field(
-        {"correct": 1.0, "format": 1.0}, description="Rewards and their weights; a name or module:function each."
+        {"correct": 1.0, "format": 1.0},
+        description="Rewards and their weights; a name or module:function each.",
     )
     advantage: Literal["group_zscore", "group_mean"] = Field(
         "group_zscore", description="Divide by the group's spread (GRPO) or not (Dr. GRPO)."
     )
     normalize: Literal["sequence", "token", "max_length"] = Field(
-        "sequence", description="Completions count alike (GRPO), tokens do (DAPO), or fixed by the limit (Dr. GRPO)."
+        "sequence",
+        description="Completions count alike (GRPO), tokens do (DAPO), or fixed by the limit (Dr. GRPO).",
     )
-    ratio: Literal["token", "sequence"] = Field("token", description="Importance ratio of each token, or of the sequence (GSPO).")
+    ratio: Literal["token", "sequence"] = Field(
+        "token", description="Importance ratio of each token, or of the sequence (GSPO)."
+    )
     clip_low: float = Field(0.2, gt=0, description="Lower clip of the ratio, 1 - clip_low.")
     clip_high: float = Field(0.2, gt=0, description="Upper clip of the ratio, 1 + clip_high (DAPO: 0.28).")
-    dual_clip: float | None = Field(None, gt=1, description="Bound of the loss of bad completions; 3 in EasyR1.")
-    kl: float = Field(0.0, ge=0, description="Weight of the KL (k3) to the frozen starting policy; 0 keeps no reference.")
+    dual_clip: float | None = Field(
+        None, gt=1, description="Bound of the loss of bad completions; 3 in EasyR1."
+    )
+    kl: float = Field(
+        0.0, ge=0, description="Weight of the KL (k3) to the frozen starting policy; 0 keeps no reference."
+    )
     zero_spread: Literal["keep", "drop", "resample"] = Field(
-        "keep", description="Groups with equal rewards: keep, leave out, or replace by further problems (DAPO)."
+        "keep",
+        description="Groups with equal rewards: keep, leave out, or replace by further problems (DAPO).",
     )
     overlong: Literal["keep", "mask", "penalty"] = Field(
-        "keep", description="Cut completions: keep their reward, leave them out of the loss, or charge their length (DAPO)."
+        "keep",
+        description="Cut completions: keep their reward, leave them out of the loss, or charge their length (DAPO).",
     )
-    overlong_margin: int = Field(128, ge=1, description="Tokens before the limit over which overlong=penalty rises to 1.")
+    overlong_margin: int = Field(
+        128, ge=1, description="Tokens before the limit over which overlong=penalty rises to 1."
+    )
     passes: int = Field(1, ge=1, description="Times each rollout is learned from.")
-    minibatches: int = Field(1, ge=1, description="Updates that share the problems of a rollout, in each pass.")
-    tis_cap: float | None = Field(2.0, gt=0, description="Cap of the importance weight between sampler and trainer; null is off.")
-    stop_kl: float = Field(10.0, gt=0, description="Stop when the mean KL to the reference is above this (nats a token).")
-    stop_entropy: float = Field(1e-4, ge=0, description="Stop when the policy's mean entropy is under this (nats a token).")
-    warn_truncated: float = Field(0.2, ge=0, le=1, description="Warn when more completions than this share were cut off.")
-    warn_unparsed: float = Field(0.5, ge=0, le=1, description="Warn when more completions than this share had no answer.")
-    warn_zero_spread: float = Field(0.9, ge=0, le=1, description="Warn when more groups than this share had equal rewards.")
+    minibatches: int = Field(
+        1, ge=1, description="Updates that share the problems of a rollout, in each pass."
+    )
+    tis_cap: float | None = Field(
+        2.0, gt=0, description="Cap of the importance weight between sampler and trainer; null is off."
+    )
+    stop_kl: float = Field(
+        10.0, gt=0, description="Stop when the mean KL to the reference is above this (nats a token)."
+    )
+    stop_entropy: float = Field(
+        1e-4, ge=0, description="Stop when the policy's mean entropy is under this (nats a token)."
+    )
+    warn_truncated: float = Field(
+        0.2, ge=0, le=1, description="Warn when more completions than this share were cut off."
+    )
+    warn_unparsed: float = Field(
+        0.5, ge=0, le=1, description="Warn when more completions than this share had no answer."
+    )
+    warn_zero_spread: float = Field(
+        0.9, ge=0, le=1, description="Warn when more groups than this share had equal rewards."
+    )

@@ -31,6 +31,7 @@ def open_policy(run: store.Run, settings: Training, start: str) -> tuple[Policy,
     resumed = str(done[-1]) if done else None
     lora = settings.lora_rank > 0
     policy = _load(settings, resumed if resumed and not lora else start)
+    policy.name = start  # records name the model the run began with, wherever it goes on from
     if lora and resumed:
         loading.load_lora(policy, resumed)
     elif lora:
@@ -51,7 +52,11 @@ def open_reference(settings: Training, start: str) -> Policy:
 
 
 def within_budget(
-    policy: Policy, items: list[T], problem_of: Callable[[T], Problem], style: Style, rejected: list[dict[str, Any]]
+    policy: Policy,
+    items: list[T],
+    problem_of: Callable[[T], Problem],
+    style: Style,
+    rejected: list[dict[str, Any]],
 ) -> list[T]:
     """The items whose prompt fits `max_prompt_tokens`; the others go to `rejected`. A prompt is never cut.
 
@@ -60,14 +65,16 @@ def within_budget(
     kept = []
     for item in items:
         problem = problem_of(item)
-        tokens = policy.encoder.count(messages(problem, style))
-        if tokens <= policy.encoder.max_tokens:
+        conversation = messages(problem, style)
+        if policy.encoder.fits(conversation):
             kept.append(item)
             continue
+        tokens = policy.encoder.count(conversation)
         reason = f"the prompt has {tokens} tokens, max_prompt_tokens is {policy.encoder.max_tokens}"
         rejected.append({"line": None, "reason": reason, "row": {"id": problem.id}})
     if not kept:
-        raise DataError(f"no problem fits: {rejected[-1]['reason']}; lower max_pixels or raise max_prompt_tokens")
+        why = rejected[-1]["reason"] if items else "where and limit leave none"
+        raise DataError(f"expected problems to train on, found none: {why}")
     return kept
 
 
@@ -76,7 +83,9 @@ def keep_rejected(run: store.Run, rejected: list[dict[str, Any]]) -> None:
     run.rewind({REJECTED: 0})
     if rejected:
         run.append(REJECTED, rejected)
-        console.print(f"[yellow]{len(rejected)} rows set aside, kept with their reasons in {run.path / REJECTED}")
+        console.print(
+            f"[yellow]{len(rejected)} rows set aside, kept with their reasons in {run.path / REJECTED}"
+        )
 
 
 def print_plan(title: str, rows: dict[str, object]) -> None:
@@ -105,17 +114,23 @@ def plan_of(policy: Policy, settings: Training) -> dict[str, object]:
 def check_forest(policy: Policy, tree: Tree, settings: Training) -> None:
     """Compare the forest with plain forwards on one group before the first step; say so when it can't be used."""
     if not (policy.share and settings.share_trunk):
-        console.print("[bold yellow]this model encodes every completion on its own: its attention can't share a prompt, or share_trunk=false")
+        console.print(
+            "[bold yellow]this model encodes every completion on its own: its attention can't share a prompt, or share_trunk=false"
+        )
         return
     difference = self_check(policy, tree)
     alone = sum(len(tree.prompt.ids) - 1 + len(b.ids) for b in tree.branches)
-    console.print(f"forest against one by one: {difference:.1e} nats; {alone / tree.tokens:.2f} times fewer tokens")
+    console.print(
+        f"forest against one by one: {difference:.1e} nats; {alone / tree.tokens:.2f} times fewer tokens"
+    )
 
 
 def seal(run: store.Run, policy: Policy, steps: int, inputs: list[Path], counts: dict[str, int]) -> None:
     """Write the manifest of a training run and name its checkpoint."""
     last = store.checkpoints(run.path)[-1]
-    run.seal({"steps": steps, "checkpoint": str(last.relative_to(run.path))}, inputs, counts, str(policy.device))
+    run.seal(
+        {"steps": steps, "checkpoint": str(last.relative_to(run.path))}, inputs, counts, str(policy.device)
+    )
     console.print(f"done: {last}")
 
 

@@ -28,6 +28,9 @@ class SFT:
         count = self.settings.problems_per_step
         chosen = order(self.examples, self.settings.seed, self.cursor, count)
         self.cursor += count
+        self.policy.encoder.prompts(
+            [messages(e.problem, self.style) for e in chosen]
+        )  # one call fills the cache
         trees = [plant_example(self.policy, e, self.style) for e in chosen]
         lengths = [len(b.ids) for t in trees for b in t.branches]
         metrics = {"completion_length": sum(lengths) / len(lengths)}

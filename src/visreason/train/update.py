@@ -35,7 +35,9 @@ def apply(
     """
     start = time.perf_counter()
     total, sums, tokens = 0.0, {}, 0
-    batches, lost = micro_batches(update.trees, settings.micro_batch_tokens, policy.share and settings.share_trunk)
+    batches, lost = micro_batches(
+        update.trees, settings.micro_batch_tokens, policy.share and settings.share_trunk
+    )
     for trees in batches:
         forest = plant(trees, policy.path).to(policy.device)
         with torch.autocast(policy.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
@@ -46,10 +48,14 @@ def apply(
         total += value.item() / update.weight
         tokens += forest.layout.tokens
         _add(sums, {**numbers, "entropy": entropy_S, "logp": logps_S.detach()})
-    norm = torch.nn.utils.clip_grad_norm_([p for p in policy.model.parameters() if p.grad is not None], settings.clip_norm)
+    norm = torch.nn.utils.clip_grad_norm_(
+        [p for p in policy.model.parameters() if p.grad is not None], settings.clip_norm
+    )
     if not torch.isfinite(norm):
         optimizer.zero_grad(set_to_none=True)
-        raise Tripwire(f"the gradient's norm is {norm.item()}; lower lr or clip_norm, or take precision=float32")
+        raise Tripwire(
+            f"the gradient's norm is {norm.item()}; lower lr or clip_norm, or take precision=float32"
+        )
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     scored = sum(len(b.ids) for t in update.trees for b in t.branches)
@@ -67,7 +73,9 @@ def apply(
 
 
 @torch.no_grad()
-def score(policy: Policy, trees: list[Tree], settings: Training, temperature: float = 1.0) -> list[torch.Tensor]:
+def score(
+    policy: Policy, trees: list[Tree], settings: Training, temperature: float = 1.0
+) -> list[torch.Tensor]:
     """Log-probs of every branch, each (C,) on the CPU, in order of trees and branches, without gradient."""
     out: list[torch.Tensor] = []
     batches, _ = micro_batches(trees, settings.micro_batch_tokens, policy.share and settings.share_trunk)

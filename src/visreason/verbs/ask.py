@@ -13,7 +13,9 @@ Paths = Annotated[list[Path], BeforeValidator(lambda value: [value] if isinstanc
 class Recipe(Base):
     """The question and what answers it."""
 
-    model: str = Field(description="Engine: hf:PATH, a run directory, or script:FILE.jsonl.", examples=["runs/grpo/a"])
+    model: str = Field(
+        description="Engine: hf:PATH, a run directory, or script:FILE.jsonl.", examples=["runs/grpo/a"]
+    )
     question: str = Field(description="The question.", examples=["'Which bar is the highest?'"])
     image: Paths = Field([], description="Image file, or a list of them.", examples=["chart.png"])
     choices: list[str] = Field([], description="Option texts, where the question has options.")

@@ -19,18 +19,25 @@ class Recipe(Base):
         description="Engine: hf:PATH, a run directory, script:FILE.jsonl, or world.", examples=["runs/grpo/a"]
     )
     data: str = Field(
-        description="Problems: a JSONL file of records or flat rows, or world:SPLIT:N.", examples=["world:heldout:500"]
+        description="Problems: a JSONL file of records or flat rows, or world:SPLIT:N.",
+        examples=["world:heldout:500"],
     )
     style: str = Field("awaker", description="How a problem is put to the model.")
     samples: int = Field(1, ge=1, description="Answers to each problem.")
     temperature: float = Field(0.0, ge=0, description="Sampling temperature; 0 takes the likeliest token.")
     top_p: float = Field(1.0, gt=0, le=1, description="Nucleus of the sampling.")
-    max_completion_tokens: int = Field(1024, ge=1, description="Longest answer; longer ones are cut and counted.")
+    max_completion_tokens: int = Field(
+        1024, ge=1, description="Longest answer; longer ones are cut and counted."
+    )
     max_pixels: int | None = Field(None, ge=784, description="Largest image area in pixels.")
     min_pixels: int | None = Field(None, ge=784, description="Smallest image area in pixels.")
-    max_prompt_tokens: int = Field(8192, ge=16, description="Problems with longer prompts are scored as errored.")
+    max_prompt_tokens: int = Field(
+        8192, ge=16, description="Problems with longer prompts are scored as errored."
+    )
     limit: int | None = Field(None, ge=1, description="Use only the first problems.")
-    block: int = Field(128, ge=1, description="Problems asked at a time; a resumed run goes on after the last whole block.")
+    block: int = Field(
+        128, ge=1, description="Problems asked at a time; a resumed run goes on after the last whole block."
+    )
     device: str = Field("auto", description="cpu, cuda, or auto.")
 
 
@@ -60,15 +67,19 @@ def run(recipe: Recipe, out: Path) -> None:
         f"{len(problems)} problems, {len(rejected)} set aside; {recipe.samples} answers each at temperature "
         f"{recipe.temperature:g} from {engine.name}"
     )
-    samples = _answer(record, recipe, problems, engine, style, from_names({"correct": 1.0, "format": 0.0}, style), console)
+    samples = _answer(
+        record, recipe, problems, engine, style, from_names({"correct": 1.0, "format": 0.0}, style), console
+    )
     summary = summarize(samples)
     from visreason.stats import counts
 
-    record.seal(summary, [data], {**counts(s.score for s in samples), "rejected": len(rejected)}, recipe.device)
+    record.seal(
+        summary, [data], {**counts(s.score for s in samples), "rejected": len(rejected)}, recipe.device
+    )
     console.print(f"accuracy of all {_words(summary['accuracy'])}; format {summary['format']:.3f}; {out}")
 
 
-def _engine(recipe: Recipe, out: Path, style):  # noqa: ANN001, ANN202
+def _engine(recipe: Recipe, out: Path, style):
     from visreason.engine import connect
     from visreason.world.source import model_folder
 
@@ -85,7 +96,7 @@ def _engine(recipe: Recipe, out: Path, style):  # noqa: ANN001, ANN202
     )
 
 
-def _answer(record, recipe, problems, engine, style, reward, console):  # noqa: ANN001, ANN202
+def _answer(record, recipe, problems, engine, style, reward, console):
     """Samples of every problem, in order, block by block; those on disk are not asked again."""
     from dataclasses import replace
 
@@ -102,7 +113,9 @@ def _answer(record, recipe, problems, engine, style, reward, console):  # noqa: 
     samples = samples[: n * min(done * size, len(problems))]
     record.keep(SAMPLES, len(samples))
     for i in track(range(done, len(blocks)), "evaluate", total=len(blocks), completed=done, console=console):
-        sampling = Sampling(n, recipe.temperature, recipe.top_p, 0, recipe.max_completion_tokens, recipe.seed * 100_003 + i)
+        sampling = Sampling(
+            n, recipe.temperature, recipe.top_p, 0, recipe.max_completion_tokens, recipe.seed * 100_003 + i
+        )
         answers = engine.generate([messages(p, style) for p in blocks[i]], sampling)
         fresh = [Sample(p, c, Score(0.0)) for p, group in zip(blocks[i], answers, strict=True) for c in group]
         fresh = [replace(s, score=score) for s, score in zip(fresh, reward(fresh), strict=True)]
@@ -111,7 +124,7 @@ def _answer(record, recipe, problems, engine, style, reward, console):  # noqa: 
     return samples
 
 
-def summarize(samples) -> dict:  # noqa: ANN001
+def summarize(samples) -> dict:
     """The manifest's summary of scored samples."""
     from visreason.stats import accuracies
 

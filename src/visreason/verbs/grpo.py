@@ -12,7 +12,7 @@ class Recipe(Reinforcement):
 
 def run(recipe: Recipe, out: Path) -> None:
     """Train and seal the run. Raises Tripwire when training goes wrong; the same command resumes a killed run."""
-    from visreason.data import read_problems
+    from visreason.data import has_meta, read_problems
     from visreason.engine.hf import HF
     from visreason.prompt import style as named_style
     from visreason.reward import from_names
@@ -27,7 +27,9 @@ def run(recipe: Recipe, out: Path) -> None:
     style = named_style(recipe.style)
     rejected: list[dict] = []
     data = data_file(recipe.data, out, style)
-    problems = read_problems(data, rejected, need_answer=True)[: recipe.limit]
+    problems = [p for p in read_problems(data, rejected, need_answer=True) if has_meta(p, recipe.where)][
+        : recipe.limit
+    ]
     start = model_folder(recipe.model, out, style, recipe.seed)
     policy, state = setup.open_policy(record, recipe, start)
     reference = setup.open_reference(recipe, start) if recipe.kl > 0 else None

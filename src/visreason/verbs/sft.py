@@ -12,6 +12,7 @@ class Recipe(Training):
 
 def run(recipe: Recipe, out: Path) -> None:
     """Train and seal the run. Raises VisreasonError when data, model or disk fail; the same command resumes."""
+    from visreason.data import has_meta
     from visreason.data.examples import read_examples
     from visreason.prompt import style as named_style
     from visreason.train import loop, setup
@@ -25,7 +26,9 @@ def run(recipe: Recipe, out: Path) -> None:
     style = named_style(recipe.style)
     rejected: list[dict] = []
     data = data_file(recipe.data, out, style)
-    examples = read_examples(data, style, rejected)[: recipe.limit]
+    examples = [e for e in read_examples(data, style, rejected) if has_meta(e.problem, recipe.where)][
+        : recipe.limit
+    ]
     policy, state = setup.open_policy(record, recipe, model_folder(recipe.model, out, style, recipe.seed))
     examples = setup.within_budget(policy, examples, lambda e: e.problem, style, rejected)
     objective = SFT(policy, examples, style, recipe)

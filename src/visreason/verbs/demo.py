@@ -1,0 +1,166 @@
+"""Train a visual reasoning model from nothing, on a laptop, and report what each stage gained.
+
+The stages are the command lines that are printed; each can be typed alone, and a killed demo goes on where it stopped.
+"""
+
+import multiprocessing
+import runpy
+import shlex
+import sys
+import time
+from pathlib import Path
+
+from pydantic import Field
+
+from visreason.recipe import Recipe as Base
+from visreason.store import Run, manifest
+
+STYLE = "r1_onevision"
+MAX_TOKENS = 96
+"""Longest completion: the longest drawn thought has about 80 tokens."""
+MODELS = ("base", "sft", "grpo")
+DECODINGS = {"sampled": ("samples=4", "temperature=1"), "greedy": ("samples=1", "temperature=0")}
+PRELOAD = ["visreason.train.sft", "visreason.train.grpo", "visreason.train.setup", "visreason.engine.hf"]
+COLD_START = (
+    "The tiny model starts from random weights and first learns to see, on worked answers to problems of the first level. Its "
+    "cold start is then mixed on purpose, as the habits of base models are: of its "
+    "supervised answers 40 % read the picture and work the answer out (a fifth of those without the tags), and 60 % are laid "
+    "out well but guessed without looking. Reinforcement learning sees only whether an answer is right and well laid out."
+)
+
+
+class Recipe(Base):
+    """How much of everything; the defaults take about ten minutes on two cores."""
+
+    problems: int = Field(9600, ge=12, description="Training problems drawn.")
+    heldout: int = Field(504, ge=12, description="Held-out problems, on which every stage is measured.")
+    easy_steps: int = Field(550, ge=1, description="Supervised steps of 16 problems of the first level.")
+    sft_steps: int = Field(
+        450, ge=1, description="Supervised steps of 16 problems of all levels, answered in mixed ways."
+    )
+    grpo_steps: int = Field(32, ge=1, description="GRPO steps of 24 problems with 8 completions each.")
+
+
+def run(recipe: Recipe, out: Path) -> None:
+    """Run the stages, write the report, and name it. The manifest's summary has accuracies, gains and format."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    out = recipe.out or Path("runs/demo")
+    record = Run.open(out, "demo", recipe.model_dump(mode="json"))
+    page = out / "report" / "index.html"
+    if not record.finished:
+        start = time.perf_counter()
+        _draw(recipe, out / "world")
+        for words in _stages(recipe, out):
+            console.print(f"\n$ visreason {shlex.join(words)}", style="bold", highlight=False, soft_wrap=True)
+            _stage(words)
+        summary = {**_summary(out), "seconds": round(time.perf_counter() - start, 1)}
+        _report(out, summary)
+        record.seal(summary)
+    _print(manifest(out)["summary"], console)
+    console.print(f"\nopen {page}")
+
+
+def _draw(recipe: Recipe, folder: Path) -> None:
+    """The world's problems, the cold start's answers and the untrained model, unless they are there."""
+    from visreason.prompt import style
+    from visreason.world import source
+
+    for spec in (f"coldstart:{recipe.problems}", f"heldout:{recipe.heldout}"):
+        source.data_file(f"world:{spec}:{recipe.seed}", folder.parent, style(STYLE))
+    source.model_folder("world", folder.parent, style(STYLE), recipe.seed)
+
+
+def _stages(recipe: Recipe, out: Path) -> list[list[str]]:
+    common = [f"style={STYLE}", f"seed={recipe.seed}"]
+    easy = ["sft", f"model={out}/world/model", f"data={out}/world/train.jsonl", "where={level: 1}", *common,
+            f"steps={recipe.easy_steps}", "problems_per_step=16", "lr=3e-3", "save_every=200", f"out={out}/easy"]  # fmt: skip
+    sft = ["sft", f"model={out}/easy", f"data={out}/world/coldstart.jsonl", *common, f"steps={recipe.sft_steps}",
+           "problems_per_step=16", "lr=2e-3", "save_every=200", f"out={out}/sft"]  # fmt: skip
+    grpo = ["grpo", f"model={out}/sft", f"data={out}/world/train.jsonl", *common, f"steps={recipe.grpo_steps}",
+            "problems_per_step=24", "completions_per_problem=8", f"max_completion_tokens={MAX_TOKENS}", "lr=2e-4",
+            "schedule=constant", "save_every=10", f"out={out}/grpo"]  # fmt: skip
+    return [
+        *_evaluations("base", f"{out}/world/model", out, common),
+        easy,
+        sft,
+        *_evaluations("sft", f"{out}/sft", out, common),
+        grpo,
+        *_evaluations("grpo", f"{out}/grpo", out, common),
+    ]
+
+
+def _evaluations(name: str, model: str, out: Path, common: list[str]) -> list[list[str]]:
+    return [
+        ["evaluate", f"model={model}", f"data={out}/world/heldout.jsonl", *common, *words,
+         f"max_completion_tokens={MAX_TOKENS}", f"out={out}/evaluate/{name}-{decoding}"]
+        for decoding, words in DECODINGS.items()
+    ]  # fmt: skip
+
+
+def _stage(words: list[str]) -> None:
+    """A command in a process of its own, forked from one that has torch loaded already: its memory ends with it."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOAD)
+    process = context.Process(target=_command, args=(words,))
+    process.start()
+    process.join()
+    if process.exitcode:
+        raise SystemExit(process.exitcode)
+
+
+def _command(words: list[str]) -> None:
+    sys.argv = ["visreason", *words]
+    runpy.run_module("visreason", run_name="__main__")
+
+
+def _summary(out: Path) -> dict:
+    """Accuracy of each model and what GRPO gained over SFT, problem by problem, sampled and greedy."""
+    views = {(m, d): manifest(out / "evaluate" / f"{m}-{d}")["summary"] for m in MODELS for d in DECODINGS}
+    sampled = {m: views[m, "sampled"]["accuracy"] for m in MODELS}
+    greedy = {m: views[m, "greedy"]["accuracy"] for m in MODELS}
+    return {
+        "accuracy": sampled,
+        "greedy": greedy,
+        "gain": {"grpo_over_sft": _gain(out, "sampled"), "grpo_over_sft_greedy": _gain(out, "greedy")},
+        "format": {m: views[m, "sampled"]["format"] for m in MODELS},
+    }
+
+
+def _gain(out: Path, decoding: str) -> dict[str, float]:
+    from visreason.record import Sample
+    from visreason.stats import by_problem, paired
+    from visreason.store import read_records
+
+    means = []
+    for model in ("grpo", "sft"):
+        groups = by_problem(read_records(out / "evaluate" / f"{model}-{decoding}" / "samples.jsonl", Sample))
+        means.append([sum(s.score.correct for s in g) / len(g) for _, g in sorted(groups.items())])
+    return paired(*means).as_dict()
+
+
+def _report(out: Path, summary: dict) -> None:
+    from visreason.view.report import write_report
+    from visreason.view.runs import load_run
+
+    folders = {"sft training": out / "sft", "grpo training": out / "grpo"}
+    folders |= {name: out / "evaluate" / f"{name}-sampled" for name in MODELS}
+    runs = {label: load_run(folder, label) for label, folder in folders.items()}
+    write_report(out / "report", "visreason demo", runs, intro=COLD_START, summary=summary)
+
+
+def _print(summary: dict, console) -> None:
+    from rich.table import Table
+
+    table = Table("", "accuracy, 4 samples at temperature 1", "greedy", "format", title="held-out problems")
+    for model in MODELS:
+        shown = [_percent(summary["accuracy"][model]), _percent(summary["greedy"][model])]
+        table.add_row(model, *shown, f"{summary['format'][model]:.3f}")
+    gain = summary["gain"]["grpo_over_sft"]
+    console.print(table)
+    console.print(f"GRPO over SFT, paired: {_percent(gain)}; {summary['seconds']:.0f} s in all")
+
+
+def _percent(interval: dict) -> str:
+    return f"{100 * interval['value']:.1f} % [{100 * interval['low']:.1f}, {100 * interval['high']:.1f}]"
