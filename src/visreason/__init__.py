@@ -1,4 +1,4 @@
-"""visreason makes visual reasoning models, end to end. Importing it is light: torch is loaded by the rooms that need it."""
+"""visreason makes visual reasoning models, end to end. Importing it is light: only rooms that need torch load it."""
 
 from visreason.errors import VisreasonError
 from visreason.record import Completion, Image, Pair, Problem, Sample, Score

@@ -1,4 +1,4 @@
-"""Engines: what answers. `connect("hf:PATH")` gives one; `generate(conversations, sampling)` returns [P][n] completions."""
+"""Engines: what answers. `connect("hf:PATH")` gives one; `generate(conversations, sampling)` [P][n] completions."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol

@@ -1,8 +1,8 @@
 """The in-process engine on transformers: prompts are prefilled once as trunks of a forest, and completions decode as
 branches that share their trunk's keys and values. Groups that finish make room for the next ones.
 
-Axes: P groups in flight, n completions of each, R = P * n rows, L trunk tokens (padded), C completion tokens, K key/value
-heads, d head size, V vocabulary.
+Axes: P groups in flight, n completions of each, R = P * n rows, L trunk tokens (padded), C completion tokens, K
+key/value heads, d head size, V vocabulary.
 """
 
 from collections import deque
@@ -149,7 +149,7 @@ class Decoder:
         self.rows += [list(g.rows) for g in groups]
 
     def _store_trunks(self, lengths: list[int]) -> None:
-        """Cut the prefilled row into trunks, pad them to the longest, and give each new row an empty store of its own."""
+        """Cut the prefilled row into trunks, pad them to the longest, and give each new row an empty store."""
         old, longest = self.trunk_mask_PL.shape[1], max([*lengths, self.trunk_mask_PL.shape[1]])
         mask = (
             torch.arange(longest, device=self.policy.device)
@@ -234,7 +234,7 @@ class Decoder:
     def attend(
         self, layer: int, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scale: float | None
     ) -> torch.Tensor:
-        """Attention of one layer. q (R, H, 1, d), or (1, H, T, d) while prefilling; returns (R, 1, H, d) or (1, T, H, d)."""
+        """Attention of one layer: q (R, H, 1, d) to (R, 1, H, d), or while prefilling (1, H, T, d) to (1, T, H, d)."""
         if self.layout is not None:
             self.prefilled.append((k, v))
             return PATHS[self.layout.path](q, k, v, self.layout, scale)

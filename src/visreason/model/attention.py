@@ -17,6 +17,7 @@ from transformers.masking_utils import sdpa_mask
 
 NAME = "visreason"
 Path = Literal["varlen", "segments", "dense"]
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Layout:
 
     trees: tuple[tuple[int, tuple[int, ...]], ...]
     path: Path
-    device: torch.device = torch.device("cpu")
+    device: torch.device = CPU
 
     @property
     def tokens(self) -> int:

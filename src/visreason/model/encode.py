@@ -57,14 +57,14 @@ class Encoder:
         self.eos_ids: tuple[int, ...] = tuple(eos) if isinstance(eos, (list, tuple)) else (eos,)
 
     def prompt(self, conversation: Conversation) -> Prompt:
-        """Encode a conversation up to where the assistant begins. Raises DataError when it is too long or unreadable."""
+        """Encode a conversation up to where the assistant begins. Raises DataError if it is too long or unreadable."""
         found = self.prompts([conversation])[0]
         if isinstance(found, DataError):
             raise found
         return found
 
     def prompts(self, conversations: list[Conversation]) -> list[Prompt | DataError]:
-        """Encode several conversations in one call of the processor; a conversation that can't be read gives its error."""
+        """Encode several conversations in one call of the processor; one that can't be read gives its error."""
         keys = [repr(c) for c in conversations]
         fresh = {k: c for k, c in zip(keys, conversations, strict=True) if k not in self._cache}
         encoded = dict(zip(fresh, self._encode(list(fresh.values())), strict=True))
@@ -172,8 +172,8 @@ class Encoder:
         features = 0 if grid is None else int(grid.prod(-1).sum()) // merge
         if visual != features:
             return DataError(
-                f"the prompt has {visual} image tokens and its images give {features} features; the processor and the model "
-                "do not belong together, or the text holds image tokens"
+                f"the prompt has {visual} image tokens and its images give {features} features; the processor and the "
+                "model do not belong together, or the text holds image tokens"
             )
         positions, _ = self.rope(
             ids[None], (ids == self.config.image_token_id).int()[None] * IMAGE, image_grid_thw=grid

@@ -16,7 +16,7 @@ from visreason.model.encode import Prompt
 
 @dataclass(frozen=True)
 class Branch:
-    """A completion: token ids (C,), and per-token numbers the loss needs (weights, advantages, old log-probs), each (C,)."""
+    """A completion: token ids (C,), and the numbers of each token that the loss needs (weights, advantages), (C,)."""
 
     ids: torch.Tensor
     weights: torch.Tensor
@@ -102,8 +102,8 @@ def plant(trees: Sequence[Tree], path: Path = "segments") -> Forest:
 def micro_batches(trees: Sequence[Tree], budget: int, share: bool = True) -> tuple[list[list[Tree]], int]:
     """Trees in lists of at most `budget` row tokens, whole groups together; and the tokens that splitting cost.
 
-    Trees are taken in order. A tree over the budget is split between its branches, and each piece repeats the trunk: that
-    is the second number. A single branch over the budget stands alone. With `share` false every completion is a
+    Trees are taken in order. A tree over the budget is split between its branches, and each piece repeats the trunk:
+    that is the second number. A single branch over the budget stands alone. With `share` false every completion is a
     tree of its own in a list of its own, for models whose attention can't share a trunk.
     """
     if not share:

@@ -14,7 +14,7 @@ CHUNK_NUMBERS = 1 << 24
 
 
 class Logps(NamedTuple):
-    """logps_S of the target tokens with gradient; entropy_S of the distributions without, or None; both nats, float32."""
+    """logps_S of the target tokens with gradient, entropy_S of the distributions without (or None); nats, float32."""
 
     logps_S: torch.Tensor
     entropy_S: torch.Tensor | None
@@ -46,7 +46,7 @@ def forest_logps(model: Any, forest: Forest, temperature: float = 1.0, entropy: 
 
 
 class _Head(torch.autograd.Function):
-    """log_softmax(hidden @ weight.T / temperature)[target] in chunks of rows; the backward computes the logits again."""
+    """log_softmax(hidden @ weight.T / temperature)[target] in chunks of rows; the backward makes the logits again."""
 
     @staticmethod
     def forward(ctx: Any, hidden_SD, weight_VD, targets_S, temperature: float, entropy: bool):  # type: ignore[override]

@@ -35,8 +35,8 @@ def save(
     ) as e:  # torch and safetensors have their own words for a full disk
         shutil.rmtree(scratch, ignore_errors=True)
         raise RunError(
-            f"can't write the checkpoint {folder}: {getattr(e, 'strerror', None) or e}. The one before is kept; make room "
-            "and give the same command again to go on from it."
+            f"can't write the checkpoint {folder}: {getattr(e, 'strerror', None) or e}. The one before is kept; make "
+            "room and give the same command again to go on from it."
         ) from e
     prune(run, keep)
     return folder
@@ -49,7 +49,7 @@ def prune(run: Path, keep: int) -> None:
 
 
 def load_state(folder: Path) -> dict[str, Any]:
-    """The training state of a checkpoint: optimizer, step, data cursor, lengths of the run's files. Nothing is unpickled."""
+    """The state of a checkpoint: optimizer, step, data cursor, lengths of the run's files. Nothing is unpickled."""
     try:
         return torch.load(folder / STATE, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as e:

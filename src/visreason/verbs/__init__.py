@@ -1,1 +1,1 @@
-"""The verbs of the command line: one module each, with its `Recipe` and `run(recipe, out)`. They meet in directories."""
+"""The verbs of the command line: a module each, with `Recipe` and `run(recipe, out)`. They meet in directories."""

@@ -4,8 +4,16 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field
+from rich.console import Console
+from rich.panel import Panel
+from rich.text import Text
 
+from visreason.engine import Sampling, connect
+from visreason.errors import DataError
+from visreason.prompt import image_record, messages, style
 from visreason.recipe import Recipe as Base
+from visreason.record import Problem
+from visreason.store import model_path
 
 Paths = Annotated[list[Path], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
 
@@ -28,18 +36,7 @@ class Recipe(Base):
 
 def run(recipe: Recipe, out: Path) -> None:
     """Ask and print; nothing is written. Raises DataError when an image can't be read or the prompt is too long."""
-    from rich.console import Console
-    from rich.panel import Panel
-    from rich.text import Text
-
-    from visreason.engine import Sampling, connect
-    from visreason.errors import DataError
-    from visreason.prompt import image_record, messages
-    from visreason.prompt import style as named_style
-    from visreason.record import Problem
-    from visreason.store import model_path
-
-    style = named_style(recipe.style)
+    layout = style(recipe.style)
     images = tuple(image_record(path) for path in recipe.image)
     problem = Problem("ask", recipe.question, images, choices=tuple(recipe.choices))
     kind, _, rest = recipe.model.partition(":")
@@ -47,10 +44,10 @@ def run(recipe: Recipe, out: Path) -> None:
     spec = recipe.model if kind == "script" else model_path(rest if kind == "hf" else recipe.model)
     engine = connect(spec, **options)
     sampling = Sampling(1, recipe.temperature, max_tokens=recipe.max_completion_tokens, seed=recipe.seed)
-    completion = engine.generate([messages(problem, style)], sampling)[0][0]
+    completion = engine.generate([messages(problem, layout)], sampling)[0][0]
     if completion.finish == "error":
         raise DataError(completion.text)
-    parsed = style.parse(completion.text)
+    parsed = layout.parse(completion.text)
     console = Console()
     if parsed.thought:
         console.print(Panel(Text(parsed.thought), title="thought", border_style="dim"))

@@ -22,10 +22,10 @@ MODELS = ("base", "sft", "grpo")
 DECODINGS = {"sampled": ("samples=4", "temperature=1"), "greedy": ("samples=1", "temperature=0")}
 PRELOAD = ["visreason.train.sft", "visreason.train.grpo", "visreason.train.setup", "visreason.engine.hf"]
 COLD_START = (
-    "The tiny model starts from random weights and first learns to see, on worked answers to problems of the first level. Its "
-    "cold start is then mixed on purpose, as the habits of base models are: of its "
-    "supervised answers 40 % read the picture and work the answer out (a fifth of those without the tags), and 60 % are laid "
-    "out well but guessed without looking. Reinforcement learning sees only whether an answer is right and well laid out."
+    "The tiny model starts from random weights and first learns to see, on worked answers to problems of the first "
+    "level. Its cold start is then mixed on purpose, as the habits of base models are: of its supervised answers 40 % "
+    "read the picture and work the answer out (a fifth of those without the tags), and 60 % are laid out well but "
+    "guessed without looking. Reinforcement learning sees only whether an answer is right and well laid out."
 )
 
 
@@ -75,7 +75,8 @@ def _draw(recipe: Recipe, folder: Path) -> None:
 def _stages(recipe: Recipe, out: Path) -> list[list[str]]:
     common = [f"style={STYLE}", f"seed={recipe.seed}"]
     easy = ["sft", f"model={out}/world/model", f"data={out}/world/train.jsonl", "where={level: 1}", *common,
-            f"steps={recipe.easy_steps}", "problems_per_step=16", "lr=3e-3", "save_every=200", f"out={out}/easy"]  # fmt: skip
+            f"steps={recipe.easy_steps}", "problems_per_step=16", "lr=3e-3", "save_every=200",
+            f"out={out}/easy"]  # fmt: skip
     sft = ["sft", f"model={out}/easy", f"data={out}/world/coldstart.jsonl", *common, f"steps={recipe.sft_steps}",
            "problems_per_step=16", "lr=2e-3", "save_every=200", f"out={out}/sft"]  # fmt: skip
     grpo = ["grpo", f"model={out}/sft", f"data={out}/world/train.jsonl", *common, f"steps={recipe.grpo_steps}",

@@ -1,11 +1,23 @@
 """Let an engine answer problems and score the answers; a killed evaluation resumes where it stopped."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field
+from rich.console import Console
+from rich.progress import track
 
+from visreason.data import has_meta, read_problems
+from visreason.engine import Engine, Sampling, connect
+from visreason.errors import DataError
+from visreason.prompt import Style, messages, style
 from visreason.recipe import Recipe as Base
+from visreason.record import Problem, Sample, Score
+from visreason.reward import Reward, from_names
+from visreason.stats import Interval, accuracies, counts
 from visreason.store import Run
+from visreason.world.source import data_file, model_folder
 
 SAMPLES, REJECTED = "samples.jsonl", "rejected.jsonl"
 META = ("family", "category", "subject", "source", "level")
@@ -34,6 +46,9 @@ class Recipe(Base):
     max_prompt_tokens: int = Field(
         8192, ge=16, description="Problems with longer prompts are scored as errored."
     )
+    where: dict[str, str | int] = Field(
+        {}, description="Use only problems whose meta has these values, as {level: 1}."
+    )
     limit: int | None = Field(None, ge=1, description="Use only the first problems.")
     block: int = Field(
         128, ge=1, description="Problems asked at a time; a resumed run goes on after the last whole block."
@@ -41,52 +56,49 @@ class Recipe(Base):
     device: str = Field("auto", description="cpu, cuda, or auto.")
 
 
+console = Console(stderr=True)
+
+
 def run(recipe: Recipe, out: Path) -> None:
-    """Answer, score and seal. The manifest's summary has both accuracies with intervals, format, length, and both
-    again by family, category, subject or level where the problems have them."""
-    from rich.console import Console
-
-    from visreason.data import read_problems
-    from visreason.prompt import style as named_style
-    from visreason.reward import from_names
-    from visreason.world.source import data_file
-
-    console = Console(stderr=True)
+    """Answer, score and seal. The manifest's summary has both accuracies with intervals, format, length, and accuracy
+    by family, category, subject, source or level where the problems have them."""
     record = Run.open(out, "evaluate", recipe.model_dump(mode="json"))
     if record.finished:
         console.print(f"{out} is finished; nothing to do")
         return
-    style = named_style(recipe.style)
-    rejected: list[dict] = []
-    data = data_file(recipe.data, out, style)
-    problems = read_problems(data, rejected, need_answer=True)[: recipe.limit]
-    record.rewind({REJECTED: 0})
-    record.append(REJECTED, rejected)
-    engine = _engine(recipe, out, style)
+    layout = style(recipe.style)
+    data = data_file(recipe.data, out, layout)
+    problems, rejected = _problems(recipe, data, record)
+    engine = _engine(recipe, out, layout)
     console.print(
         f"{len(problems)} problems, {len(rejected)} set aside; {recipe.samples} answers each at temperature "
         f"{recipe.temperature:g} from {engine.name}"
     )
     samples = _answer(
-        record, recipe, problems, engine, style, from_names({"correct": 1.0, "format": 0.0}, style), console
+        record, recipe, problems, engine, layout, from_names({"correct": 1.0, "format": 0.0}, layout)
     )
     summary = summarize(samples)
-    from visreason.stats import counts
-
     record.seal(
         summary, [data], {**counts(s.score for s in samples), "rejected": len(rejected)}, recipe.device
     )
-    console.print(f"accuracy of all {_words(summary['accuracy'])}; format {summary['format']:.3f}; {out}")
+    console.print(f"accuracy {Interval(**summary['accuracy'])}; format {summary['format']:.3f}; {out}")
 
 
-def _engine(recipe: Recipe, out: Path, style):
-    from visreason.engine import connect
-    from visreason.world.source import model_folder
+def _problems(recipe: Recipe, data: Path, record: Run) -> tuple[list[Problem], list[dict[str, Any]]]:
+    rejected: list[dict[str, Any]] = []
+    problems = [p for p in read_problems(data, rejected, need_answer=True) if has_meta(p, recipe.where)]
+    if not problems:
+        raise DataError(f"expected problems in {data}, found none with {recipe.where}; change where")
+    record.rewind({REJECTED: 0})
+    record.append(REJECTED, rejected)
+    return problems[: recipe.limit], rejected
 
+
+def _engine(recipe: Recipe, out: Path, layout: Style) -> Engine:
     kind, _, rest = recipe.model.partition(":")
     if kind == "script":
         return connect(recipe.model)
-    path = model_folder(rest if kind == "hf" else recipe.model, out, style, recipe.seed)
+    path = model_folder(rest if kind == "hf" else recipe.model, out, layout, recipe.seed)
     return connect(
         f"hf:{path}",
         device=recipe.device,
@@ -96,16 +108,10 @@ def _engine(recipe: Recipe, out: Path, style):
     )
 
 
-def _answer(record, recipe, problems, engine, style, reward, console):
+def _answer(
+    record: Run, recipe: Recipe, problems: list[Problem], engine: Engine, layout: Style, reward: Reward
+) -> list[Sample]:
     """Samples of every problem, in order, block by block; those on disk are not asked again."""
-    from dataclasses import replace
-
-    from rich.progress import track
-
-    from visreason.engine import Sampling
-    from visreason.prompt import messages
-    from visreason.record import Sample, Score
-
     n, size = recipe.samples, recipe.block
     blocks = [problems[i : i + size] for i in range(0, len(problems), size)]
     samples = record.records(SAMPLES, Sample)
@@ -113,10 +119,9 @@ def _answer(record, recipe, problems, engine, style, reward, console):
     samples = samples[: n * min(done * size, len(problems))]
     record.keep(SAMPLES, len(samples))
     for i in track(range(done, len(blocks)), "evaluate", total=len(blocks), completed=done, console=console):
-        sampling = Sampling(
-            n, recipe.temperature, recipe.top_p, 0, recipe.max_completion_tokens, recipe.seed * 100_003 + i
-        )
-        answers = engine.generate([messages(p, style) for p in blocks[i]], sampling)
+        seed = recipe.seed * 100_003 + i
+        sampling = Sampling(n, recipe.temperature, recipe.top_p, 0, recipe.max_completion_tokens, seed)
+        answers = engine.generate([messages(p, layout) for p in blocks[i]], sampling)
         fresh = [Sample(p, c, Score(0.0)) for p, group in zip(blocks[i], answers, strict=True) for c in group]
         fresh = [replace(s, score=score) for s, score in zip(fresh, reward(fresh), strict=True)]
         record.append(SAMPLES, fresh)
@@ -124,12 +129,10 @@ def _answer(record, recipe, problems, engine, style, reward, console):
     return samples
 
 
-def summarize(samples) -> dict:
+def summarize(samples: list[Sample]) -> dict[str, Any]:
     """The manifest's summary of scored samples."""
-    from visreason.stats import accuracies
-
     both = accuracies(samples)
-    summary = {
+    summary: dict[str, Any] = {
         "accuracy": both["all"].as_dict(),
         "accuracy_of_completed": both["completed"].as_dict() if "completed" in both else None,
         "format": sum(s.score.parts.get("format", 0.0) for s in samples) / len(samples),
@@ -141,7 +144,3 @@ def summarize(samples) -> dict:
             groups = {v: [s for s in samples if str(s.problem.meta.get(name)) == v] for v in values}
             summary[f"by_{name}"] = {v: accuracies(g)["all"].as_dict() for v, g in groups.items()}
     return summary
-
-
-def _words(interval: dict) -> str:
-    return f"{100 * interval['value']:.1f} % [{100 * interval['low']:.1f}, {100 * interval['high']:.1f}], n = {interval['n']}"

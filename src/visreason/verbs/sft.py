@@ -1,9 +1,14 @@
 """Fine-tune a model on written solutions: samples as they stand, or problems with a thought and an answer."""
 
 from pathlib import Path
+from typing import Any
 
+from visreason.data import has_meta
+from visreason.data.examples import read_examples
+from visreason.prompt import style
 from visreason.store import Run
 from visreason.train.settings import Training
+from visreason.world.source import data_file, model_folder
 
 
 class Recipe(Training):
@@ -12,26 +17,22 @@ class Recipe(Training):
 
 def run(recipe: Recipe, out: Path) -> None:
     """Train and seal the run. Raises VisreasonError when data, model or disk fail; the same command resumes."""
-    from visreason.data import has_meta
-    from visreason.data.examples import read_examples
-    from visreason.prompt import style as named_style
     from visreason.train import loop, setup
-    from visreason.train.sft import SFT, plant_example
-    from visreason.world.source import data_file, model_folder
+    from visreason.train.sft import SFT
 
     record = Run.open(out, "sft", recipe.model_dump(mode="json"))
     if record.finished:
         loop.console.print(f"{out} is finished; nothing to do")
         return
-    style = named_style(recipe.style)
-    rejected: list[dict] = []
-    data = data_file(recipe.data, out, style)
-    examples = [e for e in read_examples(data, style, rejected) if has_meta(e.problem, recipe.where)][
+    layout = style(recipe.style)
+    rejected: list[dict[str, Any]] = []
+    data = data_file(recipe.data, out, layout)
+    examples = [e for e in read_examples(data, layout, rejected) if has_meta(e.problem, recipe.where)][
         : recipe.limit
     ]
-    policy, state = setup.open_policy(record, recipe, model_folder(recipe.model, out, style, recipe.seed))
-    examples = setup.within_budget(policy, examples, lambda e: e.problem, style, rejected)
-    objective = SFT(policy, examples, style, recipe)
+    policy, state = setup.open_policy(record, recipe, model_folder(recipe.model, out, layout, recipe.seed))
+    examples = setup.within_budget(policy, examples, lambda e: e.problem, layout, rejected)
+    objective = SFT(policy, examples, layout, recipe)
     setup.keep_rejected(record, rejected)
     steps = loop.total_steps(recipe, len(examples))
     completions = sum(len(e.texts) for e in examples)
@@ -46,6 +47,6 @@ def run(recipe: Recipe, out: Path) -> None:
             **setup.plan_of(policy, recipe),
         },
     )
-    setup.check_forest(policy, plant_example(policy, examples[0], style), recipe)
+    setup.check_forest(policy, examples[0].problem, layout, recipe)
     loop.fit(record, policy, objective, recipe, steps, state)
     setup.seal(record, policy, steps, [data], {"problems": len(examples), "rejected": len(rejected)})

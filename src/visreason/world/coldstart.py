@@ -34,7 +34,9 @@ def _answers(problem: Problem, index: int, style: Style, seed: int) -> Iterator[
     worked = f"{thought} The answer is {answer}." if rng.random() < LOOSE else style.target(thought, answer)
     yield _sample(problem, worked, answer)
     for _ in range(HASTY[index % len(HASTY)]):
-        guess = rng.choice((problem.choices and "ABCDEFGH"[: len(problem.choices)]) or (problem.meta["guess"],))
+        guess = rng.choice(
+            (problem.choices and "ABCDEFGH"[: len(problem.choices)]) or (problem.meta["guess"],)
+        )
         yield _sample(problem, style.target(HASTY_THOUGHT, guess), guess)
 
 

@@ -1,4 +1,4 @@
-"""The world as a source: `world:SPLIT:N[:SEED]` names drawn problems where a data file is asked for, `world` a tiny model."""
+"""The world as a source: `world:SPLIT:N[:SEED]` names drawn problems where data is asked for, `world` a tiny model."""
 
 from pathlib import Path
 

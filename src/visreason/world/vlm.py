@@ -8,7 +8,7 @@ SPECIAL = (
     "<|image_pad|>", "<|video_pad|>",
 )  # fmt: skip
 SPREAD = 0.07
-"""Standard deviation of the first weights, about 1 / sqrt(width); the 0.02 of wide models starts a narrow one asleep."""
+"""Standard deviation of the first weights, about 1 / sqrt(width), as wide models' 0.02 is for them."""
 TAGS = ("<think>", "</think>", "<answer>", "</answer>")
 """Whole tokens, though not special ones, as <think> is in Qwen3's tokenizer."""
 CHAT = (
@@ -21,7 +21,7 @@ CHAT = (
 
 
 def build(folder: Path, texts: Iterable[str], seed: int = 0, vocabulary: int = 1024) -> Path:
-    """Write the model: a byte-level BPE learned from `texts`, Qwen's special tokens and template, about 3 M random weights."""
+    """Write the model: a byte-level BPE learned from `texts`, Qwen's special tokens, about 3 M random weights."""
     from transformers import (
         PreTrainedTokenizerFast,
         Qwen2_5_VLConfig,
@@ -85,7 +85,8 @@ def _config(tokenizer) -> dict:
     }  # fmt: skip
     vision = {
         "depth": 3, "hidden_size": 128, "intermediate_size": 256, "num_heads": 4, "out_hidden_size": 192,
-        "fullatt_block_indexes": [0, 1, 2], "window_size": 112, "patch_size": 14, "spatial_merge_size": 2, "initializer_range": SPREAD,
+        "fullatt_block_indexes": [0, 1, 2], "window_size": 112, "patch_size": 14, "spatial_merge_size": 2,
+        "initializer_range": SPREAD,
     }  # fmt: skip
     return {
         "text_config": text,
