@@ -41,8 +41,8 @@ def main() -> None:
             rows.append([f"{P} x {n}", f"{ours / theirs:.2f}"])
     keep(
         "Generation: the hf engine against model.generate",
-        f"The tiny model, {TOKENS} tokens a completion, float32, CPU, prompts encoded in both; problems x completions of each. "
-        "Faster: tokens per second of the engine divided by those of transformers' generate with num_return_sequences.",
+        f"The tiny model, {TOKENS} tokens a completion, CPU; problems x completions each. Faster: tokens per "
+        "second of the engine divided by those of transformers' generate with num_return_sequences.",
         ["problems", "times faster"],
         rows,
     )

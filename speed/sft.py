@@ -80,7 +80,7 @@ def main() -> None:
     memory = found["packed"]["peak"] / found["padded"]["peak"]
     keep(
         "SFT step: packed against padded",
-        f"Forward and backward of {len(LENGTHS)} examples with an image each and {min(LENGTHS)} to {max(LENGTHS)} completion "
+        f"Forward and backward of {len(LENGTHS)} examples with an image, {min(LENGTHS)} to {max(LENGTHS)} completion "
         "tokens, float32, CPU.",
         ["times faster", "memory above model"],
         [[f"{faster:.2f}", f"{memory:.2f}"]],

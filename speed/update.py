@@ -137,9 +137,9 @@ def main() -> None:
                          f"{mine['total'] / other['total']:.2f}"])  # fmt: skip
     keep(
         "Update step: forest against the padded batch and TRL 1.16",
-        "Forward and backward of one group of 8 completions, float32, CPU; prompt / completion tokens. Faster: time of the "
-        "other way divided by the forest's. Memory: the forest's peak divided by the other's, above the loaded model, and of "
-        "the whole process.",
+        "Forward and backward of one group of 8 completions, float32, CPU; prompt / completion tokens. Faster: time of "
+        "the other way divided by the forest's. Memory: the forest's peak divided by the other's, above the loaded "
+        "model, and of the whole process.",
         ["tokens", "against", "times faster", "memory above model", "memory of process"],
         rows,
     )

@@ -266,8 +266,8 @@ def test_greedy_answers_are_those_of_transformers_generate(plain, policy, ask):
         )
         ids = prompt.ids[None]
         types = (ids == plain.config.image_token_id).int()
-        out = plain.generate(input_ids=ids, attention_mask=torch.ones_like(ids), mm_token_type_ids=types, do_sample=False,
-                             max_new_tokens=20, suppress_tokens=list(policy.encoder.visual_ids),
+        out = plain.generate(input_ids=ids, attention_mask=torch.ones_like(ids), mm_token_type_ids=types,
+                             do_sample=False, max_new_tokens=20, suppress_tokens=list(policy.encoder.visual_ids),
                              eos_token_id=list(policy.encoder.eos_ids), **visual)  # fmt: skip
         assert found.token_ids == tuple(out[0, len(prompt.ids) :].tolist())
     assert len({c.token_ids for g in answers for c in g}) == 3

@@ -17,8 +17,8 @@ from visreason.model.forest import Branch, Tree
 IMAGE, VIDEO, START, END = 5, 6, 3, 4
 VOCABULARY = 97
 TEXT = {
-    "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 3, "num_attention_heads": 4, "num_key_value_heads": 2,
-    "vocab_size": VOCABULARY, "max_position_embeddings": 512, "tie_word_embeddings": True,
+    "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 3, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "vocab_size": VOCABULARY, "max_position_embeddings": 512, "tie_word_embeddings": True,
 }  # fmt: skip
 IDS = {
     "image_token_id": IMAGE,
@@ -54,8 +54,8 @@ def qwen2_5_vl():
 
 
 def qwen3_vl():
-    vision = {"depth": 2, "hidden_size": 16, "intermediate_size": 32, "num_heads": 2, "out_hidden_size": 32, "patch_size": 14,
-              "deepstack_visual_indexes": [0], "num_position_embeddings": 64}  # fmt: skip
+    vision = {"depth": 2, "hidden_size": 16, "intermediate_size": 32, "num_heads": 2, "out_hidden_size": 32,
+              "patch_size": 14, "deepstack_visual_indexes": [0], "num_position_embeddings": 64}  # fmt: skip
     config = Qwen3VLConfig(text_config={**TEXT, "head_dim": 8, "rope_parameters": ROPE}, vision_config=vision, **IDS,
                            tie_word_embeddings=True)  # fmt: skip
     return Qwen3VLForConditionalGeneration(config)

@@ -160,6 +160,31 @@ def test_a_run_killed_again_and_again_ends_as_one_never_killed(world, never_kill
     assert_alike(tmp_path, never_killed / "grpo")
 
 
+@pytest.mark.parametrize(
+    ("verb", "changes"),
+    [
+        ("grpo", {"lora_rank": 2, "lora_parts": ("language", "vision")}),
+        (
+            "sft",
+            {
+                "precision": "bfloat16",
+                "checkpoint_activations": True,
+                "freeze": ("vision",),
+                "weight_decay": 0.1,
+            },
+        ),
+    ],
+)
+def test_every_way_of_training_can_be_killed(verb, changes, world, tmp_path):
+    train(verb, world, tmp_path / "whole", **changes)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(update, "apply", on_call(4 * (1 + (verb == "grpo")), update.apply, before=die))
+        with pytest.raises(Killed):
+            train(verb, world, tmp_path / "killed", **changes)
+    train(verb, world, tmp_path / "killed", **changes)
+    assert_alike(tmp_path / "killed", tmp_path / "whole")
+
+
 def test_a_process_that_is_killed_for_real_ends_as_one_never_killed(world, never_killed, tmp_path):
     fields = words("grpo", world)
     command = [sys.executable, "-m", "visreason", "grpo", f"out={tmp_path}"]

@@ -98,7 +98,7 @@ def test_a_gradient_that_is_not_finite_leaves_the_weights():
     def steep(logps_S, forest):
         return (logps_S - logps_S.detach()).abs().sqrt().sum(), {}
 
-    with pytest.raises(Tripwire, match="the gradient's norm is (nan|inf)"):
+    with pytest.raises(Tripwire, match=r"the gradient's norm is (nan|inf)"):
         one_update(policy, tiny.forest_trees(policy.model), steep)
     assert changed(policy.model, before) == set()
     assert all(p.grad is None for p in policy.model.parameters())

@@ -9,7 +9,10 @@ QUESTIONS = 7
 
 def rows() -> list[dict]:
     """Problems without pictures: `What is I + 1?`, of two levels."""
-    return [{"id": f"p{i}", "question": f"What is {i} + 1?", "answer": str(i + 1), "level": i % 2} for i in range(QUESTIONS)]
+    return [
+        {"id": f"p{i}", "question": f"What is {i} + 1?", "answer": str(i + 1), "level": i % 2}
+        for i in range(QUESTIONS)
+    ]
 
 
 def asked(conversation) -> int:

@@ -1,7 +1,7 @@
 import PIL.Image
 import pytest
-from tests.model.world import STYLE
 
+from tests.model.world import STYLE
 from visreason import cli
 
 REPLAY = '{"question": "How many?", "text": "<think>One, two.</think>\\n<answer>2</answer>"}\n'
@@ -23,7 +23,12 @@ def ask(capsys, *words):
 
 def test_thought_and_answer_are_shown_apart(tmp_path, picture, capsys):
     (tmp_path / "answers.jsonl").write_text(REPLAY)
-    words = [f"model=script:{tmp_path}/answers.jsonl", "question=How many?", f"image={picture}", f"style={STYLE}"]
+    words = [
+        f"model=script:{tmp_path}/answers.jsonl",
+        "question=How many?",
+        f"image={picture}",
+        f"style={STYLE}",
+    ]
     status, out, _ = ask(capsys, *words)
     assert status == 0
     thought, answer = out.index("thought"), out.index("answer")
@@ -47,7 +52,12 @@ def test_several_pictures_and_choices_reach_the_model(tmp_path, picture, capsys,
         return "B"
 
     monkeypatch.setattr("tests.verbs.answers.mixed", answer)
-    words = ["model=script:tests.verbs.answers:mixed", "question=Which?", f"image=[{picture}, {picture}]", "style=direct"]
+    words = [
+        "model=script:tests.verbs.answers:mixed",
+        "question=Which?",
+        f"image=[{picture}, {picture}]",
+        "style=direct",
+    ]
     assert ask(capsys, *words, "choices=[red, blue]")[0] == 0
     parts = seen[0][-1]["content"]
     assert [p["type"] for p in parts] == ["image", "image", "text"]
@@ -56,7 +66,12 @@ def test_several_pictures_and_choices_reach_the_model(tmp_path, picture, capsys,
 
 
 def test_a_model_answers_about_a_picture(world, drawn, capsys):
-    words = [f"model=hf:{world}/small", "question=How many?", f"image={drawn[0].images[0].path}", f"style={STYLE}"]
+    words = [
+        f"model=hf:{world}/small",
+        "question=How many?",
+        f"image={drawn[0].images[0].path}",
+        f"style={STYLE}",
+    ]
     status, out, err = ask(capsys, *words, "max_completion_tokens=5")
     assert (status, err) == (0, "")
     assert "answer" in out
@@ -92,7 +107,11 @@ def test_a_broken_picture_is_a_paragraph(world, tmp_path, picture, capsys, conte
         (["question=What?"], 2, "model is needed"),
         (["model=x"], 2, "question is needed"),
         (["model=x", "question=What?", "colour=red"], 2, "unknown field 'colour'"),
-        (["model=no/model/here", "question=What?"], 1, "can't load a vision-language model from 'no/model/here'"),
+        (
+            ["model=no/model/here", "question=What?"],
+            1,
+            "can't load a vision-language model from 'no/model/here'",
+        ),
         (["model={world}/small", "question=What <|image_pad|>?"], 1, "control token"),
         (["model={world}/small", "question=What <image1>?"], 1, "expected an image for every mark"),
         (["model=http://localhost:1/v1#m", "question=What?"], 2, "is not in this version"),

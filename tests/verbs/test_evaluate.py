@@ -4,9 +4,9 @@ import os
 
 import PIL.Image
 import pytest
+
 from tests.model.world import STYLE
 from tests.verbs import answers
-
 from visreason import cli, store
 from visreason.engine.hf import HF
 from visreason.engine.script import Script
@@ -30,7 +30,12 @@ def data(tmp_path):
 
 
 def run(out, **fields):
-    evaluate.run(evaluate.Recipe(style=STYLE, device="cpu", **{k: str(v) if k == "data" else v for k, v in fields.items()}), out)
+    evaluate.run(
+        evaluate.Recipe(
+            style=STYLE, device="cpu", **{k: str(v) if k == "data" else v for k, v in fields.items()}
+        ),
+        out,
+    )
 
 
 def samples(out):
@@ -218,7 +223,10 @@ def test_a_prompt_over_the_budget_is_scored_as_errored_and_counted(world, data, 
 def test_a_picture_that_vanishes_while_the_run_goes_on_is_counted(world, tmp_path, monkeypatch, capsys):
     picture = tmp_path / "a.png"
     PIL.Image.effect_noise((60, 40), 80).save(picture)
-    rows = [{"id": f"p{i}", "question": f"What is {i} + 1?", "answer": "1"} | ({"image": "a.png"} if i else {}) for i in range(2)]
+    rows = [
+        {"id": f"p{i}", "question": f"What is {i} + 1?", "answer": "1"} | ({"image": "a.png"} if i else {})
+        for i in range(2)
+    ]
     (tmp_path / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     generate = HF.generate
 
@@ -237,7 +245,10 @@ def test_a_picture_that_vanishes_while_the_run_goes_on_is_counted(world, tmp_pat
     ("content", "message"),
     [
         ("", "found no rows"),
-        ('{"question": "What is 1 + 1?"}\n', "found 1 rejected rows; the first: expected an answer, found none"),
+        (
+            '{"question": "What is 1 + 1?"}\n',
+            "found 1 rejected rows; the first: expected an answer, found none",
+        ),
         (None, "can be read"),
     ],
 )
@@ -256,7 +267,10 @@ def test_data_without_problems_is_a_paragraph(data, tmp_path, capsys, content, m
         (["data=y"], "model is needed"),
         (["model=x", "data=y", "samples=0"], "samples: "),
         (["model=x", "data=world:test:3"], "expected world:train|heldout|coldstart:N[:SEED]"),
-        (["model=script:nothing.here:f", "data={data}"], "expected script:FILE.jsonl or script:module:function"),
+        (
+            ["model=script:nothing.here:f", "data={data}"],
+            "expected script:FILE.jsonl or script:module:function",
+        ),
         (["model={data}.none", "data={data}", "style=nice"], "unknown style 'nice'"),
     ],
 )

@@ -67,8 +67,8 @@ def load(
         processor = AutoProcessor.from_pretrained(path)
     except (OSError, ValueError, KeyError, SafetensorError) as e:
         raise ModelError(
-            f"can't load a vision-language model from {path!r}: {str(e).splitlines()[0]}. Expected a Hugging Face directory with "
-            "config.json, weights, tokenizer and processor files."
+            f"can't load a vision-language model from {path!r}: {str(e).splitlines()[0]}. Expected a Hugging Face "
+            "directory with config.json, weights, tokenizer and processor files."
         ) from e
     _limit_pixels(processor, min_pixels, max_pixels)
     where = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
@@ -103,7 +103,7 @@ def freeze(policy: Policy, parts: tuple[Part, ...]) -> None:
 def part_of(parameter: str) -> Part:
     """The part a parameter belongs to, by its name in Qwen-VL models.
 
-    >>> part_of("model.visual.merger.mlp.0.weight"), part_of("model.visual.blocks.0.attn.qkv.weight"), part_of("lm_head.weight")
+    >>> part_of("model.visual.merger.mlp.0.weight"), part_of("model.visual.blocks.0.norm1.weight"), part_of("lm_head")
     ('merger', 'vision', 'language')
     """
     if "visual." not in parameter:
@@ -117,7 +117,9 @@ def checkpoint_activations(policy: Policy) -> None:
     policy.model.train()
 
 
-def add_lora(policy: Policy, rank: int, alpha: int, parts: tuple[Part, ...] = ("language",)) -> None:
+def add_lora(
+    policy: Policy, rank: int, alpha: int, parts: tuple[Part, ...] = ("language",), seed: int = 0
+) -> None:
     """Train low-rank adapters (peft) on the linear layers of the named parts; all other weights stay as they are."""
     from peft import LoraConfig, get_peft_model
 
@@ -127,7 +129,9 @@ def add_lora(policy: Policy, rank: int, alpha: int, parts: tuple[Part, ...] = ("
         if isinstance(module, torch.nn.Linear) and part_of(name + ".") in parts and "lm_head" not in name
     ]
     config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=names, lora_dropout=0.0)
-    policy.model = get_peft_model(policy.model, config)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # the same run begins with the same adapters
+        policy.model = get_peft_model(policy.model, config)
 
 
 def load_lora(policy: Policy, folder: str) -> None:

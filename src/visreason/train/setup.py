@@ -36,7 +36,7 @@ def open_policy(run: store.Run, settings: Training, start: str) -> tuple[Policy,
     if lora and resumed:
         loading.load_lora(policy, resumed)
     elif lora:
-        loading.add_lora(policy, settings.lora_rank, settings.lora_alpha, settings.lora_parts)
+        loading.add_lora(policy, settings.lora_rank, settings.lora_alpha, settings.lora_parts, settings.seed)
     loading.freeze(policy, settings.freeze)
     if settings.checkpoint_activations:
         loading.checkpoint_activations(policy)

@@ -34,7 +34,7 @@ class Recipe(Base):
 
     problems: int = Field(9600, ge=12, description="Training problems drawn.")
     heldout: int = Field(504, ge=12, description="Held-out problems, on which every stage is measured.")
-    easy_steps: int = Field(550, ge=1, description="Supervised steps of 16 problems of the first level.")
+    easy_steps: int = Field(300, ge=1, description="Supervised steps of 16 problems of the first level.")
     sft_steps: int = Field(
         450, ge=1, description="Supervised steps of 16 problems of all levels, answered in mixed ways."
     )
