@@ -71,7 +71,7 @@ def measure(way: str) -> dict[str, float]:
 def main() -> None:
     found = {}
     for way in ("packed", "padded"):
-        out = subprocess.run([sys.executable, __file__, way], capture_output=True, text=True, check=True)
+        out = subprocess.run([sys.executable, __file__, way], stdout=subprocess.PIPE, text=True, check=True)
         found[way] = json.loads(out.stdout.splitlines()[-1])
     assert abs(found["packed"]["loss"] - found["padded"]["loss"]) < 1e-4, (
         f"the ways do not compute the same loss: {found}"

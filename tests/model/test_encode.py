@@ -147,3 +147,12 @@ def test_a_completion_ends_with_the_end_of_turn(policy):
     assert ids[-1] == policy.encoder.tokenizer.convert_tokens_to_ids("<|im_end|>")
     assert policy.encoder.tokenizer.decode(ids[:-1]) == "<think>one</think>"
     assert ids[-1].item() in policy.encoder.eos_ids
+
+
+def test_encoding_leaves_the_tokenizer_as_it_was(policy, ask, tmp_path):
+    policy.save(tmp_path / "before")
+    policy.encoder.prompts([ask((28, 28)), ask(question="why " * 30), ask()])
+    policy.save(tmp_path / "after")
+    names = sorted(p.name for p in (tmp_path / "before").iterdir())
+    before, after = ([(tmp_path / x / n).read_bytes() for n in names] for x in ("before", "after"))
+    assert before == after

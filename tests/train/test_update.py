@@ -231,6 +231,18 @@ def test_adapters_train_save_load_and_merge(world, drawn, tmp_path, policy, part
     assert (logps(loading.load(str(tmp_path / "merged"), device="cpu"), trees) - trained).abs().max() < 1e-5
 
 
+def test_adapters_on_a_model_with_adapters_keep_both(world, drawn, tmp_path, policy):
+    trees = trees_of(policy, drawn[:2])
+    adapted(policy, trees, ("language",))
+    policy.save(tmp_path / "first")
+    second = loading.load(str(tmp_path / "first"), device="cpu")
+    adapted(second, trees, ("language",))
+    second.save(tmp_path / "second")
+    again = loading.load(str(tmp_path / "second"), device="cpu")
+    assert (logps(again, trees) - logps(second, trees)).abs().max() < 1e-5
+    assert (logps(again, trees) - logps(policy, trees)).abs().max() > 0.1
+
+
 # The saved policy without this package
 
 PLAIN = """

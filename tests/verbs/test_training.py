@@ -217,3 +217,23 @@ def test_samples_are_learned_as_they_stand(world, drawn, tmp_path, capsys):
     lengths = [len(tokenizer.completion(t)) for t in ("aa", "bb", "cc")]
     assert metrics[0]["completion_length"] == pytest.approx(sum(lengths) / 3)
     assert metrics[0]["tokens_saved"] > 0
+
+
+def test_completions_that_can_not_be_taught_are_set_aside(world, drawn, tmp_path, capsys):
+    texts = {
+        "found the control token '<|image_pad|>'": {"text": "see <|image_pad|>"},
+        "found the control token '<|im_end|>'": {"text": "4<|im_end|>4"},
+        "finish 'length'": {"text": "<think>and so", "finish": "length"},
+        "finish 'error'": {"text": "no such image", "finish": "error"},
+    }
+    good = {"text": "<|begin_of_thought|>\n\n4\n\n<|end_of_thought|>"}
+    made = [
+        {"problem": to_json(drawn[0]), "completion": completion, "score": {"value": 1.0}}
+        for completion in (*texts.values(), good)
+    ]
+    flat = {"question": "How many?", "answer": "4", "thought": "I count.", "completion": "4"}
+    data = write(tmp_path / "data.jsonl", [*made, flat])
+    assert command(capsys, "sft", world, tmp_path / "run", data)[0] == 0
+    assert manifest(tmp_path / "run")["counts"] == {"problems": 2, "rejected": len(texts)}
+    kept = [row["reason"] for _, row in read_rows(tmp_path / "run" / "rejected.jsonl")]
+    assert all(reason in found for reason, found in zip(texts, kept, strict=True))

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from visreason.data.formats import read_usable
+from visreason.data.formats import SAMPLE, read_usable
 from visreason.errors import DataError
 from visreason.prompt import Style
-from visreason.record import Problem
+from visreason.prompt.layouts import MARKERS, SPECIAL_TOKEN
+from visreason.record import Problem, Sample, from_json
 
 
 @dataclass(frozen=True)
@@ -22,13 +23,14 @@ def read_examples(path: Path, style: Style, rejected: list[dict[str, Any]]) -> l
     """The examples of a file: a sample's completion as it stands, or a problem's thought and answer in `style`.
 
     Completions of one problem make one example. Problems without a thought can be learned in style "direct" alone;
-    elsewhere they go to `rejected`, with the rows that can't be read. Raises DataError when nothing is left.
+    elsewhere they go to `rejected`, with the rows that can't be read, completions that were cut off or failed, and
+    those with control tokens. Raises DataError when nothing is left.
     """
     problems: dict[str, Problem] = {}
     texts: dict[str, list[str]] = {}
     for line, row, problem in read_usable(path, rejected):
         try:
-            text = row["completion"]["text"] if "completion" in row else _written(problem, style)
+            text = _sampled(row) if SAMPLE.matches(row) else _written(problem, style)
         except DataError as e:
             rejected.append({"line": line, "reason": str(e), "row": row})
             continue
@@ -38,6 +40,18 @@ def read_examples(path: Path, style: Style, rejected: list[dict[str, Any]]) -> l
         why = f"{len(rejected)} rejected rows; the first: {rejected[0]['reason']}" if rejected else "no rows"
         raise DataError(f"expected examples in {path}, found {why}")
     return [Example(p, tuple(texts[p.id])) for p in problems.values()]
+
+
+def _sampled(row: dict[str, Any]) -> str:
+    completion = from_json(Sample, row).completion
+    if completion.finish != "stop":
+        raise DataError(f"expected a whole completion to learn, found one with finish {completion.finish!r}")
+    marks = [m for m in SPECIAL_TOKEN.findall(completion.text) if m not in MARKERS]
+    if marks:
+        raise DataError(
+            f"expected plain text to learn, found the control token {marks[0]!r} in the completion"
+        )
+    return completion.text
 
 
 def _written(problem: Problem, style: Style) -> str:

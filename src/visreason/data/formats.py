@@ -23,12 +23,13 @@ class Format:
     read: Callable[[dict[str, Any], str], Problem]
 
 
+SAMPLE = Format(
+    "sample",
+    lambda row: isinstance(row.get("problem"), dict) and "completion" in row,
+    lambda row, _: from_json(Sample, row).problem,
+)
 FORMATS: tuple[Format, ...] = (
-    Format(
-        "sample",
-        lambda row: isinstance(row.get("problem"), dict) and "completion" in row,
-        lambda row, _: from_json(Sample, row).problem,
-    ),
+    SAMPLE,
     Format("problem", is_record, lambda row, _: from_json(Problem, row)),
     Format("flat", lambda row: True, flat_problem),
 )

@@ -130,6 +130,7 @@ class Encoder:
         texts = [self._text(c) for c, _ in good]
         flat = [image for _, images in good for image in images]
         batch = self.processor(text=texts, images=flat or None, padding=True, return_tensors="pt")
+        self.tokenizer.backend_tokenizer.no_padding()  # or the tokenizer would be saved with it
         pixels, grid = batch.get("pixel_values"), batch.get("image_grid_thw")
         ids = [
             row[mask.bool()] for row, mask in zip(batch["input_ids"], batch["attention_mask"], strict=True)

@@ -45,7 +45,8 @@ class Policy:
 
     def save(self, folder: Path) -> None:
         """An ordinary Hugging Face directory; adapters are saved as peft does, beside the processor."""
-        self.model.save_pretrained(folder)
+        adapted = self.model is not self.base
+        self.model.save_pretrained(folder, **({"save_embedding_layers": False} if adapted else {}))
         self.processor.save_pretrained(folder)
 
 
@@ -151,7 +152,9 @@ def _model(path: str, dtype: torch.dtype) -> Any:
         from peft import PeftConfig, PeftModel
 
         base = PeftConfig.from_pretrained(path).base_model_name_or_path
-        return PeftModel.from_pretrained(_model(str(base), dtype), path).merge_and_unload()
+        merged = PeftModel.from_pretrained(_model(str(base), dtype), path).merge_and_unload()
+        merged.name_or_path = path  # what further adapters are saved as lying on
+        return merged
     config = AutoConfig.from_pretrained(path)
     return AutoModelForImageTextToText.from_pretrained(
         path, config=config, dtype=dtype, attn_implementation="sdpa"
