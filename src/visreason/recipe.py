@@ -21,7 +21,7 @@ class Recipe(BaseModel):
     out: Path | None = Field(
         None, description="Run directory; runs/VERB/<hash of the recipe> when not given."
     )
-    seed: int = Field(0, description="Seed of everything random in the run.")
+    seed: int = Field(0, ge=0, lt=2**32, description="Seed of everything random in the run.")
 
 
 T = TypeVar("T", bound=Recipe)

@@ -10,6 +10,7 @@ from tests.model.test_forest import one_by_one
 from tests.model.world import STYLE
 from visreason.engine import Sampling, connect, hf
 from visreason.engine.hf import HF, sample
+from visreason.errors import RunError
 from visreason.model.forest import Branch, Tree
 from visreason.model.load import Policy, load
 from visreason.prompt import messages, style
@@ -355,6 +356,16 @@ def test_nothing_to_answer_is_no_error(policy, tmp_path, drawn):
     assert HF(policy).generate([], Sampling(2)) == []
     answers = HF(policy).generate([broken("missing", tmp_path, drawn)], Sampling(3))
     assert [[c.finish for c in g] for g in answers] == [["error"] * 3]
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_weights_that_have_diverged_are_named(policy, ask, temperature):
+    with torch.no_grad():
+        policy.model.model.language_model.norm.weight.fill_(float("nan"))
+    with pytest.raises(
+        RunError, match="expected finite logits, found nan or inf: the model's weights have diverged"
+    ):
+        HF(policy).generate([ask(1)], Sampling(2, temperature))
 
 
 # The distribution that is sampled from

@@ -3,6 +3,7 @@
 import json
 import resource
 import shutil
+import sys
 from pathlib import Path
 
 import PIL.Image
@@ -95,6 +96,7 @@ def test_problems_without_a_thought_can_be_learned_in_direct_style_only(world, d
         ('{"question": "?"}\n', [], "rejected rows; the first: expected"),
         (None, [], "none that can be read"),
         ("good", ["max_prompt_tokens=16"], "the prompt has"),
+        ("good", ["device=tpu"], "expected device cpu, cuda or auto, found 'tpu'"),
         ("good", ["model=no/model/here"], "can't load a vision-language model from 'no/model/here'"),
     ],
 )
@@ -121,12 +123,30 @@ def test_nothing_to_learn_is_a_paragraph(verb, world, drawn, tmp_path, capsys, c
         ("grpo", ["rewards={}"], "expected at least one reward"),
         ("grpo", ["rewards={nothing.here:f: 1.0}"], "expected a reward at 'nothing.here:f'"),
         ("sft", ["freeze=[eyes]"], "freeze"),
+        (
+            "sft",
+            ["freeze=[vision, merger, language]"],
+            "expected parameters to train, found none left by freeze=",
+        ),
+        (
+            "sft",
+            ["lora_rank=2", "freeze=[language]"],
+            "expected parameters to train, found none left by freeze=",
+        ),
+        ("sft", ["seed=99999999999999999999"], "seed: "),
     ],
 )
 def test_wrong_words_end_with_status_2(verb, words, message, world, tmp_path, capsys):
     status, line = command(capsys, verb, world, tmp_path / "run", world / "train.jsonl", *words)
     assert status == 2
     assert message in line
+
+
+def test_a_tensorboard_that_is_not_installed_is_named(world, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    status, line = command(capsys, "sft", world, tmp_path / "run", world / "train.jsonl", "tensorboard=true")
+    assert status == 2
+    assert "install visreason[tensorboard]" in line
 
 
 # A full disk, by the limit that a process has for the size of its files

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from visreason.engine import Conversation, Sampling
-from visreason.errors import DataError
+from visreason.errors import DataError, RunError
 from visreason.model.attention import PATHS, Layout
 from visreason.model.encode import Prompt
 from visreason.model.forest import Tree, plant
@@ -185,6 +185,11 @@ class Decoder:
             :, 0
         ]
         logits_RV = self.model.get_output_embeddings()(hidden_RD).float()
+        if not torch.isfinite(logits_RV.sum()):
+            raise RunError(
+                "expected finite logits, found nan or inf: the model's weights have diverged; lower lr, or take an "
+                "earlier checkpoint"
+            )
         ids_R, logps_R = sample(logits_RV, self.sampling, self.banned, self.generator)
         self.tokens_R, self.positions_R, self.lengths_R = ids_R, self.positions_R + 1, self.lengths_R + 1
         eos = self.policy.encoder.eos_ids

@@ -72,7 +72,7 @@ def load(
             "directory with config.json, weights, tokenizer and processor files."
         ) from e
     _limit_pixels(processor, min_pixels, max_pixels)
-    where = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+    where = _device(device)
     model.to(where).eval()
     share = shares_trunk(model.config)
     attention.install(model)
@@ -159,6 +159,17 @@ def _model(path: str, dtype: torch.dtype) -> Any:
     return AutoModelForImageTextToText.from_pretrained(
         path, config=config, dtype=dtype, attn_implementation="sdpa"
     )
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as e:  # torch asserts that it was built for the device
+        raise ModelError(
+            f"expected device cpu, cuda or auto, found {name!r}, which can't be used here ({str(e).splitlines()[0]})"
+        ) from e
 
 
 def _limit_pixels(processor: Any, min_pixels: int | None, max_pixels: int | None) -> None:

@@ -19,7 +19,7 @@ from rich.progress import (
 )
 
 from visreason import store
-from visreason.errors import Tripwire
+from visreason.errors import Tripwire, UsageError
 from visreason.model.load import Policy
 from visreason.record import Sample
 from visreason.train import checkpoint, optimizer, tripwires, update
@@ -152,6 +152,10 @@ def _progress() -> Progress:
 
 
 def _tensorboard(folder: Path):
-    from torch.utils.tensorboard import SummaryWriter
-
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ModuleNotFoundError as e:
+        raise UsageError(
+            f"tensorboard=true needs a package that is not installed ({e}); install visreason[tensorboard]"
+        ) from e
     return SummaryWriter(folder / "tensorboard")

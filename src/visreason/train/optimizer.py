@@ -4,13 +4,18 @@ import math
 
 import torch
 
+from visreason.errors import UsageError
 from visreason.model.load import Policy
 from visreason.train.settings import Training
 
 
 def build(policy: Policy, settings: Training) -> torch.optim.AdamW:
-    """AdamW with decay on matrices only."""
+    """AdamW with decay on matrices only. Raises UsageError when everything is frozen."""
     named = [(n, p) for n, p in policy.model.named_parameters() if p.requires_grad]
+    if not named:
+        raise UsageError(
+            f"expected parameters to train, found none left by freeze={list(settings.freeze)}; freeze fewer parts"
+        )
     matrices = [p for _, p in named if p.ndim > 1]
     vectors = [p for _, p in named if p.ndim <= 1]
     groups = [
