@@ -1,5 +1,8 @@
 """Rewards that runs name as `tests.train.rewards:NAME`: dense ones that a random model can earn, and broken ones."""
 
+import os
+import time
+
 from visreason.record import Sample, Score
 
 
@@ -19,7 +22,8 @@ def nan(samples: list[Sample]) -> list[Score]:
 
 
 def first_even(samples: list[Sample]) -> list[Score]:
-    """1 where the first token id is even: groups of two often have no spread."""
+    """1 where the first token id is even: groups of two often have no spread. Slow where a process is to be killed."""
+    time.sleep(float(os.environ.get("SECONDS_A_REWARD", "0")))
     return [Score(float(s.completion.token_ids[0] % 2 == 0)) for s in samples]
 
 

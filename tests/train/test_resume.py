@@ -190,7 +190,7 @@ def test_a_process_that_is_killed_for_real_ends_as_one_never_killed(world, never
     command = [sys.executable, "-m", "visreason", "grpo", f"out={tmp_path}"]
     command += [f"{k}={json.dumps(v) if isinstance(v, dict) else v}" for k, v in fields.items()]
     root = Path(__file__).parents[2]
-    environment = os.environ | {"PYTHONPATH": f"{root / 'src'}{os.pathsep}{root}"}
+    environment = os.environ | {"PYTHONPATH": f"{root / 'src'}{os.pathsep}{root}", "SECONDS_A_REWARD": "0.5"}
     process = subprocess.Popen(command, cwd=root, env=environment, stderr=subprocess.DEVNULL)
     written = tmp_path / "metrics.jsonl"
     while process.poll() is None and not (written.exists() and written.read_bytes().count(b"\n") >= 3):

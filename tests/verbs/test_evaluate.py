@@ -272,6 +272,7 @@ def test_data_without_problems_is_a_paragraph(data, tmp_path, capsys, content, m
             "expected script:FILE.jsonl or script:module:function",
         ),
         (["model={data}.none", "data={data}", "style=nice"], "unknown style 'nice'"),
+        (["model=http://localhost:1/v1#m", "data={data}"], "is not in this version"),
     ],
 )
 def test_wrong_words_end_with_status_2(data, tmp_path, capsys, words, message):

@@ -96,7 +96,7 @@ def _problems(recipe: Recipe, data: Path, record: Run) -> tuple[list[Problem], l
 
 def _engine(recipe: Recipe, out: Path, layout: Style) -> Engine:
     kind, _, rest = recipe.model.partition(":")
-    if kind == "script":
+    if kind in ("script", "vllm", "http", "https"):
         return connect(recipe.model)
     path = model_folder(rest if kind == "hf" else recipe.model, out, layout, recipe.seed)
     return connect(
