@@ -43,7 +43,9 @@ def apply(
         with torch.autocast(policy.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
             logps_S, entropy_S = policy.logps(forest, temperature, entropy=True)
             value, numbers = loss(logps_S, forest)
-        _refuse_non_finite(value, forest)
+        if not torch.isfinite(value):
+            optimizer.zero_grad(set_to_none=True)
+            raise _non_finite(value, forest)
         (value / update.weight).backward()
         total += value.item() / update.weight
         tokens += forest.layout.tokens
@@ -87,12 +89,11 @@ def score(
     return out
 
 
-def _refuse_non_finite(value: torch.Tensor, forest: Forest) -> None:
-    if not torch.isfinite(value):
-        raise Tripwire(
-            f"the loss is {value.item()} on a micro-batch with {', '.join(dict.fromkeys(forest.names))}; "
-            "look at these samples, lower lr, or take precision=float32"
-        )
+def _non_finite(value: torch.Tensor, forest: Forest) -> Tripwire:
+    return Tripwire(
+        f"the loss is {value.item()} on a micro-batch with {', '.join(dict.fromkeys(forest.names))}; "
+        "look at these samples, lower lr, or take precision=float32"
+    )
 
 
 def _add(sums: dict[str, float], numbers: Numbers) -> None:
