@@ -87,11 +87,19 @@ def shares_trunk(config: Any) -> bool:
     return types <= {"full_attention"}
 
 
-def create(config: Any, folder: Path, seed: int = 0) -> None:
-    """Write randomly initialised weights for a configuration, as an ordinary Hugging Face directory."""
+def create(config: Any, folder: Path, seed: int = 0, bias_spread: float = 0.0) -> None:
+    """Write randomly initialised weights for a configuration, as an ordinary Hugging Face directory.
+
+    `bias_spread` is the standard deviation of the language layers' query and key biases. At 0 a head that looks at
+    a place whatever stands there is a saddle point that training leaves slowly; at 1 each head begins with some place.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        AutoModelForImageTextToText.from_config(config).save_pretrained(folder)
+        model = AutoModelForImageTextToText.from_config(config)
+        for name, parameter in model.named_parameters():
+            if part_of(name) == "language" and name.endswith(("q_proj.bias", "k_proj.bias")):
+                torch.nn.init.normal_(parameter, std=bias_spread)
+        model.save_pretrained(folder)
 
 
 def freeze(policy: Policy, parts: tuple[Part, ...]) -> None:

@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -51,74 +52,92 @@ class Objective(Protocol):
     def batch(self, step: int) -> Batch: ...
 
 
-def fit(
-    run: store.Run,
-    policy: Policy,
-    objective: Objective,
-    settings: Training,
-    steps: int,
-    state: dict[str, Any] | None,
-) -> None:
-    """Train to `steps`, from where `state` stopped. Ends with a checkpoint of the last step.
+@dataclass
+class Loop:
+    """A training run from its first step to its last: what `fit` repeats, with all it needs at hand."""
 
-    Raises Tripwire when training goes wrong; the last good checkpoint stays.
-    """
-    adamw = optimizer.build(policy, settings)
-    first = 0
-    if state:
-        adamw.load_state_dict(state["optimizer"])
-        first, objective.cursor = state["step"], state["cursor"]
-        run.rewind(state["files"])
-        checkpoint.prune(run.path, settings.keep)
-    else:
-        run.rewind({METRICS: 0, SAMPLES: 0})
-    writer = _tensorboard(run.path) if settings.tensorboard else None
-    warned: set[str] = set()
-    with _progress() as progress:
-        task = progress.add_task(run.verb, total=steps, completed=first, numbers="")
-        for step in range(first, steps):
-            try:
-                metrics = _step(policy, adamw, objective, settings, step, steps, run)
-                warnings = tripwires.check(metrics, settings) if isinstance(settings, Reinforcement) else []
-            except Tripwire as e:
-                raise Tripwire(f"step {step + 1}: {e}") from e
-            for warning in warnings:
-                kind = warning.partition(":")[2]
-                if kind not in warned:
-                    progress.console.print(f"[yellow]step {step + 1}: {warning}")
-                    warned.add(kind)
-            for name, value in metrics.items() if writer else ():
-                writer.add_scalar(name, value, step + 1)
-            progress.update(task, advance=1, numbers=_numbers(metrics))
-            if (step + 1) % settings.save_every == 0 or step + 1 == steps:
-                _save(run, step + 1, policy, adamw, objective, settings)
+    run: store.Run
+    policy: Policy
+    objective: Objective
+    settings: Training
+    steps: int
+
+    def __post_init__(self) -> None:
+        self.optimizer = optimizer.build(self.policy, self.settings)
+
+    def fit(self, state: dict[str, Any] | None) -> None:
+        """Train to the last step, from where `state` stopped. Ends with a checkpoint of the last step.
+
+        Raises Tripwire when training goes wrong; the last good checkpoint stays.
+        """
+        first = self._resume(state) if state else self._begin()
+        writer = _tensorboard(self.run.path) if self.settings.tensorboard else None
+        warned: set[str] = set()
+        with _progress() as progress, writer or nullcontext():
+            task = progress.add_task(self.run.verb, total=self.steps, completed=first, numbers="")
+            for step in range(first, self.steps):
+                try:
+                    metrics = self._step(step)
+                    warnings = self._warnings(metrics)
+                except Tripwire as e:
+                    raise Tripwire(f"step {step + 1}: {e}") from e
+                for warning in warnings:
+                    kind = warning.partition(":")[2]
+                    if kind not in warned:
+                        progress.console.print(f"[yellow]step {step + 1}: {warning}")
+                        warned.add(kind)
+                for name, value in metrics.items() if writer else ():
+                    writer.add_scalar(name, value, step + 1)
+                progress.update(task, advance=1, numbers=_numbers(metrics))
+                if (step + 1) % self.settings.save_every == 0 or step + 1 == self.steps:
+                    self._save(step + 1)
+
+    def _begin(self) -> int:
+        self.run.rewind({METRICS: 0, SAMPLES: 0})
+        return 0
+
+    def _resume(self, state: dict[str, Any]) -> int:
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.objective.cursor = state["cursor"]
+        self.run.rewind(state["files"])
+        checkpoint.prune(self.run.path, self.settings.keep)
+        return state["step"]
+
+    def _step(self, step: int) -> dict[str, float]:
+        start = time.perf_counter()
+        batch = self.objective.batch(step)
+        # Before the updates, so that the samples a tripwire names can be looked at.
+        self.run.append(SAMPLES, batch.samples)
+        rate = optimizer.learning_rate(self.settings, step, self.steps)
+        optimizer.set_rate(self.optimizer, rate)
+        parts = [
+            update.apply(self.policy, self.optimizer, u, batch.loss, self.settings, batch.temperature)
+            for u in batch.updates
+        ]
+        seconds = time.perf_counter() - start
+        metrics = {"step": step + 1, **batch.metrics, **_joined(parts), "lr": rate, "seconds": seconds}
+        metrics["tokens_per_s"] = metrics.get("tokens", 0) / seconds
+        self.run.append(
+            METRICS,
+            [{k: round(v, 6) if isinstance(v, float) and abs(v) > 1e-3 else v for k, v in metrics.items()}],
+        )
+        return metrics
+
+    def _warnings(self, metrics: dict[str, float]) -> list[str]:
+        if isinstance(self.settings, Reinforcement):
+            return tripwires.check(metrics, self.settings)
+        return []
+
+    def _save(self, step: int) -> None:
+        state = {"step": step, "cursor": self.objective.cursor, "files": self.run.cursor(METRICS, SAMPLES)}
+        checkpoint.save(self.run.path, step, self.policy, self.optimizer, state, self.settings.keep)
 
 
-def _step(policy, adamw, objective, settings, step, steps, run) -> dict[str, float]:
-    start = time.perf_counter()
-    batch = objective.batch(step)
-    run.append(SAMPLES, batch.samples)  # before the updates, so that those a tripwire names can be looked at
-    rate = optimizer.learning_rate(settings, step, steps)
-    for group in adamw.param_groups:
-        group["lr"] = rate
-    parts = [update.apply(policy, adamw, u, batch.loss, settings, batch.temperature) for u in batch.updates]
-    seconds = time.perf_counter() - start
+def _joined(parts: list[dict[str, float]]) -> dict[str, float]:
+    """Numbers of a step's updates: amounts summed, all else averaged."""
     sums = {"tokens", "tokens_saved", "tokens_lost_to_splits", "seconds_update"}
-    learned = {
-        k: sum(p[k] for p in parts) / (1 if k in sums else len(parts)) for k in (parts[0] if parts else {})
-    }
-    metrics = {"step": step + 1, **batch.metrics, **learned, "lr": rate, "seconds": seconds}
-    metrics["tokens_per_s"] = metrics.get("tokens", 0) / seconds
-    run.append(
-        METRICS,
-        [{k: round(v, 6) if isinstance(v, float) and abs(v) > 1e-3 else v for k, v in metrics.items()}],
-    )
-    return metrics
-
-
-def _save(run: store.Run, step: int, policy: Policy, adamw, objective: Objective, settings: Training) -> None:
-    state = {"step": step, "cursor": objective.cursor, "files": run.cursor(METRICS, SAMPLES)}
-    checkpoint.save(run.path, step, policy, adamw, state, settings.keep)
+    names = parts[0] if parts else {}
+    return {k: sum(p[k] for p in parts) / (1 if k in sums else len(parts)) for k in names}
 
 
 def order(items: Sequence[T], seed: int, cursor: int, count: int) -> list[T]:

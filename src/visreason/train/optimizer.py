@@ -1,6 +1,7 @@
-"""AdamW over the trained parameters, and the learning rate as a function of the step."""
+"""AdamW or Muon over the trained parameters, and the learning rate as a function of the step."""
 
 import math
+from collections import defaultdict
 
 import torch
 
@@ -8,23 +9,96 @@ from visreason.errors import UsageError
 from visreason.model.load import Policy
 from visreason.train.settings import Training
 
+NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
+"""Coefficients of Muon's quintic iteration (Jordan et al. 2024, kellerjordan.github.io/posts/muon)."""
+ITERATIONS = 5
+MOMENTUM = 0.95
+REST_SHARE = 0.35
+"""Of the rate, what embeddings, norms and biases take beside orthogonalised matrices (docs/log.md)."""
+
+
+class Muon(torch.optim.AdamW):
+    """AdamW whose groups with `orthogonal` step along the nearest semi-orthogonal matrix of their momentum instead.
+
+    Steps are scaled by 0.2 sqrt(longer side), so that their size is that of AdamW's and rates and decay carry over
+    (Liu et al. 2025, "Muon is Scalable for LLM Training", section 2.2). torch.optim.Muon iterates in bfloat16, which
+    CPUs without bfloat16 units take several times as long for; here the iteration keeps the momentum's dtype, and
+    matrices of one shape are iterated together.
+    """
+
+    @torch.no_grad()
+    def step(self, closure=None) -> None:  # type: ignore[override]
+        groups = self.param_groups
+        self.param_groups = [g for g in groups if not g["orthogonal"]]
+        super().step(closure)
+        self.param_groups = groups
+        for group in groups:
+            if group["orthogonal"]:
+                self._step_matrices(group)
+
+    def _step_matrices(self, group: dict) -> None:
+        shapes = defaultdict(list)
+        for p in group["params"]:
+            if p.grad is None:
+                continue
+            state = self.state[p]
+            momentum = state.setdefault("momentum", torch.zeros_like(p))
+            momentum.lerp_(p.grad, 1 - MOMENTUM)
+            shapes[p.shape].append((p, p.grad.lerp(momentum, MOMENTUM)))  # Nesterov
+        for shape, found in shapes.items():
+            steps = orthogonal(torch.stack([direction for _, direction in found]))
+            scale = 0.2 * math.sqrt(max(shape)) * group["lr"]
+            for (p, _), step in zip(found, steps, strict=True):
+                p.mul_(1 - group["lr"] * group["weight_decay"]).sub_(step, alpha=scale)
+
+
+def orthogonal(x_NAB: torch.Tensor) -> torch.Tensor:
+    """Matrices (N, A, B) with their singular values moved to about 1 (0.7 to 1.2), by Newton-Schulz iteration."""
+    a, b, c = NEWTON_SCHULZ
+    tall = x_NAB.shape[1] > x_NAB.shape[2]
+    x = x_NAB.mT if tall else x_NAB
+    x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
+    for _ in range(ITERATIONS):
+        gram = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x.mT if tall else x
+
 
 def build(policy: Policy, settings: Training) -> torch.optim.AdamW:
-    """AdamW with decay on matrices only. Raises UsageError when everything is frozen."""
+    """The optimizer the settings name, with decay on matrices only. Raises UsageError when everything is frozen."""
     named = [(n, p) for n, p in policy.model.named_parameters() if p.requires_grad]
     if not named:
         raise UsageError(
             f"expected parameters to train, found none left by freeze={list(settings.freeze)}; freeze fewer parts"
         )
-    matrices = [p for _, p in named if p.ndim > 1]
-    vectors = [p for _, p in named if p.ndim <= 1]
+    muon = settings.optimizer == "muon"
+    hidden = _hidden_matrices(policy) if muon else set()
+    rest = {"orthogonal": False, "share": REST_SHARE if muon else 1.0}
     groups = [
-        {"params": matrices, "weight_decay": settings.weight_decay},
-        {"params": vectors, "weight_decay": 0.0},
+        {"params": [p for _, p in named if id(p) in hidden], "orthogonal": True, "share": 1.0},
+        {"params": [p for _, p in named if p.ndim > 1 and id(p) not in hidden], **rest},
+        {"params": [p for _, p in named if p.ndim <= 1], "weight_decay": 0.0, **rest},
     ]
-    return torch.optim.AdamW(
-        [g for g in groups if g["params"]], lr=settings.lr, betas=settings.betas, foreach=True
+    return (Muon if muon else torch.optim.AdamW)(
+        [g for g in groups if g["params"]],
+        lr=settings.lr,
+        betas=settings.betas,
+        weight_decay=settings.weight_decay,
+        foreach=True,
     )
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Give every group its share of the learning rate."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group["share"]
+
+
+def _hidden_matrices(policy: Policy) -> set[int]:
+    """Identities of the weights of linear layers, without the head."""
+    head = policy.model.get_output_embeddings()
+    linear = (m for m in policy.model.modules() if isinstance(m, torch.nn.Linear) and m is not head)
+    return {id(m.weight) for m in linear}
 
 
 def learning_rate(settings: Training, step: int, steps: int) -> float:

@@ -24,7 +24,10 @@ class Training(Recipe):
     )
     epochs: float = Field(1.0, gt=0, description="Passes over the data, when `steps` is not given.")
     problems_per_step: int = Field(32, ge=1, description="Problems in each step.")
-    lr: float = Field(1e-5, gt=0, description="Peak learning rate of AdamW.")
+    optimizer: Literal["adamw", "muon"] = Field(
+        "adamw", description="muon orthogonalises the steps of matrices: for training from nothing."
+    )
+    lr: float = Field(1e-5, gt=0, description="Peak learning rate.")
     schedule: Literal["constant", "linear", "cosine"] = Field(
         "cosine", description="Learning rate after warm-up."
     )

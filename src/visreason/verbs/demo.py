@@ -22,8 +22,8 @@ MODELS = ("base", "sft", "grpo")
 DECODINGS = {"sampled": ("samples=4", "temperature=1"), "greedy": ("samples=1", "temperature=0")}
 PRELOAD = ["visreason.train.sft", "visreason.train.grpo", "visreason.train.setup", "visreason.engine.hf"]
 COLD_START = (
-    "The tiny model starts from random weights and first learns to see, on worked answers to problems of the first "
-    "level. Its cold start is then mixed on purpose, as the habits of base models are: of its supervised answers 40 % "
+    "The tiny model starts from random weights and first learns to see and to add, on a primer of small lessons. Its "
+    "cold start is then mixed on purpose, as the habits of base models are: of its supervised answers 40 % "
     "read the picture and work the answer out (a fifth of those without the tags), and 60 % are laid out well but "
     "guessed without looking. Reinforcement learning sees only whether an answer is right and well laid out."
 )
@@ -32,13 +32,11 @@ COLD_START = (
 class Recipe(Base):
     """How much of everything; the defaults take about ten minutes on two cores."""
 
-    problems: int = Field(9600, ge=12, description="Training problems drawn.")
-    heldout: int = Field(504, ge=12, description="Held-out problems, on which every stage is measured.")
-    easy_steps: int = Field(300, ge=1, description="Supervised steps of 16 problems of the first level.")
-    sft_steps: int = Field(
-        450, ge=1, description="Supervised steps of 16 problems of all levels, answered in mixed ways."
-    )
-    grpo_steps: int = Field(32, ge=1, description="GRPO steps of 24 problems with 8 completions each.")
+    problems: int = Field(14400, ge=12, description="Training problems drawn; a third are of the first level.")
+    heldout: int = Field(1512, ge=12, description="Held-out problems drawn; those of the first level measure.")
+    primer_steps: int = Field(260, ge=1, description="Supervised steps of 48 lessons in seeing.")
+    sft_steps: int = Field(600, ge=1, description="Supervised steps of 16 problems, answered in mixed ways.")
+    grpo_steps: int = Field(40, ge=1, description="GRPO steps of 24 problems with 8 completions each.")
 
 
 def run(recipe: Recipe, out: Path) -> None:
@@ -67,24 +65,26 @@ def _draw(recipe: Recipe, folder: Path) -> None:
     from visreason.prompt import style
     from visreason.world import source
 
-    for spec in (f"coldstart:{recipe.problems}", f"heldout:{recipe.heldout}"):
+    lessons = 48 * recipe.primer_steps
+    for spec in (f"coldstart:{recipe.problems}", f"heldout:{recipe.heldout}", f"primer:{lessons}"):
         source.data_file(f"world:{spec}:{recipe.seed}", folder.parent, style(STYLE))
     source.model_folder("world", folder.parent, style(STYLE), recipe.seed)
 
 
 def _stages(recipe: Recipe, out: Path) -> list[list[str]]:
-    common = [f"style={STYLE}", f"seed={recipe.seed}"]
-    easy = ["sft", f"model={out}/world/model", f"data={out}/world/train.jsonl", "where={level: 1}", *common,
-            f"steps={recipe.easy_steps}", "problems_per_step=16", "lr=3e-3", "save_every=200",
-            f"out={out}/easy"]  # fmt: skip
-    sft = ["sft", f"model={out}/easy", f"data={out}/world/coldstart.jsonl", *common, f"steps={recipe.sft_steps}",
-           "problems_per_step=16", "lr=2e-3", "save_every=200", f"out={out}/sft"]  # fmt: skip
+    common = [f"style={STYLE}", f"seed={recipe.seed}", "where={level: 1}"]
+    primer = ["sft", f"model={out}/world/model", f"data={out}/world/primer.jsonl", "style=direct", "optimizer=muon",
+              f"steps={recipe.primer_steps}", "lr=4e-3", f"seed={recipe.seed}", "save_every=100",
+              "problems_per_step=48", f"out={out}/primer"]  # fmt: skip
+    sft = ["sft", f"model={out}/primer", f"data={out}/world/coldstart.jsonl", *common, "optimizer=muon",
+           f"steps={recipe.sft_steps}", "lr=3e-3", "save_every=100", "problems_per_step=16",
+           f"out={out}/sft"]  # fmt: skip
     grpo = ["grpo", f"model={out}/sft", f"data={out}/world/train.jsonl", *common, f"steps={recipe.grpo_steps}",
             "problems_per_step=24", "completions_per_problem=8", f"max_completion_tokens={MAX_TOKENS}", "lr=2e-4",
             "schedule=constant", "save_every=10", f"out={out}/grpo"]  # fmt: skip
     return [
         *_evaluations("base", f"{out}/world/model", out, common),
-        easy,
+        primer,
         sft,
         *_evaluations("sft", f"{out}/sft", out, common),
         grpo,

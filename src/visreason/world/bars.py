@@ -19,7 +19,7 @@ Chart = dict[str, int]
 def value(rng: Random, level: int) -> Draft:
     chart = _chart(rng, level)
     color = rng.choice(list(chart))
-    thought = f"{_read(chart)} {color} is {chart[color]}."
+    thought = f"{color} {chart[color]}."
     return asks_number(
         rng, _scene(chart), f"What is the value of the {color} bar?", chart[color], thought, range(1, TOP + 1)
     )
@@ -43,7 +43,7 @@ def pair_sum(rng: Random, level: int) -> Draft:
     chart = _chart(rng, level)
     one, other = rng.sample(list(chart), 2)
     answer = chart[one] + chart[other]
-    thought = f"{_read(chart)} {add_up([chart[one], chart[other]])}"
+    thought = f"{one} {chart[one]}, {other} {chart[other]}. {add_up([chart[one], chart[other]])}"
     question = f"What is the sum of the {one} bar and the {other} bar?"
     return asks_number(rng, _scene(chart), question, answer, thought, range(2, 2 * TOP + 1))
 
@@ -52,7 +52,7 @@ def pair_gap(rng: Random, level: int) -> Draft:
     chart = _distinct_chart(rng, level)
     less, more = sorted(rng.sample(list(chart), 2), key=chart.__getitem__)
     answer = chart[more] - chart[less]
-    thought = f"{_read(chart)} {chart[more]} - {chart[less]} = {answer}."
+    thought = f"{more} {chart[more]}, {less} {chart[less]}. {chart[more]} - {chart[less]} = {answer}."
     question = f"How much higher is the {more} bar than the {less} bar?"
     return asks_number(rng, _scene(chart), question, answer, thought, range(1, TOP))
 
@@ -127,7 +127,13 @@ def _read(chart: Chart) -> str:
 
 
 def _scene(chart: Chart) -> Scene:
-    return Scene(json.dumps({"chart": "bar", "values": chart}), partial(_paint, chart))
+    cells = {
+        (row, column): (color, str(height))
+        for column, (color, height) in enumerate(chart.items())
+        for row in range(4)
+        if height * UNIT > pen.SIZE - (row + 1) * pen.CELL
+    }
+    return Scene(json.dumps({"chart": "bar", "values": chart}), cells, partial(_paint, chart), tall=True)
 
 
 def _paint(chart: Chart) -> np.ndarray:

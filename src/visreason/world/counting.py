@@ -1,4 +1,4 @@
-"""Counting: coloured shapes in rows of four cells, counted under a condition row by row."""
+"""Counting: coloured shapes in rows of four cells, counted aloud under a condition, row by row."""
 
 import json
 from collections import Counter
@@ -63,9 +63,8 @@ def most(rng: Random, level: int) -> Draft:
         if first > next_:
             break
     answer = max(colors, key=counts.__getitem__)
-    read, _ = _scan(grid, _color, [])
-    tally = ", ".join(f"{c} {counts[c]}" for c in sorted(colors))
-    thought = f"{read} {tally}. the most is {answer}."
+    read, _ = _scan(grid, _color, [partial(_has_color, c) for c in colors])
+    thought = f"{read} the most is {answer}."
     return asks_choice(rng, _scene(grid), "Which color do most shapes have?", answer, thought, colors)
 
 
@@ -77,7 +76,7 @@ def more(rng: Random, level: int) -> Draft:
     read, (ones, others) = _scan(grid, _shape, [lambda t: t[1] == one, lambda t: t[1] == other])
     one, other = PLURALS[one], PLURALS[other]
     answer = one if ones > others else other if others > ones else "same"
-    verdict = f"{ones} and {others}: {answer}."
+    verdict = f"{one} {ones}, {other} {others}: {answer}."
     question = f"Which are there more of, {one} or {other}?"
     return asks_choice(rng, _scene(grid), question, answer, f"{read} {verdict}", [one, other, "same"])
 
@@ -88,7 +87,7 @@ def how_many_more(rng: Random, level: int) -> Draft:
     tests: list[Test] = [lambda t: t[0] == one, lambda t: t[0] == other]
     grid = _versus(rng, level, kinds, *tests, gap=rng.randint(1, 4))
     read, (ones, others) = _scan(grid, _color, tests)
-    thought = f"{read} {ones} - {others} = {ones - others}."
+    thought = f"{read} {one} {ones}, {other} {others}. {ones} - {others} = {ones - others}."
     question = f"How many more {one} shapes than {other} shapes are there?"
     return asks_number(rng, _scene(grid), question, ones - others, thought, range(1, 5))
 
@@ -115,7 +114,8 @@ def _count(
     count = rng.randint(0, most_there)
     grid = _grid(rng, level, [([t for t in kinds if test(t)], count)], [t for t in kinds if not test(t)])
     read, (found,) = _scan(grid, name, [test])
-    return asks_number(rng, _scene(grid), question, found, read, range(most_there + 1))
+    thought = f"{read} the count is {found}."
+    return asks_number(rng, _scene(grid), question, found, thought, range(most_there + 1))
 
 
 def _versus(rng: Random, level: int, kinds: Sequence[Thing], one: Test, other: Test, gap: int) -> Grid:
@@ -146,16 +146,23 @@ def _things(grid: Grid) -> list[Thing]:
 
 
 def _scan(grid: Grid, name: Callable[[Thing], str], tests: Sequence[Test]) -> tuple[str, list[int]]:
-    """Read the grid row by row with the count of each test behind every row, then add up; and the totals."""
-    counts = [[sum(1 for t in row if t and test(t)) for row in grid] for test in tests]
+    """Read the grid row by row, counting aloud: what passes a test is numbered as it is named. And the counts."""
+    counts = [0] * len(tests)
     text = []
-    for r, row in enumerate(grid):
-        words = " ".join(name(t) if t else "empty" for t in row)
-        found = " and ".join(str(c[r]) for c in counts)
-        text.append(f"row {r + 1}: {words}, {found}." if tests else f"row {r + 1}: {words}.")
-    if len(grid) > 1:
-        text += [f"{' + '.join(map(str, c))} = {sum(c)}." for c in counts]
-    return " ".join(text), [sum(c) for c in counts]
+    for r, row in enumerate(grid, 1):
+        words = []
+        for thing in row:
+            words.append(name(thing) if thing else "empty")
+            for i, test in enumerate(tests):
+                if thing and test(thing):
+                    counts[i] += 1
+                    words.append(str(counts[i]))
+        text.append(f"row {r}: {' '.join(words)}.")
+    return " ".join(text), counts
+
+
+def _has_color(color: str, thing: Thing) -> bool:
+    return thing[0] == color
 
 
 def _color(thing: Thing) -> str:
@@ -172,7 +179,8 @@ def _both(thing: Thing) -> str:
 
 def _scene(grid: Grid) -> Scene:
     shapes = [[*t, r, c] for r, row in enumerate(grid, 1) for c, t in enumerate(row, 1) if t]
-    return Scene(json.dumps({"grid": [len(grid), COLUMNS], "shapes": shapes}), partial(_paint, grid))
+    cells = {(r, c): t for r, row in enumerate(grid) for c, t in enumerate(row) if t}
+    return Scene(json.dumps({"grid": [len(grid), COLUMNS], "shapes": shapes}), cells, partial(_paint, grid))
 
 
 def _paint(grid: Grid) -> np.ndarray:

@@ -1,6 +1,6 @@
 """A problem before it is painted: what a form of question returns, and the two ways to build one."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Literal
@@ -22,19 +22,25 @@ class Draft:
     question: str
     answer: str
     thought: str
-    description: str
+    scene: "Scene"
     guess: str
-    paint: Paint
     answer_type: AnswerType = "number"
     choices: tuple[str, ...] = ()
 
 
+Cell = tuple[int, int]
+
+
 @dataclass(frozen=True)
 class Scene:
-    """What a picture shows: its formal description, and the function that paints it."""
+    """What a picture shows: its formal description, one or two words for what stands in each (row, column) of the
+    picture's 4 x 4 cells, and the function that paints it. `tall` things fill cells of one column.
+    """
 
     description: str
+    cells: Mapping[Cell, tuple[str, ...]]
     paint: Paint
+    tall: bool = False
 
 
 Form = Callable[[Random, int], Draft]
@@ -47,14 +53,14 @@ def asks_number(
     rng: Random, scene: Scene, question: str, answer: int, thought: str, span: Sequence[int]
 ) -> Draft:
     """A problem with a number for an answer; `span` holds the answers plausible without the picture."""
-    return Draft(question, str(answer), thought, scene.description, str(rng.choice(span)), scene.paint)
+    return Draft(question, str(answer), thought, scene, str(rng.choice(span)))
 
 
 def asks_word(
     rng: Random, scene: Scene, question: str, answer: str, thought: str, words: Sequence[str]
 ) -> Draft:
     """A problem with one of `words` for an answer."""
-    return Draft(question, answer, thought, scene.description, rng.choice(words), scene.paint, "word")
+    return Draft(question, answer, thought, scene, rng.choice(words), "word")
 
 
 def asks_choice(
@@ -65,7 +71,7 @@ def asks_choice(
     letter = LETTERS[choices.index(answer)]
     guess = rng.choice(LETTERS[: len(choices)])
     thought = f"{thought} {answer} is {letter}."
-    return Draft(question, letter, thought, scene.description, guess, scene.paint, "choice", choices)
+    return Draft(question, letter, thought, scene, guess, "choice", choices)
 
 
 def add_up(numbers: Sequence[int]) -> str:

@@ -12,11 +12,10 @@ from random import Random
 import numpy as np
 
 from visreason.world import pen
-from visreason.world.draft import Scene
+from visreason.world.draft import Cell, Scene
 
 UNKNOWN = "?"
 Lines = Mapping[str, tuple[pen.Point, pen.Point]]
-Cell = tuple[int, int]
 
 TRIANGLE: Lines = {"AB": ((42, 30), (14, 82)), "AC": ((42, 30), (70, 82)), "BC": ((14, 82), (70, 82))}
 QUADRILATERAL: Lines = {
@@ -86,7 +85,8 @@ def two_rectangles(labels: Mapping[str, int | str], colors: tuple[str, str]) -> 
 
 def scene(rng: Random, figure: Figure) -> Scene:
     """The figure to look at; a colour nobody asks for is random and no part of the description."""
-    return Scene(describe(figure), partial(_paint, figure, rng.choice(tuple(pen.COLORS))))
+    cells = {figure.spots[name]: (str(text),) for name, text in figure.labels.items()}
+    return Scene(describe(figure), cells, partial(_paint, figure, rng.choice(tuple(pen.COLORS))))
 
 
 def describe(figure: Figure) -> str:

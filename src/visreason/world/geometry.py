@@ -6,8 +6,8 @@ from visreason.world import pen
 from visreason.world.draft import Draft, Forms, add_up, asks_choice, asks_number, take_away
 from visreason.world.figures import UNKNOWN, quadrilateral, rectangle, scene, triangle, two_rectangles
 
-ANGLES = range(20, 95, 5)
-SIDES = range(2, 13)
+ANGLES = range(20, 100, 10)
+SIDES = range(2, 10)
 FACTORS = range(2, 10)
 PRODUCTS = sorted({a * b for a in FACTORS for b in FACTORS})
 WORDS = {"A": "top", "B": "left", "C": "right", "AB": "left", "AC": "right", "BC": "base"}
@@ -24,7 +24,7 @@ def third_angle(rng: Random, level: int) -> Draft:
     labels = {v: known.get(v, UNKNOWN) for v in "ABC"}
     thought = f"{_read(known)} {take_away(180, list(known.values()))}"
     look = scene(rng, triangle(labels))
-    return asks_number(rng, look, "How many degrees is the marked angle?", answer, thought, range(20, 141, 5))
+    return asks_number(rng, look, "How many degrees is the marked angle?", answer, thought, range(20, 141, 10))
 
 
 def triangle_perimeter(rng: Random, level: int) -> Draft:
@@ -32,7 +32,7 @@ def triangle_perimeter(rng: Random, level: int) -> Draft:
     thought = f"{_read(sides)} {add_up(list(sides.values()))}"
     look = scene(rng, triangle(sides))
     question = "What is the perimeter of the triangle?"
-    return asks_number(rng, look, question, sum(sides.values()), thought, range(10, 31))
+    return asks_number(rng, look, question, sum(sides.values()), thought, range(8, 26))
 
 
 def rectangle_perimeter(rng: Random, level: int) -> Draft:
@@ -41,7 +41,7 @@ def rectangle_perimeter(rng: Random, level: int) -> Draft:
     thought = f"{_read_rectangle(width, height)} {add_up([width, height])} {add_up([half, half])}"
     look = scene(rng, rectangle({"AB": width, "AD": height}))
     question = "What is the perimeter of the rectangle?"
-    return asks_number(rng, look, question, 2 * half, thought, range(10, 47, 2))
+    return asks_number(rng, look, question, 2 * half, thought, range(8, 37, 2))
 
 
 def longest_side(rng: Random, level: int) -> Draft:
@@ -97,7 +97,7 @@ def exterior_angle(rng: Random, level: int) -> Draft:
     thought = f"{_read({'A': top, 'B': left})} {add_up([top, left])}"
     look = scene(rng, triangle({"A": top, "B": left, "ACD": UNKNOWN}))
     question = "How many degrees is the marked angle?"
-    return asks_number(rng, look, question, top + left, thought, range(40, 161, 5))
+    return asks_number(rng, look, question, top + left, thought, range(40, 161, 10))
 
 
 def missing_side(rng: Random, level: int) -> Draft:

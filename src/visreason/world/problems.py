@@ -7,7 +7,7 @@ the split, so a picture with its question can never stand on both sides, whateve
 import hashlib
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -43,15 +43,22 @@ def draw(split: str, index: int, seed: int = 0) -> tuple[Problem, Picture.Image]
 
     Raises UsageError for another split than "train" and "heldout".
     """
+    family, level, form = place(index)
+    found = draft(split, index, seed)
+    picture = Picture.fromarray(found.scene.paint())
+    return _problem(found, picture, family, level, form), picture
+
+
+def draft(split: str, index: int, seed: int = 0) -> Draft:
+    """What `draw` paints: a problem of the index's family, level and form on the split's side of the hash."""
     if split not in SPLITS:
         raise UsageError(f"expected split {' or '.join(SPLITS)}, found {split!r}; give one of the two")
     family, level, form = place(index)
     rng = Random(f"visreason world {split} {seed} {index}")
-    draft = FAMILIES[family][level][form](rng, level)
-    while _side(draft) != split:
-        draft = FAMILIES[family][level][form](rng, level)
-    picture = Picture.fromarray(draft.paint())
-    return _problem(draft, picture, family, level, form), picture
+    while True:
+        found = FAMILIES[family][level][form](rng, level)
+        if _side(found) == split:
+            return found
 
 
 def place(index: int) -> tuple[str, int, str]:
@@ -71,11 +78,16 @@ def write(folder: Path, split: str, n: int, seed: int = 0) -> Path:
 
     Raises DataError when the world has too few different problems.
     """
+    return write_drawn(folder, split, distinct(split, n, seed), n)
+
+
+def write_drawn(
+    folder: Path, name: str, drawn: Iterable[tuple[Problem, Picture.Image | None]], n: int
+) -> Path:
+    """Write n problems with their pictures, as `write` does, to folder/{name}.jsonl."""
     (folder / "images").mkdir(parents=True, exist_ok=True)
-    path = folder / f"{split}.jsonl"
-    drawn = track(
-        distinct(split, n, seed), f"drawing {split}", n, console=Console(stderr=True), transient=True
-    )
+    path = folder / f"{name}.jsonl"
+    drawn = track(drawn, f"drawing {name}", n, console=Console(stderr=True), transient=True)
     write_records(path, (_with_image(problem, picture, folder) for problem, picture in drawn))
     return path
 
@@ -98,19 +110,19 @@ def distinct(split: str, n: int, seed: int = 0) -> Iterator[tuple[Problem, Pictu
 
 
 def _side(draft: Draft) -> str:
-    heldout = _digest(draft.description, draft.question)[0] % HELDOUT_ONE_IN == 0
+    heldout = _digest(draft.scene.description, draft.question)[0] % HELDOUT_ONE_IN == 0
     return "heldout" if heldout else "train"
 
 
 def _problem(draft: Draft, picture: Picture.Image, family: str, level: int, form: str) -> Problem:
-    content = (draft.description, draft.question, *draft.choices, picture.tobytes())
+    content = (draft.scene.description, draft.question, *draft.choices, picture.tobytes())
     return Problem(
         id=f"{family}-{_digest(*content).hex()[:16]}",
         question=draft.question,
         answer=draft.answer,
         choices=draft.choices,
         check=CHECKS[draft.answer_type],
-        description=draft.description,
+        description=draft.scene.description,
         thought=draft.thought,
         meta={
             "source": "world",
@@ -127,7 +139,9 @@ def _digest(*parts: str | bytes) -> bytes:
     return hashlib.sha256(b"\0".join(p.encode() if isinstance(p, str) else p for p in parts)).digest()
 
 
-def _with_image(problem: Problem, picture: Picture.Image, folder: Path) -> Problem:
+def _with_image(problem: Problem, picture: Picture.Image | None, folder: Path) -> Problem:
+    if picture is None:
+        return problem
     data = io.BytesIO()
     picture.save(data, "PNG")
     digest = hashlib.sha256(data.getvalue()).hexdigest()

@@ -5,7 +5,7 @@ from pathlib import Path
 from visreason.errors import UsageError
 from visreason.prompt import Style, messages
 from visreason.store import model_path
-from visreason.world import coldstart, problems, vlm
+from visreason.world import coldstart, primer, problems, vlm
 
 VOCABULARY_PROBLEMS = 3000
 """Drawn problems whose text teaches the tokenizer."""
@@ -14,7 +14,7 @@ VOCABULARY_PROBLEMS = 3000
 def data_file(spec: str, folder: Path, style: Style) -> Path:
     """The file a data spec names; `world:...` is drawn into folder/world first, unless it is there already.
 
-    Splits: train, heldout, and coldstart (train problems answered in several ways).
+    Splits: train, heldout, coldstart (train problems answered in several ways), and primer (lessons in seeing).
     """
     if not spec.startswith("world:"):
         return Path(spec)
@@ -24,6 +24,8 @@ def data_file(spec: str, folder: Path, style: Style) -> Path:
     path = target / f"{split}.jsonl"
     if path.exists():
         return path
+    if split == "primer":
+        return primer.write(target, n, seed)
     drawn_file = problems.write(target, drawn, n, seed)
     return coldstart.write(drawn_file, style, seed) if split == "coldstart" else drawn_file
 
@@ -54,9 +56,9 @@ def _texts(style: Style) -> list[str]:
 def _parse(spec: str) -> tuple[str, int, int]:
     _, split, *numbers = spec.split(":")
     if (
-        split not in ("train", "heldout", "coldstart")
+        split not in ("train", "heldout", "coldstart", "primer")
         or len(numbers) not in (1, 2)
         or not all(n.isdigit() for n in numbers)
     ):
-        raise UsageError(f"expected world:train|heldout|coldstart:N[:SEED], found {spec!r}")
+        raise UsageError(f"expected world:train|heldout|coldstart|primer:N[:SEED], found {spec!r}")
     return split, int(numbers[0]), int(numbers[1]) if len(numbers) == 2 else 0

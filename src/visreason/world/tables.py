@@ -34,7 +34,7 @@ def lookup(rng: Random, level: int) -> Draft:
     table = _table(rng, level)
     row, column = rng.choice(table.rows), rng.choice(table.columns)
     answer = table.cells[row, column]
-    thought = f"{_read_row(table, row)} {column} is {answer}."
+    thought = f"row {row}: {column} {answer}."
     return asks_number(
         rng, _scene(table), f"What is in row {row} and column {column}?", answer, thought, DIGITS
     )
@@ -159,7 +159,8 @@ def _read_column(table: Table, column: str) -> str:
 def _scene(table: Table) -> Scene:
     lines = ["," + ",".join(table.columns)]
     lines += [",".join([row, *map(str, table.row(row))]) for row in table.rows]
-    return Scene("\n".join(lines), partial(_paint, table))
+    written = {(r, c): text for r, line in enumerate(lines) for c, text in enumerate(line.split(",")) if text}
+    return Scene("\n".join(lines), {cell: (text,) for cell, text in written.items()}, partial(_paint, table))
 
 
 def _paint(table: Table) -> np.ndarray:

@@ -7,9 +7,9 @@ SPECIAL = (
     "<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|vision_pad|>",
     "<|image_pad|>", "<|video_pad|>",
 )  # fmt: skip
-ROPE = {"rope_type": "default", "mrope_section": [2, 7, 7], "rope_theta": 8.0}
-"""M-RoPE gives the columns of a picture its lowest frequencies: with the usual theta a head of 32 numbers can't tell
-neighbours apart, and reading a picture of 4 x 4 tokens is hardly learned (docs/log.md)."""
+ROPE = {"rope_type": "default", "mrope_section": [1, 3, 12], "rope_theta": 100.0}
+"""M-RoPE gives the columns of a picture its lowest frequencies: with the usual theta and sections a head of 32 numbers
+can't tell neighbours apart, and reading a picture of 4 x 4 tokens is hardly learned (docs/log.md)."""
 SPREAD = 0.06
 """Standard deviation of the first weights, about 1 / sqrt(width), as wide models' 0.02 is for them."""
 TAGS = ("<think>", "</think>", "<answer>", "</answer>")
@@ -43,7 +43,7 @@ def build(folder: Path, texts: Iterable[str], seed: int = 0, vocabulary: int = 1
         chat_template=CHAT,
     )
     tokenizer.add_tokens(list(TAGS))
-    create(Qwen2_5_VLConfig(**_config(tokenizer)), folder, seed)
+    create(Qwen2_5_VLConfig(**_config(tokenizer)), folder, seed, bias_spread=1.0)
     processor = Qwen2_5_VLProcessor(
         image_processor=Qwen2VLImageProcessor(min_pixels=28 * 28, max_pixels=28 * 28 * 64),
         tokenizer=tokenizer,
