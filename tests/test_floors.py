@@ -11,7 +11,7 @@ import pytest
 
 SRC = Path(__file__).parent.parent / "src" / "visreason"
 FLOORS = {
-    "record": 0, "errors": 0,
+    "record": 0, "errors": 0, "names": 0,
     "store": 1, "recipe": 1, "stats": 1, "prompt": 1, "answer": 1,
     "model": 2, "data": 2,
     "engine": 3, "world": 3,
@@ -20,8 +20,8 @@ FLOORS = {
     "verbs": 6,
     "cli": 7,
 }  # fmt: skip
-WITHIN_FLOOR = {("record", "errors")}
-"""`record` raises the errors of its own floor; every other room stands alone on its floor."""
+WITHIN_FLOOR = {("record", "errors"), ("names", "errors")}
+"""Records and names raise the errors of their own floor; every other room stands alone on its floor."""
 TORCH_ROOMS = ("model", "engine/hf", "reward/learned", "train")
 LAZY_TORCH = ("world/vlm", "verbs")
 """Torch may be imported inside a function here: the step into a heavy room."""

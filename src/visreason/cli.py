@@ -4,7 +4,6 @@ Exit status 0 done, 1 the run failed, 2 the words are wrong, 130 interrupted. A 
 with a `Recipe` and `run(recipe, out)`; it is imported only when it is named, so that help needs no torch.
 """
 
-import difflib
 import errno
 import importlib
 import inspect
@@ -20,6 +19,7 @@ from rich.text import Text
 
 import visreason
 from visreason.errors import UsageError, VisreasonError
+from visreason.names import unknown
 
 VERBS = {
     "demo": "Train a visual reasoning model from nothing and report what each stage gained.",
@@ -89,9 +89,7 @@ def _verdict(error: Exception | KeyboardInterrupt) -> tuple[int, str]:
 
 def _verb(name: str) -> ModuleType:
     if name not in VERBS:
-        near = difflib.get_close_matches(name, list(VERBS), n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else "."
-        raise UsageError(f"unknown verb {name!r}{hint} Verbs: {', '.join(VERBS)}")
+        raise unknown("verb", name, VERBS)
     return importlib.import_module(f"visreason.verbs.{name}")
 
 

@@ -1,6 +1,5 @@
 """Recipes: typed settings of a verb, filled by a YAML file and by field=value words, refused when unknown."""
 
-import difflib
 import hashlib
 import json
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from visreason.errors import UsageError
+from visreason.names import unknown
 
 
 class Recipe(BaseModel):
@@ -48,7 +48,7 @@ def fill(kind: type[T], words: Sequence[str]) -> T:
             raise UsageError(f"expected field=value, found {word!r} (a recipe file, if any, comes first)")
     for name in values:
         if name not in kind.model_fields:
-            raise UsageError(_unknown(name, list(kind.model_fields)))
+            raise unknown("field", name, kind.model_fields)
     try:
         return kind(**values)
     except ValidationError as e:
@@ -99,12 +99,6 @@ def _value(text: str) -> Any:
         except yaml.YAMLError:
             return text
     return text
-
-
-def _unknown(name: str, fields: list[str]) -> str:
-    near = difflib.get_close_matches(name, fields, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else "."
-    return f"unknown field {name!r}{hint} Fields: {', '.join(fields)}"
 
 
 def _sentence(kind: type[Recipe], error: Any) -> str:

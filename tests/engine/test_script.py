@@ -77,7 +77,7 @@ def test_a_row_without_text_is_refused_with_its_line(tmp_path):
     "spec", ["script:", "script:nowhere:f", "script:tests.engine.test_script:nothing", "script:json"]
 )
 def test_what_is_no_function_is_refused(spec):
-    with pytest.raises(UsageError, match=r"expected script:FILE.jsonl or script:module:function"):
+    with pytest.raises(UsageError, match=r"expected a FILE.jsonl or a function at"):
         connect(spec)
 
 

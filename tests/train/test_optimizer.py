@@ -9,7 +9,8 @@ from visreason.train.settings import Training
 def test_orthogonal_moves_singular_values_to_about_one(shape: tuple[int, ...]) -> None:
     x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     moved = torch.linalg.svdvals(orthogonal(x))
-    assert moved.min() > 0.3 and moved.max() < 1.3
+    assert moved.min() > 0.3
+    assert moved.max() < 1.3
     same = torch.linalg.svdvals(orthogonal(1e-4 * x))
     torch.testing.assert_close(same, moved, atol=1e-3, rtol=1e-3)
 
@@ -46,7 +47,8 @@ def test_only_linear_layers_but_the_head_are_orthogonalised(policy) -> None:
     optimizer = build(policy, Training(model="m", data="d", lr=0.5, optimizer="muon"))
     names = {id(p): n for n, p in policy.model.named_parameters()}
     chosen = {names[id(p)] for g in optimizer.param_groups if g["orthogonal"] for p in g["params"]}
-    assert chosen and not [n for n in chosen if "embed" in n or "lm_head" in n or "bias" in n or "norm" in n]
+    assert chosen
+    assert not [n for n in chosen if "embed" in n or "lm_head" in n or "bias" in n or "norm" in n]
     assert {n for n in names.values() if n.endswith("q_proj.weight")} <= chosen
     everything = [p for g in optimizer.param_groups for p in g["params"]]
     assert len(everything) == len({id(p) for p in everything}) == len(names)

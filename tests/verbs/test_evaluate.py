@@ -266,10 +266,10 @@ def test_data_without_problems_is_a_paragraph(data, tmp_path, capsys, content, m
         (["modell=x", "data=y"], "unknown field 'modell'; did you mean 'model'?"),
         (["data=y"], "model is needed"),
         (["model=x", "data=y", "samples=0"], "samples: "),
-        (["model=x", "data=world:test:3"], "expected world:train|heldout|coldstart:N[:SEED]"),
+        (["model=x", "data=world:test:3"], "expected world:train|heldout|coldstart|primer:N[:SEED]"),
         (
             ["model=script:nothing.here:f", "data={data}"],
-            "expected script:FILE.jsonl or script:module:function",
+            "expected a FILE.jsonl or a function at",
         ),
         (["model={data}.none", "data={data}", "style=nice"], "unknown style 'nice'"),
         (["model=http://localhost:1/v1#m", "data={data}"], "is not in this version"),

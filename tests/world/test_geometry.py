@@ -71,6 +71,8 @@ def longest(f: Facts) -> str:
 
 RULES = {
     r"How many degrees is the marked angle\?": lambda f: f"{marked_angle(f):g}",
+    r"How long are the top side and the left side together\?": lambda f: int(f["AB"]) + int(f["AD"]),
+    r"How long is the longest side\?": lambda f: max(int(f[s]) for s in ("AB", "AC", "BC")),
     r"What is the perimeter of the triangle\?": lambda f: int(f["AB"]) + int(f["AC"]) + int(f["BC"]),
     r"What is the perimeter of the rectangle\?": lambda f: 2 * int(f["AB"]) + 2 * int(f["AD"]),
     r"What is the area of the rectangle\?": lambda f: int(f["AB"]) * int(f["AD"]),

@@ -1,16 +1,17 @@
 import hashlib
+import operator
 import re
 
 import numpy as np
 
 from visreason.world import pen, primer, problems
 
+SIGNS = {"+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv}
+
 
 def lessons(form: str, n: int = 200):
     return [
-        (problem, picture)
-        for problem, picture in map(primer.draw, range(n))
-        if problem.meta["form"] == form
+        (problem, picture) for problem, picture in map(primer.draw, range(n)) if problem.meta["form"] == form
     ]
 
 
@@ -32,8 +33,7 @@ def test_sums_are_true_and_have_no_picture() -> None:
         left, right = re.fullmatch(r"(\d+ [-+*/] \d+) = (\d+)\.", problem.answer or "").groups()  # type: ignore[union-attr]
         assert problem.question == f"What is {left}?"
         one, sign, other = left.split()
-        a, b = int(one), int(other)
-        assert int(right) == {"+": a + b, "-": a - b, "*": a * b, "/": a / b}[sign]
+        assert int(right) == SIGNS[sign](int(one), int(other))
         assert picture is None
 
 
@@ -75,9 +75,7 @@ def test_lessons_are_drawn_from_the_train_side_only() -> None:
         (hashlib.sha256(p.tobytes()).digest(), q.question)
         for q, p in (problems.draw("heldout", i) for i in range(300))
     }
-    seen = {
-        (hashlib.sha256(p.tobytes()).digest(), q.question) for q, p in map(primer.draw, range(300)) if p
-    }
+    seen = {(hashlib.sha256(p.tobytes()).digest(), q.question) for q, p in map(primer.draw, range(300)) if p}
     assert not heldout & seen
 
 
@@ -86,4 +84,5 @@ def test_written_lessons_can_be_read_again(tmp_path) -> None:
 
     rejected: list = []
     read = list(read_problems(primer.write(tmp_path, 12), rejected, need_answer=True))
-    assert len(read) == 12 and not rejected
+    assert len(read) == 12
+    assert not rejected

@@ -1,11 +1,11 @@
 """The script engine: answers from a file or a function, for replays and tests."""
 
-import importlib
 from collections.abc import Callable
 from pathlib import Path
 
 from visreason.engine import Conversation, Sampling
-from visreason.errors import DataError, UsageError
+from visreason.errors import DataError
+from visreason.names import imported
 from visreason.record import Completion
 from visreason.store import read_rows
 
@@ -23,7 +23,8 @@ class Script:
             self.name, self.answer = f"script:{getattr(source, '__name__', 'function')}", source
         else:
             self.name = f"script:{source}"
-            self.answer = _replay(Path(source)) if source.endswith(".jsonl") else _function(source)
+            replayed = source.endswith(".jsonl")
+            self.answer = _replay(Path(source)) if replayed else imported("FILE.jsonl or a function", source)
 
     def generate(self, conversations: list[Conversation], sampling: Sampling) -> list[list[Completion]]:
         return [[self._complete(c, i) for i in range(sampling.n)] for c in conversations]
@@ -31,16 +32,6 @@ class Script:
     def _complete(self, conversation: Conversation, i: int) -> Completion:
         found = self.answer(conversation, i)
         return found if isinstance(found, Completion) else Completion(found, model=self.name)
-
-
-def _function(source: str) -> Answer:
-    module, _, name = source.partition(":")
-    try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as e:
-        raise UsageError(
-            f"expected script:FILE.jsonl or script:module:function, found {source!r} ({e})"
-        ) from e
 
 
 def _replay(path: Path) -> Answer:

@@ -93,6 +93,7 @@ def create(config: Any, folder: Path, seed: int = 0, bias_spread: float = 0.0) -
     `bias_spread` is the standard deviation of the language layers' query and key biases. At 0 a head that looks at
     a place whatever stands there is a saddle point that training leaves slowly; at 1 each head begins with some place.
     """
+    transformers_logging.disable_progress_bar()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = AutoModelForImageTextToText.from_config(config)

@@ -3,13 +3,12 @@
 The words are in texts/*.md, literal from the systems they are named after. A style is data; add one to STYLES.
 """
 
-import difflib
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
 
 from visreason.errors import UsageError
+from visreason.names import imported, unknown
 from visreason.prompt import layouts
 from visreason.prompt.layouts import Parsed
 
@@ -76,23 +75,9 @@ def style(name: str) -> Style:
     """The style of that name, or the object at `module:object`. Raises UsageError with the nearest name."""
     if name in STYLES:
         return STYLES[name]
-    if ":" in name:
-        return _imported(name)
-    near = difflib.get_close_matches(name, STYLES, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else "."
-    raise UsageError(
-        f"unknown style {name!r}{hint} Styles: {', '.join(STYLES)}, or module:object of your own"
-    )
-
-
-def _imported(name: str) -> Style:
-    module, _, attribute = name.partition(":")
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as e:
-        raise UsageError(
-            f"expected a Style at {name!r}, found none ({e}); give module:object that can be imported"
-        ) from e
+    if ":" not in name:
+        raise unknown("style", name, [*STYLES, "module:object"])
+    found = imported("style", name)
     if not isinstance(found, Style):
         raise UsageError(f"expected a visreason.prompt.Style at {name!r}, found {type(found).__name__}")
     return found

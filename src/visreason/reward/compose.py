@@ -1,12 +1,11 @@
 """Rewards put together: by weight, and by the names a recipe gives. One that fails stops the run, never scores 0."""
 
-import difflib
-import importlib
 import math
 from collections.abc import Callable
 from typing import cast
 
 from visreason.errors import RunError, UsageError
+from visreason.names import imported, unknown
 from visreason.prompt import Style
 from visreason.record import Sample, Score
 from visreason.reward.correct import correct
@@ -108,23 +107,9 @@ def _ids(samples: list[Sample]) -> str:
 def _named(name: str, style: Style) -> Reward:
     if name in REWARDS:
         return REWARDS[name](style)
-    if ":" in name:
-        return _imported(name)
-    near = difflib.get_close_matches(name, REWARDS, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else "."
-    raise UsageError(
-        f"unknown reward {name!r}{hint} Rewards: {', '.join(REWARDS)}, or module:function of your own"
-    )
-
-
-def _imported(name: str) -> Reward:
-    module, _, attribute = name.partition(":")
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as e:
-        raise UsageError(
-            f"expected a reward at {name!r}, found none ({e}); give module:function to import"
-        ) from e
+    if ":" not in name:
+        raise unknown("reward", name, [*REWARDS, "module:function"])
+    found = imported("reward", name)
     if not callable(found):
         raise UsageError(f"expected a function of samples at {name!r}, found {type(found).__name__}")
     return cast(Reward, found)

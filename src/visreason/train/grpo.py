@@ -134,7 +134,7 @@ class GRPO:
         for _ in range(s.passes):
             for i in range(0, len(trees), size):
                 part = trees[i : i + size]
-                lengths = [len(b.ids) for t in part for b in t.branches]
+                lengths = [int((b.weights > 0).sum()) for t in part for b in t.branches]
                 yield Update(part, losses.batch_weight(s.normalize, lengths, s.max_completion_tokens))
 
 

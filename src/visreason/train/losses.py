@@ -83,10 +83,10 @@ def token_weights(normalize: str, length: int) -> torch.Tensor:
 
 def batch_weight(normalize: str, lengths: list[int], max_tokens: int) -> float:
     """What the sum of token losses is divided by: sequences (GRPO), tokens (DAPO, arXiv 2503.14476 eq. 12; SFT), or
-    sequences x the longest allowed completion (Dr. GRPO, arXiv 2503.20783)."""
-    return float(
-        {"sequence": len(lengths), "token": sum(lengths), "max_length": len(lengths) * max_tokens}[normalize]
-    )
+    sequences x the longest allowed completion (Dr. GRPO, arXiv 2503.20783). `lengths` count the tokens that weigh:
+    0 for a masked completion, which still is a sequence, as in TRL."""
+    sums = {"sequence": len(lengths), "token": sum(lengths), "max_length": len(lengths) * max_tokens}
+    return float(max(1, sums[normalize]))
 
 
 def _mean_of_branch(x_S: torch.Tensor, forest: Forest) -> torch.Tensor:

@@ -42,8 +42,10 @@ class Muon(torch.optim.AdamW):
             if p.grad is None:
                 continue
             state = self.state[p]
-            momentum = state.setdefault("momentum", torch.zeros_like(p))
-            momentum.lerp_(p.grad, 1 - MOMENTUM)
+            if not state:
+                state.update(step=torch.zeros(()), exp_avg=torch.zeros_like(p))
+            state["step"] += 1
+            momentum = state["exp_avg"].lerp_(p.grad, 1 - MOMENTUM)
             shapes[p.shape].append((p, p.grad.lerp(momentum, MOMENTUM)))  # Nesterov
         for shape, found in shapes.items():
             steps = orthogonal(torch.stack([direction for _, direction in found]))

@@ -1,6 +1,6 @@
 """What stands around the loop: the policy to train, the problems that fit, the plan that is printed, the seal."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -8,19 +8,65 @@ import torch
 from rich.table import Table
 
 from visreason import store
+from visreason.data import has_meta
 from visreason.errors import DataError
 from visreason.model import load as loading
 from visreason.model.check import self_check
 from visreason.model.forest import Branch, Tree
 from visreason.model.load import Policy
-from visreason.prompt import Style, messages
+from visreason.prompt import Style, messages, style
 from visreason.record import Problem
 from visreason.train import checkpoint
-from visreason.train.loop import console
+from visreason.train.loop import Loop, Objective, console, total_steps
 from visreason.train.settings import Training
+from visreason.world.source import data_file, model_folder
 
 REJECTED = "rejected.jsonl"
 T = TypeVar("T")
+
+
+def train(
+    verb: str,
+    recipe: Training,
+    out: Path,
+    read: Callable[[Path, Style, list[dict[str, Any]]], Iterable[T]],
+    problem_of: Callable[[T], Problem],
+    objective: Callable[[Policy, list[T], Style, str], Objective],
+    plan: Callable[[list[T]], dict[str, object]],
+) -> None:
+    """The course of a training run: read, open the policy, set aside what doesn't fit, print the plan, fit, seal.
+
+    `read` gets the data's file, the style and the list of rejected rows; `objective` the policy, the items, the style
+    and the model that the run starts from. A finished run is left as it is.
+    """
+    record = store.Run.open(out, verb, recipe.model_dump(mode="json"))
+    if record.finished:
+        console.print(f"{out} is finished; nothing to do")
+        return
+    layout = style(recipe.style)
+    rejected: list[dict[str, Any]] = []
+    data = data_file(recipe.data, out, layout)
+    items = [i for i in read(data, layout, rejected) if has_meta(problem_of(i), recipe.where)][: recipe.limit]
+    start = model_folder(recipe.model, out, layout, recipe.seed)
+    policy, state = open_policy(record, recipe, start)
+    items = within_budget(policy, items, problem_of, layout, rejected)
+    keep_rejected(record, rejected)
+    steps = total_steps(recipe, len(items))
+    loop = Loop(record, policy, objective(policy, items, layout, start), recipe, steps)
+    print_plan(
+        verb,
+        {
+            "problems": len(items),
+            "set aside": len(rejected),
+            "problems per step": recipe.problems_per_step,
+            **plan(items),
+            "steps": steps,
+            **plan_of(policy, recipe),
+        },
+    )
+    check_forest(policy, problem_of(items[0]), layout, recipe)
+    loop.fit(state)
+    seal(record, policy, steps, [data], {"problems": len(items), "rejected": len(rejected)})
 
 
 def open_policy(run: store.Run, settings: Training, start: str) -> tuple[Policy, dict[str, Any] | None]:
@@ -56,7 +102,7 @@ def within_budget(
     policy: Policy,
     items: list[T],
     problem_of: Callable[[T], Problem],
-    style: Style,
+    layout: Style,
     rejected: list[dict[str, Any]],
 ) -> list[T]:
     """The items whose prompt fits `max_prompt_tokens`; the others go to `rejected`. A prompt is never cut.
@@ -66,7 +112,7 @@ def within_budget(
     kept = []
     for item in items:
         problem = problem_of(item)
-        conversation = messages(problem, style)
+        conversation = messages(problem, layout)
         if policy.encoder.fits(conversation):
             kept.append(item)
             continue
@@ -105,14 +151,14 @@ def plan_of(policy: Policy, settings: Training) -> dict[str, object]:
     return {
         "tokens of a micro-batch": settings.micro_batch_tokens,
         "parameters trained": f"{trained:,} of {everything:,}",
-        "weights, gradients, AdamW": f"{memory / 1e9:.2f} GB",
-        "learning rate": f"{settings.lr:g}, {settings.schedule}",
+        "weights, gradients, optimizer": f"{memory / 1e9:.2f} GB",
+        "optimizer": f"{settings.optimizer}, lr {settings.lr:g}, {settings.schedule}",
         "precision, device": f"{settings.precision}, {policy.device} ({policy.path})",
         "checkpoint every": f"{settings.save_every} steps, {settings.keep} kept",
     }
 
 
-def check_forest(policy: Policy, problem: Problem, style: Style, settings: Training) -> None:
+def check_forest(policy: Policy, problem: Problem, layout: Style, settings: Training) -> None:
     """Compare the forest with plain forwards on one prompt before the first step; say so when it can't be used."""
     if not (policy.share and settings.share_trunk):
         console.print(
@@ -120,8 +166,8 @@ def check_forest(policy: Policy, problem: Problem, style: Style, settings: Train
             "share_trunk=false"
         )
         return
-    prompt = policy.encoder.prompt(messages(problem, style))
-    texts = (style.target("a thought about the picture", "an answer"), "another completion")
+    prompt = policy.encoder.prompt(messages(problem, layout))
+    texts = (layout.target("a thought about the picture", "an answer"), "another completion")
     ids = [policy.encoder.completion(text) for text in texts]
     tree = Tree(prompt, tuple(Branch(i, torch.ones(len(i))) for i in ids))
     console.print(

@@ -32,10 +32,14 @@ COLD_START = (
 class Recipe(Base):
     """How much of everything; the defaults take about ten minutes on two cores."""
 
-    problems: int = Field(14400, ge=12, description="Training problems drawn; a third are of the first level.")
-    heldout: int = Field(1512, ge=12, description="Held-out problems drawn; those of the first level measure.")
+    problems: int = Field(
+        14400, ge=12, description="Training problems drawn; a third are of the first level."
+    )
+    heldout: int = Field(
+        1512, ge=12, description="Held-out problems drawn; those of the first level measure."
+    )
     primer_steps: int = Field(260, ge=1, description="Supervised steps of 48 lessons in seeing.")
-    sft_steps: int = Field(600, ge=1, description="Supervised steps of 16 problems, answered in mixed ways.")
+    sft_steps: int = Field(650, ge=1, description="Supervised steps of 16 problems, answered in mixed ways.")
     grpo_steps: int = Field(40, ge=1, description="GRPO steps of 24 problems with 8 completions each.")
 
 
@@ -145,7 +149,7 @@ def _report(out: Path, summary: dict) -> None:
     from visreason.view.report import write_report
     from visreason.view.runs import load_run
 
-    folders = {"sft training": out / "sft", "grpo training": out / "grpo"}
+    folders = {f"{stage} training": out / stage for stage in ("primer", "sft", "grpo")}
     folders |= {name: out / "evaluate" / f"{name}-sampled" for name in MODELS}
     runs = {label: load_run(folder, label) for label, folder in folders.items()}
     write_report(out / "report", "visreason demo", runs, intro=COLD_START, summary=summary)

@@ -12,6 +12,8 @@ from visreason.world.draft import Draft, Forms, Scene, add_up, asks_choice, asks
 TOP = 8
 UNIT = pen.SIZE // TOP
 BARS = {1: 3, 2: 4, 3: 4}
+HEIGHTS = {1: range(2, TOP + 1, 2), 2: range(1, TOP + 1), 3: range(1, TOP + 1)}
+"""At the first level bars end where cells do."""
 COLORS = tuple(pen.COLORS)
 Chart = dict[str, int]
 
@@ -21,7 +23,7 @@ def value(rng: Random, level: int) -> Draft:
     color = rng.choice(list(chart))
     thought = f"{color} {chart[color]}."
     return asks_number(
-        rng, _scene(chart), f"What is the value of the {color} bar?", chart[color], thought, range(1, TOP + 1)
+        rng, _scene(chart), f"What is the value of the {color} bar?", chart[color], thought, HEIGHTS[level]
     )
 
 
@@ -45,7 +47,8 @@ def pair_sum(rng: Random, level: int) -> Draft:
     answer = chart[one] + chart[other]
     thought = f"{one} {chart[one]}, {other} {chart[other]}. {add_up([chart[one], chart[other]])}"
     question = f"What is the sum of the {one} bar and the {other} bar?"
-    return asks_number(rng, _scene(chart), question, answer, thought, range(2, 2 * TOP + 1))
+    span = range(2 * HEIGHTS[level][0], 2 * TOP + 1, HEIGHTS[level].step)
+    return asks_number(rng, _scene(chart), question, answer, thought, span)
 
 
 def pair_gap(rng: Random, level: int) -> Draft:
@@ -114,12 +117,12 @@ FORMS: Forms = {
 
 
 def _chart(rng: Random, level: int) -> Chart:
-    return {color: rng.randint(1, TOP) for color in rng.sample(COLORS, BARS[level])}
+    return {color: rng.choice(HEIGHTS[level]) for color in rng.sample(COLORS, BARS[level])}
 
 
 def _distinct_chart(rng: Random, level: int) -> Chart:
     colors = rng.sample(COLORS, BARS[level])
-    return dict(zip(colors, rng.sample(range(1, TOP + 1), len(colors)), strict=True))
+    return dict(zip(colors, rng.sample(HEIGHTS[level], len(colors)), strict=True))
 
 
 def _read(chart: Chart) -> str:

@@ -24,7 +24,9 @@ def third_angle(rng: Random, level: int) -> Draft:
     labels = {v: known.get(v, UNKNOWN) for v in "ABC"}
     thought = f"{_read(known)} {take_away(180, list(known.values()))}"
     look = scene(rng, triangle(labels))
-    return asks_number(rng, look, "How many degrees is the marked angle?", answer, thought, range(20, 141, 10))
+    return asks_number(
+        rng, look, "How many degrees is the marked angle?", answer, thought, range(20, 141, 10)
+    )
 
 
 def triangle_perimeter(rng: Random, level: int) -> Draft:
@@ -33,6 +35,21 @@ def triangle_perimeter(rng: Random, level: int) -> Draft:
     look = scene(rng, triangle(sides))
     question = "What is the perimeter of the triangle?"
     return asks_number(rng, look, question, sum(sides.values()), thought, range(8, 26))
+
+
+def side_sum(rng: Random, level: int) -> Draft:
+    width, height = rng.choice(SIDES), rng.choice(SIDES)
+    thought = f"{_read_rectangle(width, height)} {add_up([width, height])}"
+    look = scene(rng, rectangle({"AB": width, "AD": height}))
+    question = "How long are the top side and the left side together?"
+    return asks_number(rng, look, question, width + height, thought, range(4, 19))
+
+
+def longest_length(rng: Random, level: int) -> Draft:
+    sides = _triangle_sides(rng)
+    thought = f"{_read(sides)} the longest is {max(sides.values())}."
+    question = "How long is the longest side?"
+    return asks_number(rng, scene(rng, triangle(sides)), question, max(sides.values()), thought, SIDES)
 
 
 def rectangle_perimeter(rng: Random, level: int) -> Draft:
@@ -179,20 +196,22 @@ def larger_area(rng: Random, level: int) -> Draft:
 
 FORMS: Forms = {
     1: {
-        "third_angle": third_angle,
-        "triangle_perimeter": triangle_perimeter,
-        "rectangle_perimeter": rectangle_perimeter,
+        "side_sum": side_sum,
+        "exterior_angle": exterior_angle,
+        "longest_length": longest_length,
         "longest_side": longest_side,
     },
     2: {
+        "third_angle": third_angle,
+        "triangle_perimeter": triangle_perimeter,
+        "rectangle_perimeter": rectangle_perimeter,
         "area": area,
-        "apex_angle": apex_angle,
-        "exterior_angle": exterior_angle,
         "missing_side": missing_side,
         "third_side": third_side,
-        "kind": kind,
     },
     3: {
+        "apex_angle": apex_angle,
+        "kind": kind,
         "base_angle": base_angle,
         "fourth_angle": fourth_angle,
         "hole_area": hole_area,

@@ -13,11 +13,11 @@ from PIL import Image as Picture
 
 from visreason.record import Problem
 from visreason.world import pen, problems
-from visreason.world.draft import Cell, Scene
+from visreason.world.draft import Cell, Draft, Scene
 
 SIDE = pen.SIZE // pen.CELL
 EMPTY = "empty"
-SUM = re.compile(r"(\d+ [-+*/] \d+) = (\d+)\.")
+SUM = re.compile(r"(?<![-+*/] )\b(\d+ [-+*/] \d+) = (\d+)\.")
 QUESTIONS = ("What is in each cell?", "What shape or size is in each cell?")
 """The first word of each cell (its colour, or what is written there), or its second one."""
 LESSONS = ("piece", "picture", "piece", "picture", "sum")
@@ -27,8 +27,10 @@ def draw(index: int, seed: int = 0) -> tuple[Problem, Picture.Image | None]:
     """Lesson number `index`, and its picture if it has one; lessons take turns."""
     rng = Random(f"visreason primer {seed} {index}")
     lesson = LESSONS[index % len(LESSONS)]
-    draft = problems.draft("train", rng.randrange(problems.ROUND * 1000), seed)
-    if lesson == "sum" and (sums := SUM.findall(draft.thought)):
+    draft = _any_draft(rng, seed)
+    if lesson == "sum":
+        while not (sums := SUM.findall(draft.thought)):
+            draft = _any_draft(rng, seed)
         term, result = rng.choice(sums)
         return _problem(index, lesson, f"What is {term}?", f"{term} = {result}."), None
     canvas = draft.scene.paint()
@@ -50,6 +52,10 @@ def draw(index: int, seed: int = 0) -> tuple[Problem, Picture.Image | None]:
 def write(folder: Path, n: int, seed: int = 0) -> Path:
     """Write n lessons to folder/primer.jsonl, pictures to folder/images; returns the file's path."""
     return problems.write_drawn(folder, "primer", (draw(i, seed) for i in range(n)), n)
+
+
+def _any_draft(rng: Random, seed: int) -> Draft:
+    return problems.draft("train", rng.randrange(1000 * problems.ROUND), seed)
 
 
 def _piece(rng: Random, scene: Scene) -> tuple[range, range]:

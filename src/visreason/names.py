@@ -1,0 +1,31 @@
+"""Things by name: what to say of an unknown one, and objects of the user's own at `module:object`."""
+
+import difflib
+import importlib
+from collections.abc import Iterable
+from typing import Any
+
+from visreason.errors import UsageError
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
+    """The error to raise for a name that is not among the known ones, with the nearest of them.
+
+    >>> print(unknown("verb", "evaluat", ["evaluate", "sft"]))
+    unknown verb 'evaluat'; did you mean 'evaluate'? Verbs: evaluate, sft
+    """
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else "."
+    return UsageError(f"unknown {kind} {name!r}{hint} {kind.capitalize()}s: {', '.join(known)}")
+
+
+def imported(kind: str, name: str) -> Any:
+    """The object at `module:object`. Raises UsageError when there is none."""
+    module, _, attribute = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as e:
+        raise UsageError(
+            f"expected a {kind} at {name!r}, found none ({e}); give module:object that can be imported"
+        ) from e
