@@ -241,8 +241,13 @@ def test_no_run_is_told_from_an_unfinished_one(tmp_path):
         manifest(tmp_path)
 
 
-def test_a_model_is_the_last_complete_checkpoint_of_a_run(tmp_path):
+def test_a_model_is_the_last_complete_checkpoint_of_a_finished_run(tmp_path):
     assert store.model_path(str(tmp_path)) == str(tmp_path)
     for name in ("step_000002", "step_000010", "step_000020.tmp"):
         (tmp_path / "checkpoint" / name).mkdir(parents=True)
+    with pytest.raises(
+        RunError, match=r"found one still under way; give one of its checkpoints, as .*step_000010"
+    ):
+        store.model_path(str(tmp_path))
+    (tmp_path / "manifest.json").write_text("{}")
     assert store.model_path(str(tmp_path)).endswith("step_000010")

@@ -2,6 +2,8 @@
 
 import difflib
 import importlib
+import os
+import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -21,8 +23,10 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
 
 
 def imported(kind: str, name: str) -> Any:
-    """The object at `module:object`. Raises UsageError when there is none."""
+    """The object at `module:object`, of a package or of the working directory. Raises UsageError when there is none."""
     module, _, attribute = name.partition(":")
+    if os.getcwd() not in sys.path:  # a console script is started without it
+        sys.path.append(os.getcwd())
     try:
         return getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as e:

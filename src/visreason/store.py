@@ -302,6 +302,15 @@ def checkpoints(run: Path) -> list[Path]:
 
 
 def model_path(spec: str) -> str:
-    """A run directory's last checkpoint, or the spec itself when it is no run."""
+    """A finished run's last checkpoint, or the spec itself when it is no run.
+
+    Raises RunError when the run is not finished, since its last checkpoint would be another one tomorrow.
+    """
     found = checkpoints(Path(spec))
-    return str(found[-1]) if found else spec
+    if not found:
+        return spec
+    if not (Path(spec) / MANIFEST).exists():
+        raise RunError(
+            f"expected a finished run in {spec}, found one still under way; give one of its checkpoints, as {found[-1]}"
+        )
+    return str(found[-1])

@@ -31,10 +31,11 @@ def read_examples(path: Path, style: Style, rejected: list[dict[str, Any]]) -> l
     for line, row, problem in read_usable(path, rejected):
         try:
             text = _sampled(row) if SAMPLE.matches(row) else _written(problem, style)
+            if problems.setdefault(problem.id, problem) != problem:
+                raise DataError(f"expected another problem to have another id, found {problem.id!r} again")
         except DataError as e:
             rejected.append({"line": line, "reason": str(e), "row": row})
             continue
-        problems.setdefault(problem.id, problem)
         texts.setdefault(problem.id, []).append(text)
     if not problems:
         why = f"{len(rejected)} rejected rows; the first: {rejected[0]['reason']}" if rejected else "no rows"

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from visreason.engine import Conversation, Sampling
-from visreason.errors import DataError, RunError
+from visreason.errors import DataError, ModelError, RunError
 from visreason.model.attention import PATHS, Layout
 from visreason.model.encode import Prompt
 from visreason.model.forest import Tree, plant
@@ -47,6 +47,11 @@ class HF:
     """Answers with a policy, which may be the one being trained: weights are shared, so there is nothing to sync."""
 
     def __init__(self, policy: Policy, max_rows: int = 256) -> None:
+        if not policy.share:
+            raise ModelError(
+                f"expected a model whose language layers see every earlier token, found another attention in "
+                f"{policy.name}; the hf engine shares each prompt between its answers and can't serve it"
+            )
         self.policy, self.max_rows = policy, max_rows
         self.name = f"hf:{policy.name}"
 

@@ -108,7 +108,7 @@ def micro_batches(trees: Sequence[Tree], budget: int, share: bool = True) -> tup
     """
     if not share:
         pieces = [Tree(t.prompt, (b,)) for t in trees for b in t.branches]
-        return [[p] for p in pieces], sum((len(t.branches) - 1) * len(t.prompt.ids) for t in trees)
+        return [[p] for p in pieces], sum((len(t.branches) - 1) * (len(t.prompt.ids) - 1) for t in trees)
     pieces, lost = [], 0
     for tree in trees:
         parts = _split(tree, budget)

@@ -6,6 +6,7 @@ Axes: P problems, G completions of each.
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import torch
 
@@ -130,10 +131,12 @@ class GRPO:
 
     def _updates(self, trees: list[Tree]) -> Iterator[Update]:
         s = self.settings
-        size = -(-len(trees) // s.minibatches) if trees else 1
+        bounds = [len(trees) * i // s.minibatches for i in range(s.minibatches + 1)]
         for _ in range(s.passes):
-            for i in range(0, len(trees), size):
-                part = trees[i : i + size]
+            for first, end in pairwise(bounds):
+                if first == end:
+                    continue
+                part = trees[first:end]
                 lengths = [int((b.weights > 0).sum()) for t in part for b in t.branches]
                 yield Update(part, losses.batch_weight(s.normalize, lengths, s.max_completion_tokens))
 
@@ -158,7 +161,7 @@ def rollout_metrics(groups: list[list[Sample]]) -> dict[str, float]:
         "reward_std": values_PG.std(1).mean().item(),
         **{f"reward/{k}": sum(x.score.parts.get(k, 0.0) for x in samples) / n for k in sorted(parts)},
         "completion_length": sum(lengths) / n,
-        "completion_length/correct": sum(right) / len(right) if right else 0.0,
+        **({"completion_length/correct": sum(right) / len(right)} if right else {}),
         "share/truncated": sum(x.completion.finish == "length" for x in samples) / n,
         "share/unparsed": reasons.count("unparsed") / n,
         "share/errored": reasons.count("errored") / n,

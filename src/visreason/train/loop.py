@@ -1,5 +1,6 @@
 """The training loop: batches in, updates, metrics, checkpoints; resumable at any moment."""
 
+import math
 import random
 import time
 from collections.abc import Sequence
@@ -71,7 +72,7 @@ class Loop:
         Raises Tripwire when training goes wrong; the last good checkpoint stays.
         """
         first = self._resume(state) if state else self._begin()
-        writer = _tensorboard(self.run.path) if self.settings.tensorboard else None
+        writer = _tensorboard(self.run.path, first + 1) if self.settings.tensorboard else None
         warned: set[str] = set()
         with _progress() as progress, writer or nullcontext():
             task = progress.add_task(self.run.verb, total=self.steps, completed=first, numbers="")
@@ -155,7 +156,7 @@ def _shuffled(n: int, seed: int, epoch: int) -> tuple[int, ...]:
 
 def total_steps(settings: Training, problems: int) -> int:
     """`steps`, or as many as the epochs need."""
-    return settings.steps or max(1, round(settings.epochs * problems / settings.problems_per_step))
+    return settings.steps or math.ceil(settings.epochs * problems / settings.problems_per_step)
 
 
 def _numbers(metrics: dict[str, float]) -> str:
@@ -170,11 +171,11 @@ def _progress() -> Progress:
     )  # fmt: skip
 
 
-def _tensorboard(folder: Path):
+def _tensorboard(folder: Path, first: int):
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ModuleNotFoundError as e:
         raise UsageError(
             f"tensorboard=true needs a package that is not installed ({e}); install visreason[tensorboard]"
         ) from e
-    return SummaryWriter(folder / "tensorboard")
+    return SummaryWriter(folder / "tensorboard", purge_step=first)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from visreason.errors import RunError
 from visreason.recipe import Recipe as Base
 from visreason.store import Run, manifest
 
@@ -39,7 +40,7 @@ class Recipe(Base):
         1512, ge=12, description="Held-out problems drawn; those of the first level measure."
     )
     primer_steps: int = Field(260, ge=1, description="Supervised steps of 48 lessons in seeing.")
-    sft_steps: int = Field(650, ge=1, description="Supervised steps of 16 problems, answered in mixed ways.")
+    sft_steps: int = Field(750, ge=1, description="Supervised steps of 16 problems, answered in mixed ways.")
     grpo_steps: int = Field(40, ge=1, description="GRPO steps of 24 problems with 8 completions each.")
 
 
@@ -111,6 +112,11 @@ def _stage(words: list[str]) -> None:
     process = context.Process(target=_command, args=(words,))
     process.start()
     process.join()
+    if process.exitcode and process.exitcode < 0:
+        raise RunError(
+            f"visreason {words[0]} was killed by signal {-process.exitcode} (9 is often memory); give the same command "
+            "again to go on"
+        )
     if process.exitcode:
         raise SystemExit(process.exitcode)
 

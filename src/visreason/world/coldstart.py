@@ -11,6 +11,7 @@ from random import Random
 from visreason.prompt import Style
 from visreason.record import Completion, Problem, Sample, Score
 from visreason.store import read_records, write_records
+from visreason.world.problems import TURN
 
 HASTY_THOUGHT = "I guess."
 LOOSE = 0.2
@@ -33,7 +34,7 @@ def _answers(problem: Problem, index: int, style: Style, seed: int) -> Iterator[
     thought, answer = problem.thought or "", problem.answer or ""
     worked = f"{thought} The answer is {answer}." if rng.random() < LOOSE else style.target(thought, answer)
     yield _sample(problem, worked, answer)
-    for _ in range(HASTY[index % len(HASTY)]):
+    for _ in range(HASTY[index // TURN % len(HASTY)]):
         guess = rng.choice(
             (problem.choices and "ABCDEFGH"[: len(problem.choices)]) or (problem.meta["guess"],)
         )

@@ -1,4 +1,4 @@
-"""Counting: coloured shapes in rows of four cells, counted aloud under a condition, row by row."""
+"""Counting: coloured shapes in rows of four cells, counted under a condition row by row."""
 
 import json
 from collections import Counter
@@ -63,8 +63,9 @@ def most(rng: Random, level: int) -> Draft:
         if first > next_:
             break
     answer = max(colors, key=counts.__getitem__)
-    read, _ = _scan(grid, _color, [partial(_has_color, c) for c in colors])
-    thought = f"{read} the most is {answer}."
+    named = sorted(colors)
+    read, _ = _scan(grid, _color, [partial(_has_color, c) for c in named])
+    thought = f"{' '.join(named)}. {read} the most is {answer}."
     return asks_choice(rng, _scene(grid), "Which color do most shapes have?", answer, thought, colors)
 
 
@@ -146,18 +147,13 @@ def _things(grid: Grid) -> list[Thing]:
 
 
 def _scan(grid: Grid, name: Callable[[Thing], str], tests: Sequence[Test]) -> tuple[str, list[int]]:
-    """Read the grid row by row, counting aloud: what passes a test is numbered as it is named. And the counts."""
+    """Read the grid row by row with the count so far of each test behind every row; and the counts."""
     counts = [0] * len(tests)
     text = []
     for r, row in enumerate(grid, 1):
-        words = []
-        for thing in row:
-            words.append(name(thing) if thing else "empty")
-            for i, test in enumerate(tests):
-                if thing and test(thing):
-                    counts[i] += 1
-                    words.append(str(counts[i]))
-        text.append(f"row {r}: {' '.join(words)}.")
+        words = " ".join(name(t) if t else "empty" for t in row)
+        counts = [n + sum(1 for t in row if t and test(t)) for n, test in zip(counts, tests, strict=True)]
+        text.append(f"row {r}: {words}, {' and '.join(map(str, counts))}.")
     return " ".join(text), counts
 
 

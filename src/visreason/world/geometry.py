@@ -25,7 +25,7 @@ def third_angle(rng: Random, level: int) -> Draft:
     thought = f"{_read(known)} {take_away(180, list(known.values()))}"
     look = scene(rng, triangle(labels))
     return asks_number(
-        rng, look, "How many degrees is the marked angle?", answer, thought, range(20, 141, 10)
+        rng, look, "How many degrees is the marked angle?", answer, thought, range(20, 111, 10)
     )
 
 
