@@ -136,3 +136,10 @@ def test_accuracy_of_all_and_of_completed():
 def test_samples_of_one_problem_are_kept_together_in_order():
     samples = [sample(1, "exact"), sample(2, "wrong"), sample(1, "wrong")]
     assert by_problem(samples) == {"p1": [samples[0], samples[2]], "p2": [samples[1]]}
+
+
+def test_bounds_are_on_their_sides_of_the_value_for_every_count() -> None:
+    for n in (1, 7, 42, 126, 504):
+        for k in range(n + 1):
+            for found in (wilson(k, n), accuracy([[1.0]] * k + [[0.0]] * (n - k))):
+                assert 0 <= found.low <= found.value <= found.high <= 1

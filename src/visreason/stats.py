@@ -46,7 +46,8 @@ def wilson(successes: float, n: float) -> Interval:
     p, z2 = successes / n, Z * Z
     centre = (p + z2 / (2 * n)) / (1 + z2 / n)
     half = Z / (1 + z2 / n) * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
-    return Interval(p, max(0.0, centre - half), min(1.0, centre + half), round(n))
+    # Rounding may put a bound a hair inside p where p is 0 or 1.
+    return Interval(p, max(0.0, min(p, centre - half)), min(1.0, max(p, centre + half)), round(n))
 
 
 def accuracy(values_PG: Sequence[Sequence[float]]) -> Interval:
@@ -70,7 +71,7 @@ def accuracy(values_PG: Sequence[Sequence[float]]) -> Interval:
     size = p * (1 - p) / squared_error if squared_error > 0 else samples if 0 < p < 1 else n
     size = min(max(size, n), samples)
     found = wilson(p * size, size)
-    return Interval(p, found.low, found.high, n)
+    return Interval(p, min(p, found.low), max(p, found.high), n)
 
 
 def by_problem(samples: Iterable[Sample]) -> dict[str, list[Sample]]:

@@ -131,7 +131,7 @@ class GRPO:
 
     def _updates(self, trees: list[Tree]) -> Iterator[Update]:
         s = self.settings
-        bounds = [len(trees) * i // s.minibatches for i in range(s.minibatches + 1)]
+        bounds = [-(-len(trees) * i // s.minibatches) for i in range(s.minibatches + 1)]
         for _ in range(s.passes):
             for first, end in pairwise(bounds):
                 if first == end:

@@ -49,7 +49,7 @@ def longest_length(rng: Random, level: int) -> Draft:
     sides = _triangle_sides(rng)
     thought = f"{_read(sides)} the longest is {max(sides.values())}."
     question = "How long is the longest side?"
-    return asks_number(rng, scene(rng, triangle(sides)), question, max(sides.values()), thought, SIDES)
+    return asks_number(rng, scene(rng, triangle(sides)), question, max(sides.values()), thought, range(4, 10))
 
 
 def rectangle_perimeter(rng: Random, level: int) -> Draft:
