@@ -4,7 +4,7 @@ import difflib
 import importlib
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from visreason.errors import UsageError
@@ -33,3 +33,11 @@ def imported(kind: str, name: str) -> Any:
         raise UsageError(
             f"expected a {kind} at {name!r}, found none ({e}); give module:object that can be imported"
         ) from e
+
+
+def function(kind: str, name: str) -> Callable[..., Any]:
+    """The function at `module:function`. Raises UsageError for anything else."""
+    found = imported(kind, name)
+    if not callable(found):
+        raise UsageError(f"expected a {kind} at {name!r}, found {type(found).__name__}; name a function")
+    return found

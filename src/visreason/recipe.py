@@ -4,10 +4,10 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from visreason.errors import UsageError
 from visreason.names import unknown
@@ -24,6 +24,32 @@ class Recipe(BaseModel):
     seed: int = Field(0, ge=0, lt=2**32, description="Seed of everything random in the run.")
 
 
+class Asking(Recipe):
+    """What every verb takes that puts problems to a model."""
+
+    data: str = Field(
+        description="Problems: a JSONL file of records or flat rows, or world:SPLIT:N.",
+        examples=["world:heldout:500"],
+    )
+    style: str = Field("awaker", description="How a problem is put to the model and its completion laid out.")
+    where: dict[str, str | int] = Field(
+        {}, description="Use only problems whose meta has these values, as {level: 1}."
+    )
+    limit: int | None = Field(None, ge=1, description="Use only the first problems of the data.")
+    max_pixels: int | None = Field(
+        None, ge=784, description="Largest image area in pixels; the processor's own when not given."
+    )
+    min_pixels: int | None = Field(None, ge=784, description="Smallest image area in pixels.")
+    max_prompt_tokens: int = Field(
+        8192,
+        ge=16,
+        description="Problems with longer prompts are not asked: set aside, or scored as errored.",
+    )
+    device: str = Field("auto", description="cpu, cuda, or auto.")
+
+
+Paths = Annotated[list[Path], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
+"""Several paths, or one."""
 T = TypeVar("T", bound=Recipe)
 
 
@@ -106,4 +132,6 @@ def _sentence(kind: type[Recipe], error: Any) -> str:
     field = kind.model_fields.get(name)
     if error["type"] == "missing" and field is not None:
         return f"{name} is needed: {field.description} Give {name}=..."
+    if error["type"] == "value_error":
+        return str(error["ctx"]["error"])
     return f"{name}: {error['msg']}, found {error['input']!r}"

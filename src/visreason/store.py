@@ -191,7 +191,7 @@ class Run:
         counts: dict[str, int] | None = None,
         device: str = "cpu",
     ) -> dict[str, Any]:
-        """Write the manifest, last and by rename. Returns it."""
+        """Write the manifest, last and by rename. Returns it. Its seconds are those of the session that finished."""
         own = (self.path / MANIFEST, self.path / RECIPE)
         outputs = {
             str(p.relative_to(self.path)): {"sha256": sha256(p), "bytes": p.stat().st_size}
@@ -238,6 +238,11 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise RunError(f"expected a JSON object in {path}, found {type(found).__name__}; the run is damaged")
     return found
+
+
+def model_files(spec: str) -> list[Path]:
+    """Weights and settings of a local model directory, for a manifest; none of a hub id."""
+    return sorted(p for p in Path(spec).glob("*") if p.suffix in (".safetensors", ".json"))
 
 
 def _relocate(record: Any, move: Any) -> Any:

@@ -10,7 +10,7 @@ from tests.model.test_forest import one_by_one
 from tests.model.world import STYLE
 from visreason.engine import Sampling, connect, hf
 from visreason.engine.hf import HF, sample
-from visreason.errors import RunError
+from visreason.errors import ModelError, RunError
 from visreason.model.forest import Branch, Tree
 from visreason.model.load import Policy, load
 from visreason.prompt import messages, style
@@ -193,6 +193,12 @@ def test_every_supported_class_answers_as_it_scores(name):
     ]
     sampled = torch.tensor([x for g in answers for c in g for x in c.logps])
     assert (sampled - one_by_one(model, trees)).abs().max() < 1e-5
+
+
+def test_a_model_that_can_not_share_a_prompt_is_refused():
+    policy = Policy(tiny.build("qwen2_5_vl"), None, Prompts(), "sliding", "segments", share=False)  # type: ignore[arg-type]
+    with pytest.raises(ModelError, match=r"sliding.*can't serve it"):
+        HF(policy)
 
 
 # How completions end

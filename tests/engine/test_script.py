@@ -4,7 +4,7 @@ from visreason.engine import Sampling, connect
 from visreason.engine.script import Script
 from visreason.errors import DataError, UsageError
 from visreason.prompt import messages, style
-from visreason.record import Completion, Problem, Sample, Score
+from visreason.record import Completion, Image, Problem, Sample, Score
 from visreason.store import write_records
 
 
@@ -51,6 +51,20 @@ def test_samples_of_a_run_are_replayed(tmp_path):
     assert [c.text for c in answers[0]] == ["x", "y"]
 
 
+def test_a_replay_is_the_recorded_completion_about_the_same_picture(tmp_path):
+    here, there = (Problem(i, "How many?", (Image(f"{i}.png", sha256=i * 8),)) for i in ("a", "b"))
+    cut = Completion("<think>1", "length", "hf:m", (1, 2), (-0.5, -0.25))
+    path = tmp_path / "samples.jsonl"
+    write_records(path, [Sample(here, cut, Score(0.0)), Sample(there, Completion("2"), Score(0.0))])
+    moved = Problem("c", "How many?", (Image("elsewhere.png", sha256="a" * 8),))
+    other = Problem("d", "How many?", (Image("a.png", sha256="d" * 8),))
+    asked = [messages(p, style("awaker")) for p in (moved, there, other)]
+    first, second, third = connect(f"script:{path}").generate(asked, Sampling())
+    assert first == [cut]
+    assert second[0].text == "2"
+    assert third[0].finish == "error"
+
+
 def test_of_two_questions_that_fit_the_longer_is_meant(tmp_path):
     path = tmp_path / "answers.jsonl"
     path.write_text('{"question": "Which?", "text": "1"}\n{"question": "Which? Say why.", "text": "2"}\n')
@@ -79,6 +93,11 @@ def test_a_row_without_text_is_refused_with_its_line(tmp_path):
 def test_what_is_no_function_is_refused(spec):
     with pytest.raises(UsageError, match=r"expected a FILE.jsonl or a function at"):
         connect(spec)
+
+
+def test_an_object_that_can_not_be_called_is_refused():
+    with pytest.raises(UsageError, match=r"expected a FILE.jsonl or a function at 'sys:path', found list"):
+        connect("script:sys:path")
 
 
 def test_a_missing_file_is_refused(tmp_path):

@@ -8,9 +8,10 @@ from tests.model.world import STYLE
 from tests.train import rewards
 from visreason import cli
 from visreason.engine.hf import HF
-from visreason.errors import RunError, Tripwire
+from visreason.errors import RunError, Tripwire, UsageError
 from visreason.model.load import load
 from visreason.prompt import style
+from visreason.recipe import fill
 from visreason.record import Completion, Problem, Sample, Score
 from visreason.reward import from_names
 from visreason.store import checkpoints, read_records
@@ -490,3 +491,21 @@ def test_a_problem_is_learned_from_as_often_as_its_turn_comes(drawn, objective):
     seen = [s.problem.id for step in range(16) for s in made.batch(step).samples[::2]]
     assert sorted(seen) == sorted([p.id for p in drawn] * 2)
     assert seen[: len(drawn)] != seen[len(drawn) :]
+
+
+@pytest.mark.parametrize(
+    ("words", "needed"),
+    [
+        ({"stop_kl": 1.0}, "kl above 0"),
+        ({"overlong_margin": 64}, "overlong=penalty"),
+        ({"lora_alpha": 64}, "lora_rank above 0"),
+        ({"steps": 3, "epochs": 2}, "steps left out"),
+    ],
+)
+def test_a_field_without_effect_is_refused(words, needed):
+    with pytest.raises(
+        UsageError, match=rf"^{list(words)[-1]} has no effect without {needed}; leave it out$"
+    ):
+        fill(Reinforcement, ["model=m", "data=d", *(f"{k}={v}" for k, v in words.items())])
+    resolved = settings().model_dump()
+    assert Reinforcement(**resolved).model_dump() == resolved

@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -141,11 +142,12 @@ def test_bfloat16_autocast_is_near_float32_and_keeps_float32_weights():
     policy = tiny_policy()
     trees = tiny.forest_trees(policy.model)
     exact, numbers = gradient(policy, trees)
-    rough, other = gradient(policy, trees, precision="bfloat16")
+    half = replace(policy, autocast=True)
+    rough, other = gradient(half, trees)
     assert rough.dtype == torch.float32
     assert 0 < (rough - exact).norm() / exact.norm() < 0.05
     assert other["loss"] == pytest.approx(numbers["loss"], rel=0.02)
-    one_update(policy, trees, precision="bfloat16")
+    one_update(half, trees)
     assert {p.dtype for p in policy.model.parameters()} == {torch.float32}
 
 

@@ -1,7 +1,13 @@
+import os
+import signal
 from pathlib import Path
 
+import pytest
+
 from visreason import cli
+from visreason.errors import RunError
 from visreason.store import checkpoints, manifest
+from visreason.verbs import demo
 
 RECIPE = str(Path(__file__).parent.parent.parent / "recipes" / "demo" / "smoke.yaml")
 
@@ -34,3 +40,13 @@ def test_the_demo_runs_its_stages_and_sums_them_up(tmp_path, capfd):
 
     assert cli.main(["demo", RECIPE, f"out={out}"]) == 0
     assert "$ visreason" not in capfd.readouterr().err, "a finished demo runs nothing again"
+
+
+def _die(words):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_stage_that_is_killed_stops_the_demo_with_the_signal(monkeypatch):
+    monkeypatch.setattr(demo, "_command", _die)
+    with pytest.raises(RunError, match=r"visreason sft was killed by signal 9 .*give the same command again"):
+        demo._stage(["sft"])

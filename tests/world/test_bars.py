@@ -57,11 +57,11 @@ def test_the_picture_shows_the_described_bars_from_left_to_right(by_family: dict
         assert list(seen(picture).items()) == list(json.loads(problem.description or "")["values"].items())
 
 
-def test_the_thought_begins_with_the_bars_it_needs_as_they_stand(by_family: dict[str, Drawn]) -> None:
+def test_the_thought_reads_every_bar_and_then_those_that_are_asked_for(by_family: dict[str, Drawn]) -> None:
     for problem, picture in by_family["bars"]:
-        read, bars = (problem.thought or "").split(".")[0], seen(picture)
+        read, named, *_ = (problem.thought or "").split(".")
+        bars = seen(picture)
+        assert read == ", ".join(f"{c} {color} {bars[color]}" for c, color in zip("abcd", bars, strict=False))
         if problem.meta["form"] in ("value", "pair_sum", "pair_gap"):
             asked = re.findall(r"the (\w+) bar", problem.question)
-            assert read == ", ".join(f"{color} {bars[color]}" for color in asked)
-        else:
-            assert read == ", ".join(f"{color} {height}" for color, height in bars.items())
+            assert named.strip() == ", ".join(f"{color} {bars[color]}" for color in asked)

@@ -77,23 +77,32 @@ def test_the_picture_shows_the_described_shapes_in_their_cells(by_family: dict[s
         assert seen(picture) == json.loads(problem.description or "")["shapes"]
 
 
+def rows(problem: Problem) -> dict[int, list[tuple[str, str, list[int]]]]:
+    """Of each row of the thought: column, words and counts so far of every cell."""
+    cell = re.compile(r"([a-d]) ([a-z ]+?)((?: \d+)+)")
+    found = re.findall(r"row (\d): ([^.]+)\.", problem.thought or "")
+    return {
+        int(row): [(c, words, [int(n) for n in counts.split()]) for c, words, counts in cell.findall(text)]
+        for row, text in found
+    }
+
+
 def test_the_thought_names_every_cell_of_every_row(by_family: dict[str, Drawn]) -> None:
     for problem, picture in by_family["counting"]:
         cells = {(r, c): (color, kind) for color, kind, r, c in seen(picture)}
-        rows = re.findall(r"row (\d): ([a-z ]+)", problem.thought or "")
-        assert len(rows) == problem.meta["level"]
-        for row, words in rows:
-            there = [cells.get((int(row), c), ("empty",)) for c in range(1, 5)]
-            by_word = {" ".join(p[0] for p in there), " ".join(p[-1] for p in there)}
-            assert words in by_word | {" ".join(" ".join(p) for p in there)}, problem
+        read = rows(problem)
+        assert list(read) == list(range(1, problem.meta["level"] + 1))
+        for row, named in read.items():
+            assert [c for c, _, _ in named] == list("abcd")
+            there = [cells.get((row, c), ("empty",)) for c in range(1, 5)]
+            ways = [[p[0] for p in there], [p[-1] for p in there], [" ".join(p) for p in there]]
+            assert [words for _, words, _ in named] in ways, problem
 
 
-def test_every_row_ends_with_the_counts_so_far(by_family: dict[str, Drawn]) -> None:
+def test_every_cell_ends_with_the_counts_so_far(by_family: dict[str, Drawn]) -> None:
     for problem, _ in by_family["counting"]:
-        rows = re.findall(r"row \d: [a-z ]+, ([0-9 and]+)\.", problem.thought or "")
-        assert len(rows) == problem.meta["level"]
-        counts = [[int(n) for n in row.split(" and ")] for row in rows]
-        for before, after in itertools.pairwise(counts):
-            assert all(0 <= b - a <= 4 for a, b in zip(before, after, strict=True))
+        counts = [n for row in rows(problem).values() for _, _, n in row]
+        for before, after in itertools.pairwise([[0] * len(counts[0]), *counts]):
+            assert all(b - a in (0, 1) for a, b in zip(before, after, strict=True))
         if problem.meta["form"] not in ("most", "more", "how_many_more"):
             assert counts[-1] == [int(problem.answer or "-1")]

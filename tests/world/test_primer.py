@@ -1,10 +1,10 @@
-import hashlib
 import operator
 import re
 
 import numpy as np
 
 from visreason.world import pen, primer, problems
+from visreason.world.draft import Draft
 
 SIGNS = {"+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv}
 
@@ -37,17 +37,48 @@ def test_sums_are_true_and_have_no_picture() -> None:
         assert picture is None
 
 
-def test_a_whole_picture_has_sixteen_words_and_empty_ones_where_nothing_stands() -> None:
-    for problem, picture in lessons("picture"):
+def test_a_whole_picture_is_read_row_by_row_as_it_stands() -> None:
+    found = [(p, c) for p, c in lessons("picture", 400) if "column" not in p.question]
+    assert {p.question for p, _ in found} == set(primer.PICTURE)
+    for problem, picture in found:
         assert picture is not None
-        words = (problem.answer or "").split()
-        assert len(words) == 16
         pixels = np.asarray(picture).astype(int)
-        for place, word in enumerate(words):
-            r, c = divmod(place, 4)
-            cell = pixels[r * 28 : r * 28 + 28, c * 28 : c * 28 + 28]
-            if word in pen.COLORS:
-                assert (np.abs(cell - pen.COLORS[word]).sum(-1) == 0).mean() > 0.05
+        rows = re.findall(r"row (\d): ([^.]+)\.", problem.answer or "")
+        assert rows
+        for row, text in rows:
+            cells = text.split(", ")
+            assert [cell[0] for cell in cells] == list("abcd")
+            for c, cell in enumerate(cells):
+                place = pixels[int(row) * 28 - 28 : int(row) * 28, c * 28 : c * 28 + 28]
+                if (word := cell.split()[1]) in pen.COLORS:
+                    assert (np.abs(place - pen.COLORS[word]).sum(-1) == 0).mean() > 0.05
+
+
+def test_a_picture_of_bars_is_read_column_by_column() -> None:
+    found = [(p, c) for p, c in lessons("picture", 400) if "column" in p.question]
+    assert found
+    for problem, picture in found:
+        assert picture is not None
+        pixels = np.asarray(picture)
+        for c, cell in enumerate((problem.answer or "").rstrip(".").split(", ")):
+            column = pixels[:, c * 28 + 14]
+            name, *bar = cell.split()
+            assert name == "abcd"[c]
+            if bar == ["empty"]:
+                assert not any((column == rgb).all(-1).any() for rgb in pen.COLORS.values())
+            else:
+                height = (column == pen.COLORS[bar[0]]).all(-1).sum()
+                assert height == int(bar[1]) * (pen.SIZE // 8 - 1)
+
+
+def test_a_letter_is_that_of_the_option() -> None:
+    found = lessons("letter")
+    assert len(found) > 20
+    for problem, picture in found:
+        asked, letter = re.fullmatch(r"(\w+) is ([A-D])\.", problem.answer or "").groups()  # type: ignore[union-attr]
+        assert problem.question.startswith(f"What letter has {asked}?\n(A) ")
+        assert f"({letter}) {asked}" in problem.question.splitlines()
+        assert picture is None
 
 
 def test_a_piece_names_what_stands_in_it() -> None:
@@ -70,13 +101,18 @@ def test_a_tall_bar_is_named_once_with_its_height() -> None:
             assert column == int(found[2]) * (pen.SIZE // 8 - 1)
 
 
-def test_lessons_are_drawn_from_the_train_side_only() -> None:
-    heldout = {
-        (hashlib.sha256(p.tobytes()).digest(), q.question)
-        for q, p in (problems.draw("heldout", i) for i in range(300))
-    }
-    seen = {(hashlib.sha256(p.tobytes()).digest(), q.question) for q, p in map(primer.draw, range(300)) if p}
-    assert not heldout & seen
+def test_lessons_are_drawn_from_the_train_side_only(monkeypatch) -> None:
+    drawn = []
+
+    def draft(split: str, index: int, seed: int) -> Draft:
+        drawn.append(split)
+        return real(split, index, seed)
+
+    real = problems.draft
+    monkeypatch.setattr(problems, "draft", draft)
+    for i in range(30):
+        primer.draw(i)
+    assert set(drawn) == {"train"}
 
 
 def test_written_lessons_can_be_read_again(tmp_path) -> None:

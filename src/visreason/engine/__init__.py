@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from visreason.errors import UsageError
 from visreason.record import Completion
+from visreason.store import model_path
 
 Conversation = list[dict[str, Any]]
 
@@ -25,6 +26,7 @@ class Engine(Protocol):
     """What every engine offers. A conversation that can't be read gives completions with finish "error"."""
 
     name: str
+    device: str
 
     def generate(self, conversations: list[Conversation], sampling: Sampling) -> list[list[Completion]]:
         """`sampling.n` completions for each conversation, in order."""
@@ -32,9 +34,10 @@ class Engine(Protocol):
 
 
 def connect(spec: str, **options: Any) -> Engine:
-    """The engine a spec names: `hf:PATH` (or a bare path), `script:FILE.jsonl`, `script:module:function`.
+    """The engine a spec names: `hf:PATH` (or the bare path of a model or a run), `script:FILE.jsonl` or
+    `script:module:function`.
 
-    Options go to the model's loading (dtype, device, max_pixels, max_prompt_tokens).
+    Options go to the model's loading (device, max_pixels, max_prompt_tokens); what is no model takes none of them.
     """
     kind, _, rest = spec.partition(":")
     if kind == "script":
@@ -46,4 +49,4 @@ def connect(spec: str, **options: Any) -> Engine:
     from visreason.engine.hf import HF
     from visreason.model.load import load
 
-    return HF(load(rest if kind == "hf" else spec, **options))
+    return HF(load(model_path(rest if kind == "hf" else spec), dtype="auto", **options))

@@ -53,10 +53,11 @@ class HF:
                 f"{policy.name}; the hf engine shares each prompt between its answers and can't serve it"
             )
         self.policy, self.max_rows = policy, max_rows
-        self.name = f"hf:{policy.name}"
+        self.name, self.device = f"hf:{policy.name}", str(policy.device)
 
     @torch.inference_mode()
     def generate(self, conversations: list[Conversation], sampling: Sampling) -> list[list[Completion]]:
+        """`sampling.n` completions for each conversation, in order. Raises RunError when the logits are not finite."""
         answers: list[list[Completion]] = [[] for _ in conversations]
         waiting = deque(enumerate(conversations))
         training = self.policy.model.training
@@ -64,15 +65,16 @@ class HF:
         generator = torch.Generator(self.policy.device).manual_seed(sampling.seed)
         decoder = Decoder(self.policy, sampling, generator)
         try:
-            while waiting or decoder.groups:
-                room = max(1, self.max_rows // sampling.n) - len(decoder.groups)
-                if waiting and (
-                    room >= len(waiting) or room * sampling.n * 4 >= self.max_rows or not decoder.groups
-                ):
-                    chosen = [waiting.popleft() for _ in range(min(room, len(waiting)))]
-                    decoder.admit(list(self._encode(chosen, sampling, answers)))
-                for group in decoder.step(shrink=not waiting):
-                    answers[group.place] = [self._completion(r) for r in group.rows]
+            with self.policy.precision():
+                while waiting or decoder.groups:
+                    room = max(1, self.max_rows // sampling.n) - len(decoder.groups)
+                    if waiting and (
+                        room >= len(waiting) or room * sampling.n * 4 >= self.max_rows or not decoder.groups
+                    ):
+                        chosen = [waiting.popleft() for _ in range(min(room, len(waiting)))]
+                        decoder.admit(list(self._encode(chosen, sampling, answers)))
+                    for group in decoder.step(shrink=not waiting):
+                        answers[group.place] = [self._completion(r) for r in group.rows]
         finally:
             self.policy.model.train(training)
         return answers
@@ -131,7 +133,7 @@ class Decoder:
 
     def _prefill(self, groups: list[Group]) -> None:
         n, device = self.sampling.n, self.policy.device
-        forest = plant([Tree(g.prompt, ()) for g in groups], self.policy.path).to(device)
+        forest = plant([Tree(g.prompt, ()) for g in groups], self.policy.attention_path).to(device)
         lengths = [len(g.prompt.ids) - 1 for g in groups]
         self.layout, self.prefilled = forest.layout, []
         self._forward(

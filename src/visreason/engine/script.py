@@ -1,12 +1,12 @@
 """The script engine: answers from a file or a function, for replays and tests."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from visreason.engine import Conversation, Sampling
 from visreason.errors import DataError
-from visreason.names import imported
-from visreason.record import Completion
+from visreason.names import function
+from visreason.record import Completion, Image, Sample, from_json
 from visreason.store import read_rows
 
 Answer = Callable[[Conversation, int], str | Completion]
@@ -14,9 +14,11 @@ Answer = Callable[[Conversation, int], str | Completion]
 
 
 class Script:
-    """`FILE.jsonl`: rows {"question", "text"} or samples of a run, replayed in order for each question.
-    `module:function`: called as function(conversation, i).
+    """`FILE.jsonl`: samples of a run, replayed in order for each question about the same images, as they were; or rows
+    {"question", "text"}. `module:function`: called as function(conversation, i), gives a text or a completion.
     """
+
+    device = "none"
 
     def __init__(self, source: str | Answer) -> None:
         if callable(source):
@@ -24,9 +26,10 @@ class Script:
         else:
             self.name = f"script:{source}"
             replayed = source.endswith(".jsonl")
-            self.answer = _replay(Path(source)) if replayed else imported("FILE.jsonl or a function", source)
+            self.answer = _replay(Path(source)) if replayed else function("FILE.jsonl or a function", source)
 
     def generate(self, conversations: list[Conversation], sampling: Sampling) -> list[list[Completion]]:
+        """`sampling.n` completions for each conversation, in order."""
         return [[self._complete(c, i) for i in range(sampling.n)] for c in conversations]
 
     def _complete(self, conversation: Conversation, i: int) -> Completion:
@@ -35,19 +38,30 @@ class Script:
 
 
 def _replay(path: Path) -> Answer:
-    texts: dict[str, list[str]] = {}
+    found: dict[tuple[str, tuple[str, ...] | None], list[Completion]] = {}
     for number, row in read_rows(path):
-        question = row["problem"]["question"] if "problem" in row else row.get("question")
-        text = row["completion"]["text"] if "completion" in row else row.get("text")
-        if not isinstance(question, str) or not isinstance(text, str):
+        if "problem" in row and "completion" in row:
+            sample = from_json(Sample, row)
+            key, completion = (sample.problem.question, _shown(sample.problem.images)), sample.completion
+        else:
+            key, completion = (row.get("question"), None), Completion(row.get("text"))  # type: ignore[arg-type]
+        if not isinstance(key[0], str) or not isinstance(completion.text, str):
             raise DataError(f"{path} line {number}: expected question and text, found {', '.join(row)}")
-        texts.setdefault(question, []).append(text)
+        found.setdefault(key, []).append(completion)  # type: ignore[arg-type]
 
-    def answer(conversation: Conversation, i: int) -> str | Completion:
-        asked = "\n".join(p["text"] for m in conversation for p in m["content"] if p["type"] == "text")
-        question = max((q for q in texts if q in asked), key=len, default=None)
-        if question is None:
-            return Completion(f"{path} has no answer to {asked[-200:]!r}", finish="error")
-        return texts[question][i % len(texts[question])]
+    def answer(conversation: Conversation, i: int) -> Completion:
+        parts = [p for m in conversation for p in m["content"]]
+        asked = "\n".join(p["text"] for p in parts if p["type"] == "text")
+        shown = _shown(p["image"] for p in parts if p["type"] == "image")
+        fitting = (k for k in found if k[0] in asked and k[1] in (shown, None))
+        key = max(fitting, key=lambda k: (len(k[0]), k[1] is not None), default=None)
+        if key is None:
+            return Completion(f"{path} has no answer to {asked[-200:]!r} about these images", finish="error")
+        return found[key][i % len(found[key])]
 
     return answer
+
+
+def _shown(images: Iterable[Image]) -> tuple[str, ...]:
+    """What tells pictures apart wherever they lie: their hashes."""
+    return tuple(image.sha256 or image.path for image in images)

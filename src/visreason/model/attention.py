@@ -16,7 +16,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 NAME = "visreason"
-Path = Literal["varlen", "segments", "dense"]
+AttentionPath = Literal["varlen", "segments", "dense"]
 CPU = torch.device("cpu")
 
 
@@ -29,7 +29,7 @@ class Layout:
     """
 
     trees: tuple[tuple[int, tuple[int, ...]], ...]
-    path: Path
+    path: AttentionPath
     device: torch.device = CPU
 
     @property
@@ -144,6 +144,7 @@ def varlen(
     from torch.nn.attention.varlen import varlen_attn
 
     index, cu_q, cu_k, max_q, max_k = layout.varlen
+    q, k = q.to(v.dtype), k.to(v.dtype)  # under autocast the rotation leaves them in float32
     out = varlen_attn(
         q[0].transpose(0, 1),
         k[0, :, index].transpose(0, 1),
@@ -162,7 +163,7 @@ def varlen(
 PATHS = {"varlen": varlen, "segments": segments, "dense": dense}
 
 
-def default_path(device: torch.device, dtype: torch.dtype) -> Path:
+def default_path(device: torch.device, dtype: torch.dtype) -> AttentionPath:
     """FlashAttention needs a GPU and 16-bit numbers; everything else takes the segments."""
     return "varlen" if device.type == "cuda" and dtype in (torch.bfloat16, torch.float16) else "segments"
 

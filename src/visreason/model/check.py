@@ -16,14 +16,14 @@ def self_check(policy: Policy, tree: Tree) -> float:
 
     Raises ModelError above the dtype's tolerance: the model's attention does not do what the forest assumes.
     """
-    shared = policy.logps(plant([tree, tree], policy.path)).logps_S
+    shared = policy.logps(plant([tree, tree], policy.attention_path)).logps_S
     alone = torch.cat(
-        [policy.logps(plant([Tree(tree.prompt, (b,))], policy.path)).logps_S for b in tree.branches]
+        [policy.logps(plant([Tree(tree.prompt, (b,))], policy.attention_path)).logps_S for b in tree.branches]
     )
     difference = (shared - alone.repeat(2)).abs().max().item()
-    if not difference <= TOLERANCE[policy.model.dtype]:
+    if not difference <= TOLERANCE[policy.dtype]:
         raise ModelError(
             f"the forest and one-by-one forwards of {policy.name} differ by {difference:.2e} nats, allowed are "
-            f"{TOLERANCE[policy.model.dtype]:.0e}. This model's attention can't share a trunk; give share_trunk=false."
+            f"{TOLERANCE[policy.dtype]:.0e}. This model's attention can't share a trunk; give share_trunk=false."
         )
     return difference

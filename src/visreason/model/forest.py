@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import torch
 
-from visreason.model.attention import Layout, Path
+from visreason.model.attention import AttentionPath, Layout
 from visreason.model.encode import Prompt
 
 
@@ -38,8 +38,12 @@ class Tree:
 
 @dataclass(frozen=True)
 class Forest:
-    """One packed row. input_ids (1, T); positions (3, 1, T); branch_S index of the branch tokens in the row;
-    targets_S, weights_S and every field (S,); branch_of_S which branch (0..B-1) a token belongs to.
+    """One packed row.
+
+    input_ids (1, T) and positions (3, 1, T) of the row; pixels (patches, values) and grid_N3 (N, 3) of its images, or
+    None; branch_S (S,) where the branch tokens stand in the row; targets_S (S,) the token each of them predicts,
+    weights_S (S,) and every field (S,) its numbers for the loss; branch_of_S (S,) its branch, 0 to B-1; lengths_B (B,)
+    and names (B) of the branches.
     """
 
     input_ids: torch.Tensor
@@ -62,7 +66,7 @@ class Forest:
         return replace(self, **move, fields=fields, layout=replace(self.layout, device=device))
 
 
-def plant(trees: Sequence[Tree], path: Path = "segments") -> Forest:
+def plant(trees: Sequence[Tree], path: AttentionPath = "segments") -> Forest:
     """Pack trees into one row, on the CPU."""
     ids, positions, targets, index, layout = [], [], [], [], []
     start = 0

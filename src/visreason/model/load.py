@@ -16,19 +16,27 @@ from visreason.model.forest import Forest
 from visreason.model.logps import Logps, forest_logps
 
 Part = Literal["vision", "merger", "language"]
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 @dataclass
 class Policy:
-    """A model that answers and can be trained. `share` is false when its attention can't share a trunk."""
+    """A model that answers and can be trained. `share` is false when its attention can't share a trunk.
+
+    Under `autocast` it computes in bfloat16, answering and training alike, and its weights stay as they are.
+    """
 
     model: Any
     processor: Any
     encoder: Encoder
     name: str
-    path: attention.Path
+    attention_path: attention.AttentionPath
     share: bool = True
+    autocast: bool = False
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What matrices are multiplied in."""
+        return torch.bfloat16 if self.autocast else self.model.dtype
 
     @property
     def device(self) -> torch.device:
@@ -41,11 +49,19 @@ class Policy:
 
     def logps(self, forest: Forest, temperature: float = 1.0, entropy: bool = False) -> Logps:
         """Log-probabilities (nats) of a forest's branch tokens, (S,), with gradient where autograd is on."""
-        return forest_logps(self.base, forest.to(self.device), temperature, entropy)
+        with self.precision():
+            return forest_logps(self.base, forest.to(self.device), temperature, entropy)
+
+    def precision(self) -> torch.autocast:
+        """The context of every forward of the model."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast)
 
     def save(self, folder: Path) -> None:
         """An ordinary Hugging Face directory; adapters are saved as peft does, beside the processor."""
         adapted = self.model is not self.base
+        if adapted:  # peft keeps the names as a set, and would write them in any order
+            config = self.model.peft_config["default"]
+            config.target_modules = sorted(config.target_modules)
         self.model.save_pretrained(folder, **({"save_embedding_layers": False} if adapted else {}))
         self.processor.save_pretrained(folder)
 
@@ -54,17 +70,19 @@ def load(
     path: str,
     dtype: str = "float32",
     device: str = "auto",
+    autocast: bool = False,
     max_pixels: int | None = None,
     min_pixels: int | None = None,
     max_prompt_tokens: int = 8192,
 ) -> Policy:
     """Load a Hugging Face directory (or a peft adapter directory, merged onto its base) for answering or training.
 
+    `dtype` is that of the weights, "auto" the one they were saved in; `autocast` computes in bfloat16 whatever it is.
     Pixels bound each image's area before it is cut into patches. Raises ModelError when the directory can't be loaded.
     """
     transformers_logging.disable_progress_bar()
     try:
-        model = _model(path, DTYPES[dtype])
+        model = _model(path, dtype)
         processor = AutoProcessor.from_pretrained(path)
     except (OSError, ValueError, KeyError, SafetensorError) as e:
         raise ModelError(
@@ -77,7 +95,8 @@ def load(
     share = shares_trunk(model.config)
     attention.install(model)
     encoder = Encoder(processor, model, max_prompt_tokens)
-    return Policy(model, processor, encoder, path, attention.default_path(where, model.dtype), share)
+    attend = attention.default_path(where, torch.bfloat16 if autocast else model.dtype)
+    return Policy(model, processor, encoder, path, attend, share, autocast)
 
 
 def shares_trunk(config: Any) -> bool:
@@ -156,7 +175,7 @@ def merge_lora(policy: Policy) -> None:
     policy.model = policy.model.merge_and_unload()
 
 
-def _model(path: str, dtype: torch.dtype) -> Any:
+def _model(path: str, dtype: str) -> Any:
     if (Path(path) / "adapter_config.json").exists():
         from peft import PeftConfig, PeftModel
 

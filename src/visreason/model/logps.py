@@ -51,6 +51,7 @@ class _Head(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hidden_SD, weight_VD, targets_S, temperature: float, entropy: bool):  # type: ignore[override]
         logps_S = torch.empty(len(hidden_SD), dtype=torch.float32, device=hidden_SD.device)
+        ctx.weight_dtype, weight_VD = weight_VD.dtype, weight_VD.to(hidden_SD.dtype)
         entropy_S = torch.empty_like(logps_S)
         for rows in _chunks(len(hidden_SD), len(weight_VD)):
             logits = _logits(hidden_SD[rows], weight_VD, temperature)
@@ -68,21 +69,21 @@ class _Head(torch.autograd.Function):
     def backward(ctx: Any, grad_S, _):  # type: ignore[override]
         hidden_SD, weight_VD, targets_S = ctx.saved_tensors
         grad_hidden = torch.empty_like(hidden_SD)
-        grad_weight = torch.zeros_like(weight_VD) if ctx.needs_input_grad[1] else None
+        grad_weight = torch.zeros_like(weight_VD, dtype=ctx.weight_dtype) if ctx.needs_input_grad[1] else None
         for rows in _chunks(len(hidden_SD), len(weight_VD)):
             grad_logits = (
                 _logits(hidden_SD[rows], weight_VD, ctx.temperature).softmax(-1).mul_(-grad_S[rows, None])
             )
             grad_logits.scatter_add_(-1, targets_S[rows, None], grad_S[rows, None])
             grad_logits = grad_logits.div_(ctx.temperature).to(hidden_SD.dtype)
-            grad_hidden[rows] = grad_logits @ weight_VD.to(hidden_SD.dtype)
+            grad_hidden[rows] = grad_logits @ weight_VD
             if grad_weight is not None:
                 grad_weight += grad_logits.T @ hidden_SD[rows]
         return grad_hidden, grad_weight, None, None, None
 
 
 def _logits(hidden_SD: torch.Tensor, weight_VD: torch.Tensor, temperature: float) -> torch.Tensor:
-    logits = (hidden_SD @ weight_VD.to(hidden_SD.dtype).T).float()
+    logits = (hidden_SD @ weight_VD.T).float()
     return logits.div_(temperature) if temperature != 1.0 else logits
 
 

@@ -2,10 +2,9 @@
 
 import math
 from collections.abc import Callable
-from typing import cast
 
 from visreason.errors import RunError, UsageError
-from visreason.names import imported, unknown
+from visreason.names import function, unknown
 from visreason.prompt import Style
 from visreason.record import Sample, Score
 from visreason.reward.correct import correct
@@ -109,7 +108,4 @@ def _named(name: str, style: Style) -> Reward:
         return REWARDS[name](style)
     if ":" not in name:
         raise unknown("reward", name, [*REWARDS, "module:function"])
-    found = imported("reward", name)
-    if not callable(found):
-        raise UsageError(f"expected a function of samples at {name!r}, found {type(found).__name__}")
-    return cast(Reward, found)
+    return function("reward", name)

@@ -40,6 +40,7 @@ class GRPO:
     cursor: int = 0
 
     def batch(self, step: int) -> Batch:
+        """Roll out the next problems, score and compare their completions, and plant the groups that teach."""
         s = self.settings
         start = time.perf_counter()
         rolled, kept = self._groups(step)

@@ -50,7 +50,9 @@ class Objective(Protocol):
 
     cursor: int
 
-    def batch(self, step: int) -> Batch: ...
+    def batch(self, step: int) -> Batch:
+        """What step number `step` learns from; moves the cursor on."""
+        ...
 
 
 @dataclass

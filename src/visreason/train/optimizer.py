@@ -42,7 +42,7 @@ class Muon(torch.optim.AdamW):
             if p.grad is None:
                 continue
             state = self.state[p]
-            if not state:
+            if not state:  # named as AdamW's, whose load_state_dict reads both
                 state.update(step=torch.zeros(()), exp_avg=torch.zeros_like(p))
             state["step"] += 1
             momentum = state["exp_avg"].lerp_(p.grad, 1 - MOMENTUM)
@@ -55,7 +55,7 @@ class Muon(torch.optim.AdamW):
 
 
 def orthogonal(x_NAB: torch.Tensor) -> torch.Tensor:
-    """Matrices (N, A, B) with their singular values moved to about 1 (0.7 to 1.2), by Newton-Schulz iteration."""
+    """Matrices (N, A, B) with their singular values moved towards 1, by Newton-Schulz iteration."""
     a, b, c = NEWTON_SCHULZ
     tall = x_NAB.shape[1] > x_NAB.shape[2]
     x = x_NAB.mT if tall else x_NAB

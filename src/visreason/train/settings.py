@@ -1,24 +1,18 @@
 """The recipe fields of training: what every verb shares, and what reinforcement learning adds."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from visreason.recipe import Recipe
+from visreason.recipe import Asking
 
 
-class Training(Recipe):
+class Training(Asking):
     """Settings of the loop, the optimizer, the memory and the checkpoints. Verbs add their data and objective."""
 
     model: str = Field(
         description="Model to start from: a Hugging Face directory, a hub id, or a run directory."
     )
-    data: str = Field(description="Problems: a JSONL file of records or flat rows, or world:SPLIT:N.")
-    style: str = Field("awaker", description="How a problem is put to the model and its completion laid out.")
-    where: dict[str, str | int] = Field(
-        {}, description="Use only problems whose meta has these values, as {level: 1}."
-    )
-    limit: int | None = Field(None, ge=1, description="Use only the first problems of the data.")
     steps: int | None = Field(
         None, ge=1, description="Optimizer steps; derived from `epochs` when not given."
     )
@@ -57,25 +51,31 @@ class Training(Recipe):
     checkpoint_activations: bool = Field(
         False, description="Recompute activations: less memory, about a third more time."
     )
-    max_pixels: int | None = Field(
-        None, ge=784, description="Largest image area in pixels; the processor's own when not given."
-    )
-    min_pixels: int | None = Field(None, ge=784, description="Smallest image area in pixels.")
-    max_prompt_tokens: int = Field(
-        8192, ge=16, description="Problems with longer prompts are set aside and counted."
-    )
     micro_batch_tokens: int = Field(
         16384, ge=16, description="Packed tokens of one forward; whole groups stay together."
     )
-    share_trunk: bool = Field(True, description="Encode each prompt once for all its completions.")
+    share_trunk: bool = Field(
+        True, description="Encode each prompt once for all its completions in the update."
+    )
     save_every: int = Field(
         50, ge=1, description="Steps between checkpoints; a killed run resumes from the last."
     )
     keep: int = Field(2, ge=1, description="Checkpoints that are kept.")
-    device: str = Field("auto", description="cpu, cuda, or auto.")
     tensorboard: bool = Field(
         False, description="Also write TensorBoard events (needs the tensorboard package)."
     )
+
+    def idle(self) -> dict[str, str]:
+        """Fields that have no effect here, and what would give them one."""
+        lora = {} if self.lora_rank else dict.fromkeys(("lora_alpha", "lora_parts"), "lora_rank above 0")
+        return {**lora, **({"epochs": "steps left out"} if self.steps else {})}
+
+    @model_validator(mode="after")
+    def _refuse_idle(self) -> Self:
+        for name, needed in self.idle().items():
+            if getattr(self, name) != type(self).model_fields[name].get_default():
+                raise ValueError(f"{name} has no effect without {needed}; leave it out")
+        return self
 
 
 class Reinforcement(Training):
@@ -149,3 +149,8 @@ class Reinforcement(Training):
     warn_zero_spread: float = Field(
         0.9, ge=0, le=1, description="Warn when more groups than this share had equal rewards."
     )
+
+    def idle(self) -> dict[str, str]:
+        kl = {} if self.kl else {"stop_kl": "kl above 0"}
+        overlong = {} if self.overlong == "penalty" else {"overlong_margin": "overlong=penalty"}
+        return {**super().idle(), **kl, **overlong}

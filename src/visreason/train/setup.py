@@ -66,7 +66,8 @@ def train(
     )
     check_forest(policy, problem_of(items[0]), layout, recipe)
     loop.fit(state)
-    seal(record, policy, steps, [data], {"problems": len(items), "rejected": len(rejected)})
+    inputs = [data, *store.model_files(start)]
+    seal(record, policy, steps, inputs, {"problems": len(items), "rejected": len(rejected)})
 
 
 def open_policy(run: store.Run, settings: Training, start: str) -> tuple[Policy, dict[str, Any] | None]:
@@ -153,7 +154,7 @@ def plan_of(policy: Policy, settings: Training) -> dict[str, object]:
         "parameters trained": f"{trained:,} of {everything:,}",
         "weights, gradients, optimizer": f"{memory / 1e9:.2f} GB",
         "optimizer": f"{settings.optimizer}, lr {settings.lr:g}, {settings.schedule}",
-        "precision, device": f"{settings.precision}, {policy.device} ({policy.path})",
+        "precision, device": f"{settings.precision}, {policy.device} ({policy.attention_path})",
         "checkpoint every": f"{settings.save_every} steps, {settings.keep} kept",
     }
 
@@ -188,6 +189,7 @@ def _load(settings: Training, path: str) -> Policy:
     return loading.load(
         path,
         device=settings.device,
+        autocast=settings.precision == "bfloat16",
         max_pixels=settings.max_pixels,
         min_pixels=settings.min_pixels,
         max_prompt_tokens=settings.max_prompt_tokens,

@@ -25,6 +25,7 @@ class SFT:
     cursor: int = 0
 
     def batch(self, step: int) -> Batch:
+        """The next examples, their completions weighed alike token by token."""
         count = self.settings.problems_per_step
         chosen = order(self.examples, self.settings.seed, self.cursor, count)
         self.cursor += count

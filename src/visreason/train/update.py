@@ -39,10 +39,9 @@ def apply(
         update.trees, settings.micro_batch_tokens, policy.share and settings.share_trunk
     )
     for trees in batches:
-        forest = plant(trees, policy.path).to(policy.device)
-        with torch.autocast(policy.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
-            logps_S, entropy_S = policy.logps(forest, temperature, entropy=True)
-            value, numbers = loss(logps_S, forest)
+        forest = plant(trees, policy.attention_path).to(policy.device)
+        logps_S, entropy_S = policy.logps(forest, temperature, entropy=True)
+        value, numbers = loss(logps_S, forest)
         if not torch.isfinite(value):
             optimizer.zero_grad(set_to_none=True)
             raise _non_finite(value, forest)
@@ -82,9 +81,8 @@ def score(
     out: list[torch.Tensor] = []
     batches, _ = micro_batches(trees, settings.micro_batch_tokens, policy.share and settings.share_trunk)
     for batch in batches:
-        forest = plant(batch, policy.path)
-        with torch.autocast(policy.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
-            logps_S = policy.logps(forest, temperature).logps_S
+        forest = plant(batch, policy.attention_path)
+        logps_S = policy.logps(forest, temperature).logps_S
         out += logps_S.cpu().split(forest.lengths_B.tolist())
     return out
 

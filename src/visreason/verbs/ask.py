@@ -1,9 +1,8 @@
 """Put one question about images to an engine; its thought and its answer are shown apart."""
 
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
@@ -11,11 +10,9 @@ from rich.text import Text
 from visreason.engine import Sampling, connect
 from visreason.errors import DataError
 from visreason.prompt import image_record, messages, style
+from visreason.recipe import Paths
 from visreason.recipe import Recipe as Base
 from visreason.record import Problem
-from visreason.store import model_path
-
-Paths = Annotated[list[Path], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
 
 
 class Recipe(Base):
@@ -39,10 +36,7 @@ def run(recipe: Recipe, out: Path) -> None:
     layout = style(recipe.style)
     images = tuple(image_record(path) for path in recipe.image)
     problem = Problem("ask", recipe.question, images, choices=tuple(recipe.choices))
-    kind, _, rest = recipe.model.partition(":")
-    options = {} if kind == "script" else {"device": recipe.device, "max_pixels": recipe.max_pixels}
-    spec = recipe.model if kind == "script" else model_path(rest if kind == "hf" else recipe.model)
-    engine = connect(spec, **options)
+    engine = connect(recipe.model, device=recipe.device, max_pixels=recipe.max_pixels)
     sampling = Sampling(1, recipe.temperature, max_tokens=recipe.max_completion_tokens, seed=recipe.seed)
     completion = engine.generate([messages(problem, layout)], sampling)[0][0]
     if completion.finish == "error":

@@ -12,11 +12,11 @@ from visreason.data import has_meta, read_problems
 from visreason.engine import Engine, Sampling, connect
 from visreason.errors import DataError
 from visreason.prompt import Style, messages, style
-from visreason.recipe import Recipe as Base
+from visreason.recipe import Asking
 from visreason.record import Problem, Sample, Score
 from visreason.reward import Reward, from_names
 from visreason.stats import Interval, accuracies, counts
-from visreason.store import Run
+from visreason.store import Run, model_files
 from visreason.world.source import data_file, model_folder
 
 SAMPLES, REJECTED = "samples.jsonl", "rejected.jsonl"
@@ -24,36 +24,21 @@ META = ("family", "category", "subject", "source", "level")
 """Fields of `meta` by which the summary divides the problems."""
 
 
-class Recipe(Base):
+class Recipe(Asking):
     """What answers, what is asked, how it is decoded."""
 
     model: str = Field(
         description="Engine: hf:PATH, a run directory, script:FILE.jsonl, or world.", examples=["runs/grpo/a"]
     )
-    data: str = Field(
-        description="Problems: a JSONL file of records or flat rows, or world:SPLIT:N.",
-        examples=["world:heldout:500"],
-    )
-    style: str = Field("awaker", description="How a problem is put to the model.")
     samples: int = Field(1, ge=1, description="Answers to each problem.")
     temperature: float = Field(0.0, ge=0, description="Sampling temperature; 0 takes the likeliest token.")
     top_p: float = Field(1.0, gt=0, le=1, description="Nucleus of the sampling.")
     max_completion_tokens: int = Field(
         1024, ge=1, description="Longest answer; longer ones are cut and counted."
     )
-    max_pixels: int | None = Field(None, ge=784, description="Largest image area in pixels.")
-    min_pixels: int | None = Field(None, ge=784, description="Smallest image area in pixels.")
-    max_prompt_tokens: int = Field(
-        8192, ge=16, description="Problems with longer prompts are scored as errored."
-    )
-    where: dict[str, str | int] = Field(
-        {}, description="Use only problems whose meta has these values, as {level: 1}."
-    )
-    limit: int | None = Field(None, ge=1, description="Use only the first problems.")
     block: int = Field(
         128, ge=1, description="Problems asked at a time; a resumed run goes on after the last whole block."
     )
-    device: str = Field("auto", description="cpu, cuda, or auto.")
 
 
 console = Console(stderr=True)
@@ -78,10 +63,15 @@ def run(recipe: Recipe, out: Path) -> None:
         record, recipe, problems, engine, layout, from_names({"correct": 1.0, "format": 0.0}, layout)
     )
     summary = summarize(samples)
+    inputs = [data, *model_files(engine.name.partition(":")[2])]
     record.seal(
-        summary, [data], {**counts(s.score for s in samples), "rejected": len(rejected)}, recipe.device
+        summary, inputs, {**counts(s.score for s in samples), "rejected": len(rejected)}, engine.device
     )
-    console.print(f"accuracy {Interval(**summary['accuracy'])}; format {summary['format']:.3f}; {out}")
+    completed = summary["accuracy_of_completed"]
+    console.print(
+        f"accuracy {Interval(**summary['accuracy'])}; of completed answers "
+        f"{Interval(**completed) if completed else 'none'}; format {summary['format']:.3f}; {out}"
+    )
 
 
 def _problems(recipe: Recipe, data: Path, record: Run) -> tuple[list[Problem], list[dict[str, Any]]]:
@@ -95,12 +85,8 @@ def _problems(recipe: Recipe, data: Path, record: Run) -> tuple[list[Problem], l
 
 
 def _engine(recipe: Recipe, out: Path, layout: Style) -> Engine:
-    kind, _, rest = recipe.model.partition(":")
-    if kind in ("script", "vllm", "http", "https"):
-        return connect(recipe.model)
-    path = model_folder(rest if kind == "hf" else recipe.model, out, layout, recipe.seed)
     return connect(
-        f"hf:{path}",
+        model_folder(recipe.model, out, layout, recipe.seed),
         device=recipe.device,
         max_pixels=recipe.max_pixels,
         min_pixels=recipe.min_pixels,

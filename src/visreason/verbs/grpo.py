@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from visreason.data import read_problems
+from visreason.prompt import Style
+from visreason.record import Problem
 from visreason.reward import from_names
 from visreason.train.settings import Reinforcement
 
@@ -14,10 +16,11 @@ class Recipe(Reinforcement):
 def run(recipe: Recipe, out: Path) -> None:
     """Train and seal the run. Raises Tripwire when training goes wrong; the same command resumes a killed run."""
     from visreason.engine.hf import HF
+    from visreason.model.load import Policy
     from visreason.train import setup
     from visreason.train.grpo import GRPO
 
-    def objective(policy, problems, style, start):
+    def objective(policy: Policy, problems: list[Problem], style: Style, start: str) -> GRPO:
         reward = from_names(recipe.rewards, style)
         reference = setup.open_reference(recipe, start) if recipe.kl > 0 else None
         return GRPO(policy, HF(policy), problems, style, reward, recipe, reference)

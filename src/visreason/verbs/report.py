@@ -1,20 +1,17 @@
 """Write an HTML page about one or several runs, finished or not: numbers, curves, problems with answers, settings."""
 
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from visreason import recipe
 from visreason.errors import UsageError
-
-Runs = Annotated[list[Path], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
 
 
 class Recipe(recipe.Recipe):
     """What the page shows. The page lies in RUN/report when there is one run and no `out`."""
 
-    runs: Runs = Field(
+    runs: recipe.Paths = Field(
         min_length=1, description="Run directories, in the order they are shown.", examples=["[runs/grpo/a]"]
     )
     labels: list[str] = Field(

@@ -7,7 +7,17 @@ from random import Random
 import numpy as np
 
 from visreason.world import pen
-from visreason.world.draft import Draft, Forms, Scene, add_up, asks_choice, asks_number, asks_word
+from visreason.world.draft import (
+    COLUMNS,
+    Draft,
+    Forms,
+    Scene,
+    add_up,
+    asks_choice,
+    asks_number,
+    asks_word,
+    take_away,
+)
 
 TOP = 8
 UNIT = pen.SIZE // TOP
@@ -21,7 +31,7 @@ Chart = dict[str, int]
 def value(rng: Random, level: int) -> Draft:
     chart = _chart(rng, level)
     color = rng.choice(list(chart))
-    thought = f"{color} {chart[color]}."
+    thought = f"{_read(chart)} {color} {chart[color]}."
     return asks_number(
         rng, _scene(chart), f"What is the value of the {color} bar?", chart[color], thought, HEIGHTS[level]
     )
@@ -45,7 +55,8 @@ def pair_sum(rng: Random, level: int) -> Draft:
     chart = _chart(rng, level)
     one, other = rng.sample(list(chart), 2)
     answer = chart[one] + chart[other]
-    thought = f"{one} {chart[one]}, {other} {chart[other]}. {add_up([chart[one], chart[other]])}"
+    named = f"{one} {chart[one]}, {other} {chart[other]}."
+    thought = f"{_read(chart)} {named} {add_up([chart[one], chart[other]])}"
     question = f"What is the sum of the {one} bar and the {other} bar?"
     span = range(2 * HEIGHTS[level][0], 2 * TOP + 1, HEIGHTS[level].step)
     return asks_number(rng, _scene(chart), question, answer, thought, span)
@@ -55,7 +66,8 @@ def pair_gap(rng: Random, level: int) -> Draft:
     chart = _distinct_chart(rng, level)
     less, more = sorted(rng.sample(list(chart), 2), key=chart.__getitem__)
     answer = chart[more] - chart[less]
-    thought = f"{more} {chart[more]}, {less} {chart[less]}. {chart[more]} - {chart[less]} = {answer}."
+    named = f"{more} {chart[more]}, {less} {chart[less]}."
+    thought = f"{_read(chart)} {named} {take_away(chart[more], [chart[less]])}"
     question = f"How much higher is the {more} bar than the {less} bar?"
     return asks_number(rng, _scene(chart), question, answer, thought, range(1, TOP))
 
@@ -126,7 +138,8 @@ def _distinct_chart(rng: Random, level: int) -> Chart:
 
 
 def _read(chart: Chart) -> str:
-    return ", ".join(f"{color} {height}" for color, height in chart.items()) + "."
+    bars = zip(COLUMNS, chart.items(), strict=False)
+    return ", ".join(f"{column} {color} {height}" for column, (color, height) in bars) + "."
 
 
 def _scene(chart: Chart) -> Scene:

@@ -11,6 +11,7 @@ from random import Random
 from visreason.prompt import Style
 from visreason.record import Completion, Problem, Sample, Score
 from visreason.store import read_records, write_records
+from visreason.world.draft import LETTERS
 from visreason.world.problems import TURN
 
 HASTY_THOUGHT = "I guess."
@@ -35,9 +36,7 @@ def _answers(problem: Problem, index: int, style: Style, seed: int) -> Iterator[
     worked = f"{thought} The answer is {answer}." if rng.random() < LOOSE else style.target(thought, answer)
     yield _sample(problem, worked, answer)
     for _ in range(HASTY[index // TURN % len(HASTY)]):
-        guess = rng.choice(
-            (problem.choices and "ABCDEFGH"[: len(problem.choices)]) or (problem.meta["guess"],)
-        )
+        guess = rng.choice((problem.choices and LETTERS[: len(problem.choices)]) or (problem.meta["guess"],))
         yield _sample(problem, style.target(HASTY_THOUGHT, guess), guess)
 
 

@@ -1,4 +1,4 @@
-"""Counting: coloured shapes in rows of four cells, counted under a condition row by row."""
+"""Counting: coloured shapes in rows of four cells, counted under a condition cell by cell."""
 
 import json
 from collections import Counter
@@ -9,10 +9,9 @@ from random import Random
 import numpy as np
 
 from visreason.world import pen
-from visreason.world.draft import Draft, Forms, Scene, asks_choice, asks_number
+from visreason.world.draft import COLUMNS, EMPTY, Draft, Forms, Scene, asks_choice, asks_number
 
-COLUMNS = 4
-EMPTY = {1: 0, 2: 2, 3: 3}
+GAPS = {1: 0, 2: 2, 3: 3}
 """Empty cells at each level; a level has as many rows as its number."""
 PLURALS = {"circle": "circles", "square": "squares", "triangle": "triangles", "cross": "crosses"}
 Thing = tuple[str, str]
@@ -133,13 +132,13 @@ def _grid(
     """Cells in random order: so many things of each group, other things, and the level's empty cells."""
     cells: list[Thing | None] = [rng.choice(kinds) for kinds, count in groups for _ in range(count)]
     cells += [rng.choice(others) for _ in range(_filled(level) - len(cells))]
-    cells += [None] * EMPTY[level]
+    cells += [None] * GAPS[level]
     rng.shuffle(cells)
-    return [cells[i : i + COLUMNS] for i in range(0, len(cells), COLUMNS)]
+    return [cells[i : i + len(COLUMNS)] for i in range(0, len(cells), len(COLUMNS))]
 
 
 def _filled(level: int) -> int:
-    return COLUMNS * level - EMPTY[level]
+    return len(COLUMNS) * level - GAPS[level]
 
 
 def _things(grid: Grid) -> list[Thing]:
@@ -147,13 +146,15 @@ def _things(grid: Grid) -> list[Thing]:
 
 
 def _scan(grid: Grid, name: Callable[[Thing], str], tests: Sequence[Test]) -> tuple[str, list[int]]:
-    """Read the grid row by row with the count so far of each test behind every row; and the counts."""
+    """Read the grid row by row with the count so far of each test behind every thing; and the counts."""
     counts = [0] * len(tests)
     text = []
     for r, row in enumerate(grid, 1):
-        words = " ".join(name(t) if t else "empty" for t in row)
-        counts = [n + sum(1 for t in row if t and test(t)) for n, test in zip(counts, tests, strict=True)]
-        text.append(f"row {r}: {words}, {' and '.join(map(str, counts))}.")
+        read = []
+        for column, thing in zip(COLUMNS, row, strict=True):
+            counts = [n + bool(thing and test(thing)) for n, test in zip(counts, tests, strict=True)]
+            read.append(f"{column} {name(thing) if thing else EMPTY} {' '.join(map(str, counts))}")
+        text.append(f"row {r}: {', '.join(read)}.")
     return " ".join(text), counts
 
 
@@ -176,7 +177,9 @@ def _both(thing: Thing) -> str:
 def _scene(grid: Grid) -> Scene:
     shapes = [[*t, r, c] for r, row in enumerate(grid, 1) for c, t in enumerate(row, 1) if t]
     cells = {(r, c): t for r, row in enumerate(grid) for c, t in enumerate(row) if t}
-    return Scene(json.dumps({"grid": [len(grid), COLUMNS], "shapes": shapes}), cells, partial(_paint, grid))
+    return Scene(
+        json.dumps({"grid": [len(grid), len(COLUMNS)], "shapes": shapes}), cells, partial(_paint, grid)
+    )
 
 
 def _paint(grid: Grid) -> np.ndarray:

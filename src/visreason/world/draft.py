@@ -10,22 +10,10 @@ import numpy as np
 AnswerType = Literal["number", "word", "choice"]
 Paint = Callable[[], np.ndarray]
 LETTERS = "ABCD"
-
-
-@dataclass(frozen=True)
-class Draft:
-    """Text of a problem and a function that paints its picture, so that a draft thrown away is never painted.
-
-    `guess` has the form of the answer but was drawn without looking at the scene.
-    """
-
-    question: str
-    answer: str
-    thought: str
-    scene: "Scene"
-    guess: str
-    answer_type: AnswerType = "number"
-    choices: tuple[str, ...] = ()
+COLUMNS = "abcd"
+"""Names of the columns of cells. A thought that reads them in turn names each, or loses its place (docs/log.md)."""
+EMPTY = "empty"
+"""What a cell without a thing is called."""
 
 
 Cell = tuple[int, int]
@@ -41,6 +29,22 @@ class Scene:
     cells: Mapping[Cell, tuple[str, ...]]
     paint: Paint
     tall: bool = False
+
+
+@dataclass(frozen=True)
+class Draft:
+    """Text of a problem and a function that paints its picture, so that a draft thrown away is never painted.
+
+    `guess` has the form of the answer but was drawn without looking at the scene.
+    """
+
+    question: str
+    answer: str
+    thought: str
+    scene: Scene
+    guess: str
+    answer_type: AnswerType = "number"
+    choices: tuple[str, ...] = ()
 
 
 Form = Callable[[Random, int], Draft]

@@ -8,8 +8,7 @@ from visreason.world.figures import UNKNOWN, quadrilateral, rectangle, scene, tr
 
 ANGLES = range(20, 100, 10)
 SIDES = range(2, 10)
-FACTORS = range(2, 10)
-PRODUCTS = sorted({a * b for a in FACTORS for b in FACTORS})
+PRODUCTS = sorted({a * b for a in SIDES for b in SIDES})
 WORDS = {"A": "top", "B": "left", "C": "right", "AB": "left", "AC": "right", "BC": "base"}
 RECTANGLE_WORDS = {"AB": "top", "AD": "left"}
 
@@ -76,7 +75,7 @@ def longest_side(rng: Random, level: int) -> Draft:
 
 
 def area(rng: Random, level: int) -> Draft:
-    width, height = rng.choice(FACTORS), rng.choice(FACTORS)
+    width, height = rng.choice(SIDES), rng.choice(SIDES)
     thought = f"{_read_rectangle(width, height)} {width} * {height} = {width * height}."
     look = scene(rng, rectangle({"AB": width, "AD": height}))
     question = "What is the area of the rectangle?"
@@ -84,7 +83,7 @@ def area(rng: Random, level: int) -> Draft:
 
 
 def apex_angle(rng: Random, level: int) -> Draft:
-    base, side = rng.choice(ANGLES[:-1]), rng.choice(FACTORS)
+    base, side = rng.choice(ANGLES[:-1]), rng.choice(SIDES)
     given, other = rng.choice(("BC", "CB"))
     labels = {"A": UNKNOWN, given: base, "AB": side, "AC": side}
     equal = f"{WORDS[given]} {base}. sides {side} and {side} are equal, {WORDS[other]} {base}."
@@ -95,7 +94,7 @@ def apex_angle(rng: Random, level: int) -> Draft:
 
 
 def base_angle(rng: Random, level: int) -> Draft:
-    apex, side = rng.choice(range(20, 100, 10)), rng.choice(FACTORS)
+    apex, side = rng.choice(range(20, 100, 10)), rng.choice(SIDES)
     labels = {"A": apex, rng.choice("BC"): UNKNOWN, "AB": side, "AC": side}
     rest = 180 - apex
     thought = (
@@ -168,7 +167,7 @@ def fourth_angle(rng: Random, level: int) -> Draft:
 
 
 def hole_area(rng: Random, level: int) -> Draft:
-    width, height = rng.choice(FACTORS[1:]), rng.choice(FACTORS[1:])
+    width, height = rng.choice(SIDES[1:]), rng.choice(SIDES[1:])
     side = rng.choice(range(1, min(width, height, 6)))
     whole, hole = width * height, side * side
     steps = f"{width} * {height} = {whole}. {side} * {side} = {hole}. {take_away(whole, [hole])}"
@@ -181,7 +180,7 @@ def hole_area(rng: Random, level: int) -> Draft:
 def larger_area(rng: Random, level: int) -> Draft:
     wanted = rng.choice((0, 1, 2))
     while True:
-        w1, h1, w2, h2 = (rng.choice(FACTORS) for _ in range(4))
+        w1, h1, w2, h2 = (rng.choice(SIDES) for _ in range(4))
         areas = (w1 * h1, w2 * h2)
         same_pair = {w1, h1} == {w2, h2}
         if not same_pair and wanted == (2 if areas[0] == areas[1] else areas.index(max(areas))):

@@ -65,7 +65,7 @@ def place(index: int) -> tuple[str, int, str]:
     """Family, level and form of an index: families turn fastest, forms slowest.
 
     >>> place(0), place(1), place(12)
-    (('bars', 1, 'value'), ('geometry', 1, 'third_angle'), ('bars', 1, 'highest'))
+    (('bars', 1, 'value'), ('geometry', 1, 'side_sum'), ('bars', 1, 'highest'))
     """
     family = tuple(FAMILIES)[index % len(FAMILIES)]
     level = LEVELS[index // len(FAMILIES) % len(LEVELS)]

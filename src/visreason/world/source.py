@@ -4,6 +4,7 @@ from pathlib import Path
 
 from visreason.errors import UsageError
 from visreason.prompt import Style, messages
+from visreason.record import Problem
 from visreason.store import model_path
 from visreason.world import coldstart, primer, problems, vlm
 
@@ -44,12 +45,11 @@ def _texts(style: Style) -> list[str]:
     """What the tiny model will read and write: prompts of the style, and completions in it."""
     texts = []
     for i in range(VOCABULARY_PROBLEMS):
-        problem, _ = problems.draw("train", i)
-        texts += [
-            part["text"] for m in messages(problem, style) for part in m["content"] if part["type"] == "text"
-        ]
-        texts.append(style.target(problem.thought or "", problem.answer or ""))
-        texts.append(f"{problem.thought} The answer is {problem.answer}. {coldstart.HASTY_THOUGHT}")
+        draft = problems.draft("train", i)
+        asked = messages(Problem(str(i), draft.question, choices=draft.choices), style)
+        texts += [part["text"] for m in asked for part in m["content"] if part["type"] == "text"]
+        texts.append(style.target(draft.thought, draft.answer))
+        texts.append(f"{draft.thought} The answer is {draft.answer}. {coldstart.HASTY_THOUGHT}")
     return texts
 
 
