@@ -29,6 +29,7 @@ def main() -> None:
         layout = style("r1_onevision")
         policy = load(source.model_folder("world", Path(folder), layout, seed=0))
         policy.encoder.eos_ids = (-1,)  # nothing ends early, so that both ways make the same number of tokens
+        policy.encoder.max_cache_bytes = 0  # both ways read every image every time
         file = problems.write(Path(folder), "heldout", max(p for p, _ in SETTINGS))
         drawn = list(read_records(file, Problem))
         for P, n in SETTINGS:
@@ -51,8 +52,7 @@ def main() -> None:
 def generate(policy, conversations: list, n: int) -> torch.Tensor:
     """Plain transformers: a left-padded batch, sampled with num_return_sequences."""
     encoder = policy.encoder
-    encoder._cache.clear()
-    encoded = [encoder.prompt(c) for c in conversations]
+    encoded = encoder.prompts(conversations)
     longest = max(len(p.ids) for p in encoded)
     ids = torch.stack([torch.nn.functional.pad(p.ids, (longest - len(p.ids), 0)) for p in encoded])
     mask = torch.stack([(torch.arange(longest) >= longest - len(p.ids)).long() for p in encoded])

@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import subprocess
+import sys
 
 import pytest
 
@@ -114,8 +115,29 @@ def test_the_same_command_resumes_its_run(tmp_path, run):
     ],
 )
 def test_another_recipe_is_refused(run, verb, recipe, message):
+    run.append("metrics.jsonl", [{"step": 1}])
     with pytest.raises(RunError, match=message):
         Run.open(run.path, verb, recipe)
+
+
+def test_a_recipe_with_which_nothing_was_done_gives_way(tmp_path):
+    Run.open(tmp_path, "sft", {"style": "awakr"})
+    again = Run.open(tmp_path, "sft", {"style": "awaker"})
+    assert again.recipe["style"] == "awaker"
+    again.append("metrics.jsonl", [{"step": 1}])
+    with pytest.raises(RunError, match="differs in style"):
+        Run.open(tmp_path, "sft", {"style": "virgo"})
+
+
+def test_two_processes_can_not_write_to_one_run(run):
+    code = (
+        "import sys; from pathlib import Path; from visreason.store import Run\n"
+        f"Run.open(Path({str(run.path)!r}), 'evaluate', {{'seed': 3, 'model': 'm'}})"
+    )
+    second = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "RunError: another process is writing to" in second.stderr
+    run.seal({})
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_a_directory_with_other_things_is_refused(tmp_path):

@@ -4,10 +4,10 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from visreason.errors import UsageError
 from visreason.names import unknown
@@ -22,6 +22,17 @@ class Recipe(BaseModel):
         None, description="Run directory; runs/VERB/<hash of the recipe> when not given."
     )
     seed: int = Field(0, ge=0, lt=2**32, description="Seed of everything random in the run.")
+
+    def idle(self) -> dict[str, str]:
+        """Fields that have no effect beside the others, and what would give them one; such a field is refused."""
+        return {}
+
+    @model_validator(mode="after")
+    def _refuse_idle(self) -> Self:
+        for name, needed in self.idle().items():
+            if getattr(self, name) != type(self).model_fields[name].get_default():
+                raise ValueError(f"{name} has no effect without {needed}; leave it out")
+        return self
 
 
 class Asking(Recipe):
@@ -46,6 +57,14 @@ class Asking(Recipe):
         description="Problems with longer prompts are not asked: set aside, or scored as errored.",
     )
     device: str = Field("auto", description="cpu, cuda, or auto.")
+
+    @model_validator(mode="after")
+    def _refuse_bounds_crossed(self) -> Self:
+        if self.min_pixels and self.max_pixels and self.min_pixels > self.max_pixels:
+            raise ValueError(
+                f"expected min_pixels below max_pixels, found {self.min_pixels} above {self.max_pixels}"
+            )
+        return self
 
 
 Paths = Annotated[list[Path], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]

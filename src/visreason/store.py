@@ -6,12 +6,15 @@ remembered length, so that a resumed run ends with the same records as one that 
 
 import contextlib
 import dataclasses
+import errno
+import fcntl
 import hashlib
 import json
 import os
 import platform
 import subprocess
 import time
+import weakref
 from collections.abc import Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
@@ -20,7 +23,8 @@ from typing import Any
 from visreason.errors import DataError, RunError
 from visreason.record import Image, Pair, Problem, R, Record, Sample, from_json, to_json
 
-MANIFEST, RECIPE = "manifest.json", "recipe.json"
+MANIFEST, RECIPE, LOCK = "manifest.json", "recipe.json", ".lock"
+METRICS, SAMPLES, REJECTED = "metrics.jsonl", "samples.jsonl", "rejected.jsonl"
 
 
 def read_rows(path: Path, growing: bool = False) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -93,11 +97,13 @@ class Run:
     """A run directory while it is written.
 
     `Run.open` creates it, or resumes it when it was left unfinished by the same recipe. `finished` is true when the
-    manifest is already there: nothing is left to do. Raises RunError when the directory belongs to another recipe.
+    manifest is already there: nothing is left to do. Raises RunError when the directory belongs to another recipe, or
+    when another process is writing to it.
     """
 
-    def __init__(self, path: Path, verb: str, recipe: dict[str, Any], finished: bool) -> None:
+    def __init__(self, path: Path, verb: str, recipe: dict[str, Any], finished: bool, lock: int) -> None:
         self.path, self.verb, self.recipe, self.finished = path, verb, recipe, finished
+        self._unlock = weakref.finalize(self, os.close, lock)
         self.started = time.time()
 
     @classmethod
@@ -106,19 +112,25 @@ class Run:
         settings = json.loads(json.dumps(settings, default=str))
         try:
             path.mkdir(parents=True, exist_ok=True)
-            if (path / RECIPE).exists():
-                cls._refuse_other(path, settings)
-            elif any(p.suffix != ".tmp" for p in path.iterdir()):  # a kill can leave a half-written recipe
-                raise RunError(
-                    f"{path} is not empty and holds no run (no {RECIPE}); give another directory with out=..."
-                )
-            else:
-                write_json(path / RECIPE, settings)
+            run = cls(path, verb, settings, (path / MANIFEST).exists(), _locked(path))
+            run._claim()
         except OSError as e:
             raise RunError(
                 f"can't write a run to {path}: {e.strerror or e}; give another directory with out=..."
             ) from e
-        return cls(path, verb, settings, finished=(path / MANIFEST).exists())
+        return run
+
+    def _claim(self) -> None:
+        """Write the recipe where nothing was done yet, whatever recipe was there. Raises RunError for another run."""
+        others = [p for p in self.path.iterdir() if p.suffix != ".tmp" and p.name not in (RECIPE, LOCK)]
+        if not others:
+            write_json(self.path / RECIPE, self.recipe)
+        elif (self.path / RECIPE).exists():
+            self._refuse_other(self.path, self.recipe)
+        else:
+            raise RunError(
+                f"{self.path} is not empty and holds no run (no {RECIPE}); give another directory with out=..."
+            )
 
     @staticmethod
     def _refuse_other(path: Path, settings: dict[str, Any]) -> None:
@@ -135,6 +147,8 @@ class Run:
     def append(self, name: str, rows: Iterable[Record | dict[str, Any]]) -> None:
         """Append rows to a JSONL file of the run and flush them to the disk."""
         text = "".join(_line(r if isinstance(r, dict) else record_row(r, self.path)) for r in rows)
+        if not text:
+            return
         before = self.cursor(name)
         try:
             with open(self.path / name, "a", encoding="utf-8") as out:
@@ -164,7 +178,9 @@ class Run:
                     f"expected at least {cursor[name]} bytes in {self.path / name}, found {found}: records were lost; "
                     "start again in another directory (out=...)"
                 )
-            if found > cursor[name]:
+            if cursor[name] == 0:
+                (self.path / name).unlink(missing_ok=True)
+            elif found > cursor[name]:
                 os.truncate(self.path / name, cursor[name])
 
     def records(self, name: str, kind: type[R]) -> list[R]:
@@ -184,6 +200,11 @@ class Run:
             whole = path.read_bytes().splitlines(keepends=True)
             os.truncate(path, sum(map(len, whole[:lines])))
 
+    def set_aside(self, rejected: list[dict[str, Any]]) -> None:
+        """Write the rows that were not used, with line and reason; those of an earlier session are the same."""
+        self.rewind({REJECTED: 0})
+        self.append(REJECTED, rejected)
+
     def seal(
         self,
         summary: dict[str, Any],
@@ -192,7 +213,7 @@ class Run:
         device: str = "cpu",
     ) -> dict[str, Any]:
         """Write the manifest, last and by rename. Returns it. Its seconds are those of the session that finished."""
-        own = (self.path / MANIFEST, self.path / RECIPE)
+        own = (self.path / MANIFEST, self.path / RECIPE, self.path / LOCK)
         outputs = {
             str(p.relative_to(self.path)): {"sha256": sha256(p), "bytes": p.stat().st_size}
             for p in sorted(self.path.rglob("*"))
@@ -213,6 +234,7 @@ class Run:
         }
         write_json(self.path / MANIFEST, manifest)
         self.finished = True
+        self._unlock()
         return manifest
 
 
@@ -241,8 +263,25 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def model_files(spec: str) -> list[Path]:
-    """Weights and settings of a local model directory, for a manifest; none of a hub id."""
-    return sorted(p for p in Path(spec).glob("*") if p.suffix in (".safetensors", ".json"))
+    """What answered, for a manifest: weights and settings in a directory, or a script's file; none of a hub id."""
+    path = Path(spec)
+    return (
+        [path]
+        if path.is_file()
+        else sorted(p for p in path.glob("*") if p.suffix in (".safetensors", ".json"))
+    )
+
+
+def _locked(path: Path) -> int:
+    """A descriptor that holds the run's lock until it is closed. The process that has it may take it again."""
+    lock = os.open(path / LOCK, os.O_CREAT | os.O_WRONLY)
+    try:
+        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as e:  # others: a file system without locks, where nothing can be said
+        if e.errno in (errno.EACCES, errno.EAGAIN):
+            os.close(lock)
+            raise RunError(f"another process is writing to {path}; wait for it, or stop it first") from e
+    return lock
 
 
 def _relocate(record: Any, move: Any) -> Any:

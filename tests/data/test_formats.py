@@ -130,8 +130,8 @@ def test_a_row_that_can_not_be_used_is_kept_with_its_reason(put, row, reason):
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
-        ({"question": "Q?"}, "expected an answer, found none"),
-        ({"question": "Q?", "answer": " "}, "expected an answer, found none"),
+        ({"question": "Q?"}, "expected an answer to check against, found none"),
+        ({"question": "Q?", "answer": " "}, "expected an answer to check against, found none"),
         ({"question": "Q?", "answer": "C", "choices": ["red", "blue"]}, "among 2 choices, found 'C'"),
     ],
 )
@@ -140,10 +140,15 @@ def test_answers_are_asked_for_and_checked_where_they_are_needed(put, row, reaso
     assert read(put(row))[1] == []
 
 
-def test_answers_for_a_judge_need_no_rule(put):
-    assert (
-        read(put({"question": "Q?", "answer": "A long story.", "check": "judge"}), need_answer=True)[1] == []
-    )
+def test_answers_for_a_judge_are_read_but_not_where_a_rule_has_to_check_them(put):
+    row = {"question": "Q?", "answer": "A long story.", "check": "judge"}
+    assert read(put(row))[1] == []
+    assert "expected a check among" in why_not(put, row, need_answer=True)
+
+
+def test_a_flat_row_with_a_records_columns_may_hold_numbers(put):
+    (problem,), rejected = read(put({"id": 7, "question": "1+1?", "answer": 2}), need_answer=True)
+    assert (problem.id, problem.answer, rejected) == ("7", "2", [])
 
 
 @pytest.mark.parametrize(

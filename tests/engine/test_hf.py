@@ -1,4 +1,5 @@
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -161,6 +162,41 @@ def test_prompts_are_prefilled_in_rows_of_bounded_length(plain, policy, ask, mon
     assert_log_probs_are_plain(plain, policy, conversations, answers, 1.0)
 
 
+def test_completions_in_flight_are_bounded_by_their_tokens(policy, ask, watched):
+    HF(policy, max_tokens=64).generate([ask(i % 3) for i in range(6)], Sampling(2, max_tokens=16))
+    assert max(watched["rows"]) == 4
+
+
+def test_answers_under_autocast_are_as_the_trainer_scores_them(policy, ask):
+    half = replace(policy, autocast=True)
+    conversations = [ask(1), ask(0)]
+    answers = HF(half).generate(conversations, Sampling(4, max_tokens=12, seed=4))
+    trees = [
+        Tree(policy.encoder.prompt(c), tuple(_branch(x) for x in group))
+        for c, group in zip(conversations, answers, strict=True)
+    ]
+    sampled = torch.tensor([x for g in answers for c in g for x in c.logps])
+    training = Training(model="m", data="d")
+    scored = [torch.cat(update.score(p, trees, training)) for p in (half, policy)]
+    assert (sampled - scored[0]).abs().mean() < (sampled - scored[1]).abs().mean() < 0.5
+    assert (sampled - scored[0]).abs().max() < 0.25
+
+
+def _branch(completion):
+    return Branch(torch.tensor(completion.token_ids), torch.ones(len(completion.token_ids)))
+
+
+def test_a_full_memory_is_a_paragraph(policy, ask, monkeypatch):
+    def full(self, shrink):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nmore")
+
+    monkeypatch.setattr(hf.Decoder, "step", full)
+    with pytest.raises(
+        RunError, match=r"^the memory of cpu is full .*2 GiB\.\); lower max_completion_tokens"
+    ):
+        HF(policy).generate([ask(1)], Sampling())
+
+
 def test_more_completions_of_one_problem_than_rows_are_answered_all_the_same(plain, policy, ask):
     answers = HF(policy, max_rows=3).generate([ask(1), ask(0)], Sampling(5, max_tokens=6))
     assert [len(g) for g in answers] == [5, 5]
@@ -176,7 +212,7 @@ class Prompts:
     def prompts(self, conversations):
         return conversations
 
-    def decode(self, ids, skip_special_tokens):
+    def decode(self, ids):
         return " ".join(map(str, ids))
 
 
@@ -221,11 +257,11 @@ def test_an_end_token_at_the_limit_is_an_end(policy, ask):
     assert [(c.finish, len(c.token_ids)) for c in found] == [("stop", 1)] * 3
 
 
-def test_the_text_is_that_of_the_tokens_without_control_tokens(policy, ask):
+def test_the_text_is_that_of_the_tokens_without_the_end(policy, ask):
     token = policy.encoder.tokenizer.convert_tokens_to_ids
     answer = [
-        token("<answer>") if "<answer>" in policy.encoder.tokenizer.get_vocab() else 100,
         101,
+        token("<|im_start|>"),  # a control token that is no end stays visible, as junk in an answer should
         token("<|im_end|>"),
     ]
     push(policy, {step: {wanted: 1e4} for step, wanted in enumerate(answer)})

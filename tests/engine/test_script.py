@@ -65,6 +65,14 @@ def test_a_replay_is_the_recorded_completion_about_the_same_picture(tmp_path):
     assert third[0].finish == "error"
 
 
+def test_a_question_with_marks_of_its_images_is_found_again(tmp_path):
+    problem = Problem("a", "In <image1> and\n<image2>, which?", (Image("1.png", "11"), Image("2.png", "22")))
+    path = tmp_path / "samples.jsonl"
+    write_records(path, [Sample(problem, Completion("this"), Score(0.0))])
+    (found,) = connect(f"script:{path}").generate([messages(problem, style("awaker"))], Sampling())
+    assert found == [Completion("this")]
+
+
 def test_of_two_questions_that_fit_the_longer_is_meant(tmp_path):
     path = tmp_path / "answers.jsonl"
     path.write_text('{"question": "Which?", "text": "1"}\n{"question": "Which? Say why.", "text": "2"}\n')

@@ -8,7 +8,7 @@ from tests.model.world import STYLE
 from tests.train import rewards
 from visreason import cli
 from visreason.engine.hf import HF
-from visreason.errors import RunError, Tripwire, UsageError
+from visreason.errors import ModelError, RunError, Tripwire, UsageError
 from visreason.model.load import load
 from visreason.prompt import style
 from visreason.recipe import fill
@@ -208,6 +208,12 @@ def test_overlong_penalty_is_that_of_dapo(objective, tokens):
     assert batch.metrics["reward/overlong"] == pytest.approx((expected - (tokens == 20)) / 2)
 
 
+def test_the_charge_for_length_makes_no_group_worth_learning_from(objective):
+    groups = [[completion(1, 20), completion(1, 1)], [completion(1, 20), completion(0, 1)]]
+    changes = {"overlong": "penalty", "overlong_margin": 8, "zero_spread": "drop", "problems_per_step": 2}
+    assert objective(groups, **changes).batch(0).metrics["groups_learned"] == 1
+
+
 def test_a_cut_completion_is_charged_in_full(objective):
     groups = [[completion(1, 20, "length"), completion(1, 1)]]
     batch = objective(groups, overlong="penalty", overlong_margin=8, problems_per_step=1).batch(0)
@@ -400,7 +406,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_with_step_and_samples_to_look_a
     world, tmp_path, monkeypatch
 ):
     def huge(samples):
-        return [Score(1e38 * i) for i, _ in enumerate(samples)]
+        return [Score(1e39 * i) for i, _ in enumerate(samples)]
 
     monkeypatch.setattr(rewards, "even", huge)
     with pytest.raises(
@@ -499,6 +505,8 @@ def test_a_problem_is_learned_from_as_often_as_its_turn_comes(drawn, objective):
         ({"stop_kl": 1.0}, "kl above 0"),
         ({"overlong_margin": 64}, "overlong=penalty"),
         ({"lora_alpha": 64}, "lora_rank above 0"),
+        ({"dual_clip": 3.0}, "a second update of each rollout .*"),
+        ({"clip_high": 0.28}, "a second update of each rollout .*"),
         ({"steps": 3, "epochs": 2}, "steps left out"),
     ],
 )
@@ -509,3 +517,28 @@ def test_a_field_without_effect_is_refused(words, needed):
         fill(Reinforcement, ["model=m", "data=d", *(f"{k}={v}" for k, v in words.items())])
     resolved = settings().model_dump()
     assert Reinforcement(**resolved).model_dump() == resolved
+
+
+def test_a_full_memory_stops_the_run_with_what_to_lower(world, tmp_path, monkeypatch):
+    def full(*args):
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(update, "apply", full)
+    recipe = grpo.Recipe(
+        model=str(world / "small"), data=str(world / "train.jsonl"), style=STYLE, device="cpu", steps=1,
+        max_completion_tokens=4, problems_per_step=2, completions_per_problem=2,
+    )  # fmt: skip
+    with pytest.raises(RunError, match=r"^step 1: the memory of cpu is full .*lower micro_batch_tokens"):
+        grpo.run(recipe, tmp_path / "run")
+
+
+def test_prompts_are_shared_or_the_run_is_refused(world, tmp_path):
+    recipe = grpo.Recipe(
+        model=str(world / "small"),
+        data=str(world / "train.jsonl"),
+        style=STYLE,
+        device="cpu",
+        share_trunk=False,
+    )
+    with pytest.raises(ModelError, match=r"share_trunk=false.*trained by sft alone"):
+        grpo.run(recipe, tmp_path / "run")

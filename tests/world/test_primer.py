@@ -3,26 +3,31 @@ import re
 
 import numpy as np
 
+from visreason.data.examples import read_examples
+from visreason.prompt import style
 from visreason.world import pen, primer, problems
 from visreason.world.draft import Draft
 
+STYLE = style("r1_onevision")
 SIGNS = {"+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv}
 
 
 def lessons(form: str, n: int = 200):
     return [
-        (problem, picture) for problem, picture in map(primer.draw, range(n)) if problem.meta["form"] == form
+        (problem, picture)
+        for problem, picture in (primer.draw(i, STYLE) for i in range(n))
+        if problem.meta["form"] == form
     ]
 
 
 def test_the_same_number_is_the_same_lesson() -> None:
     for i in range(20):
-        (one, picture), (other, again) = primer.draw(i), primer.draw(i)
+        (one, picture), (other, again) = primer.draw(i, STYLE), primer.draw(i, STYLE)
         assert one == other
         assert (picture is None) == (again is None)
         assert picture is None or again is None or picture.tobytes() == again.tobytes()
-    assert [primer.draw(i)[0].answer for i in range(20)] != [
-        primer.draw(i, seed=1)[0].answer for i in range(20)
+    assert [primer.draw(i, STYLE)[0].answer for i in range(20)] != [
+        primer.draw(i, STYLE, seed=1)[0].answer for i in range(20)
     ]
 
 
@@ -71,14 +76,33 @@ def test_a_picture_of_bars_is_read_column_by_column() -> None:
                 assert height == int(bar[1]) * (pen.SIZE // 8 - 1)
 
 
-def test_a_letter_is_that_of_the_option() -> None:
-    found = lessons("letter")
-    assert len(found) > 20
+def test_a_told_picture_has_the_words_of_its_cells_and_the_thought_of_its_question() -> None:
+    found = lessons("told", 400)
+    assert len(found) > 100
+    kinds = set()
     for problem, picture in found:
-        asked, letter = re.fullmatch(r"(\w+) is ([A-D])\.", problem.answer or "").groups()  # type: ignore[union-attr]
-        assert problem.question.startswith(f"What letter has {asked}?\n(A) ")
-        assert f"({letter}) {asked}" in problem.question.splitlines()
+        told, question, *choices = problem.question.split("\n")
+        parsed = STYLE.parse(problem.answer or "")
+        thought = parsed.thought or ""
+        assert parsed.well_formed
         assert picture is None
+        assert question.endswith("?")
+        if "shape" in question:
+            kinds.add("counting")
+            cells = [cell.split() for cell in told.removeprefix("row 1: ").rstrip(".").split(", ")]
+            read = thought.split(".")[0].removeprefix("row 1: ").split(", ")
+            for cell, words in zip(cells, read, strict=True):
+                assert set(words.split()) - set("1234") <= set(cell)
+        if " bar" in question:
+            kinds.add("bars")
+            shown = [bar for bar in told.rstrip(".").split(", ") if "empty" not in bar]
+            assert thought.split(".")[0] == ", ".join(shown)
+        if choices:
+            kinds.add("choices")
+            asked, letter = re.search(r"(\w+) is ([A-D])\.$", thought).groups()  # type: ignore[union-attr]
+            assert f"({letter}) {asked}" in choices
+            assert parsed.answer == letter
+    assert kinds == {"counting", "bars", "choices"}
 
 
 def test_a_piece_names_what_stands_in_it() -> None:
@@ -111,14 +135,12 @@ def test_lessons_are_drawn_from_the_train_side_only(monkeypatch) -> None:
     real = problems.draft
     monkeypatch.setattr(problems, "draft", draft)
     for i in range(30):
-        primer.draw(i)
+        primer.draw(i, STYLE)
     assert set(drawn) == {"train"}
 
 
-def test_written_lessons_can_be_read_again(tmp_path) -> None:
-    from visreason.data import read_problems
-
+def test_written_lessons_can_be_learned(tmp_path) -> None:
     rejected: list = []
-    read = list(read_problems(primer.write(tmp_path, 12), rejected, need_answer=True))
-    assert len(read) == 12
+    read = read_examples(primer.write(tmp_path, 24, STYLE), style("direct"), rejected)
+    assert [e.texts for e in read] == [(primer.draw(i, STYLE)[0].answer,) for i in range(24)]
     assert not rejected

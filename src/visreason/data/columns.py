@@ -56,7 +56,8 @@ def is_record(row: dict[str, Any]) -> bool:
     """Whether a row is a Problem as this package writes it."""
     pictures = row.get("images", [])
     objects = isinstance(pictures, list) and all(isinstance(i, dict) for i in pictures)
-    return {"id", "question"} <= row.keys() <= {f.name for f in fields(Problem)} and objects
+    texts = isinstance(row.get("id"), str) and isinstance(row.get("answer"), str | None)
+    return texts and objects and {"id", "question"} <= row.keys() <= {f.name for f in fields(Problem)}
 
 
 def _check(value: Any) -> Check:

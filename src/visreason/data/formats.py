@@ -34,8 +34,6 @@ FORMATS: tuple[Format, ...] = (
     Format("flat", lambda row: True, flat_problem),
 )
 """The first that matches reads the row."""
-SELF_CHECKED = ("auto", "choice", "math", "exact")
-"""Checks by rule, under which a gold answer must score 1 against itself."""
 
 
 def read_problems(
@@ -47,7 +45,7 @@ def read_problems(
     (options), answer (gold, solution), images (image, image_path) they have; further columns go to `meta`.
     A row that can't be used goes to `rejected` as {"line", "reason", "row"}: unreadable, without a question, with an
     id seen before, an image that is missing or broken, or a question that can't be put to a model; with `need_answer`
-    also without an answer, or with one that fails its own check.
+    also without an answer, with one that fails its own check, or with a check that rules can't do.
     Raises DataError when the file can't be read and when no problem is left.
     """
     problems: dict[str, Problem] = {}
@@ -88,11 +86,9 @@ def _usable(problem: Problem, pictures: Pictures, need_answer: bool) -> Problem:
     """The problem with its images described, if it can be asked and its answer, where there is one, can be given."""
     if not problem.question.strip():
         raise DataError("expected a question, found an empty one")
-    if need_answer and not (problem.answer or "").strip():
-        raise DataError("expected an answer, found none")
     problem = replace(problem, images=tuple(pictures.resolve(i) for i in problem.images))
     messages(problem, STYLES["direct"])
-    if need_answer and problem.check in SELF_CHECKED and not check(problem, problem.answer or "").correct:
+    if need_answer and not check(problem, problem.answer or "").correct:
         raise DataError(
             f"expected an answer that is right by its own check, found {problem.answer!r}; rewrite it"
         )

@@ -37,7 +37,7 @@ def connect(spec: str, **options: Any) -> Engine:
     """The engine a spec names: `hf:PATH` (or the bare path of a model or a run), `script:FILE.jsonl` or
     `script:module:function`.
 
-    Options go to the model's loading (device, max_pixels, max_prompt_tokens); what is no model takes none of them.
+    Options go to the model's loading (dtype, device, max_pixels, max_prompt_tokens); a script takes none of them.
     """
     kind, _, rest = spec.partition(":")
     if kind == "script":
@@ -49,4 +49,4 @@ def connect(spec: str, **options: Any) -> Engine:
     from visreason.engine.hf import HF
     from visreason.model.load import load
 
-    return HF(load(model_path(rest if kind == "hf" else spec), dtype="auto", **options))
+    return HF(load(model_path(rest if kind == "hf" else spec), **options))

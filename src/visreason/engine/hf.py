@@ -44,15 +44,20 @@ class Group:
 
 
 class HF:
-    """Answers with a policy, which may be the one being trained: weights are shared, so there is nothing to sync."""
+    """Answers with a policy, which may be the one being trained: weights are shared, so there is nothing to sync.
 
-    def __init__(self, policy: Policy, max_rows: int = 256) -> None:
+    Completions are decoded `max_rows` at a time, fewer where their limits add up to more than `max_tokens`: that many
+    tokens' keys and values take 15 GB in a 7B Qwen2.5-VL in bfloat16.
+    """
+
+    def __init__(self, policy: Policy, max_rows: int = 256, max_tokens: int = 1 << 18) -> None:
         if not policy.share:
             raise ModelError(
                 f"expected a model whose language layers see every earlier token, found another attention in "
-                f"{policy.name}; the hf engine shares each prompt between its answers and can't serve it"
+                f"{policy.name} (or share_trunk=false); the hf engine shares each prompt between its answers and can't "
+                "serve it. Such a model can be trained by sft alone"
             )
-        self.policy, self.max_rows = policy, max_rows
+        self.policy, self.max_rows, self.max_tokens = policy, max_rows, max_tokens
         self.name, self.device = f"hf:{policy.name}", str(policy.device)
 
     @torch.inference_mode()
@@ -64,17 +69,23 @@ class HF:
         self.policy.model.eval()
         generator = torch.Generator(self.policy.device).manual_seed(sampling.seed)
         decoder = Decoder(self.policy, sampling, generator)
+        rows = max(1, min(self.max_rows, self.max_tokens // sampling.max_tokens))
         try:
             with self.policy.precision():
                 while waiting or decoder.groups:
-                    room = max(1, self.max_rows // sampling.n) - len(decoder.groups)
+                    room = max(1, rows // sampling.n) - len(decoder.groups)
                     if waiting and (
-                        room >= len(waiting) or room * sampling.n * 4 >= self.max_rows or not decoder.groups
+                        room >= len(waiting) or room * sampling.n * 4 >= rows or not decoder.groups
                     ):
                         chosen = [waiting.popleft() for _ in range(min(room, len(waiting)))]
                         decoder.admit(list(self._encode(chosen, sampling, answers)))
                     for group in decoder.step(shrink=not waiting):
                         answers[group.place] = [self._completion(r) for r in group.rows]
+        except torch.OutOfMemoryError as e:
+            raise RunError(
+                f"the memory of {self.device} is full ({str(e).splitlines()[0]}); lower max_completion_tokens or "
+                "max_pixels, or answer fewer completions a problem"
+            ) from e
         finally:
             self.policy.model.train(training)
         return answers
@@ -90,7 +101,8 @@ class HF:
                 yield Group(place, prompt, [Row() for _ in range(sampling.n)])
 
     def _completion(self, row: Row) -> Completion:
-        text = self.policy.encoder.tokenizer.decode(row.ids, skip_special_tokens=True)
+        ended = bool(row.ids) and row.ids[-1] in self.policy.encoder.eos_ids
+        text = self.policy.encoder.tokenizer.decode(row.ids[: len(row.ids) - ended])
         return Completion(
             text, "stop" if row.done == "stop" else "length", self.name, tuple(row.ids), tuple(row.logps)
         )
@@ -110,6 +122,7 @@ class Decoder:
         self.groups: list[Group] = []
         self.rows: list[list[Row]] = []
         self.layout: Layout | None = None
+        self.longest = 0
         self.prefilled: list[tuple[torch.Tensor, torch.Tensor]] = []
         self.trunk: list[tuple[torch.Tensor, torch.Tensor]] = []
         self.own: list[tuple[torch.Tensor, torch.Tensor]] = []
@@ -186,7 +199,8 @@ class Decoder:
         """Sample one token a row; returns the groups that are complete, which leave."""
         if not self.groups:
             return []
-        if int(self.lengths_R.max()) == self.own[0][0].shape[2]:
+        self.longest = int(self.lengths_R.max())
+        if self.longest == self.own[0][0].shape[2]:
             self.own = [(_pad(k, 2, GROW), _pad(v, 2, GROW)) for k, v in self.own]
         hidden_RD = self._forward(self.tokens_R[:, None], self.positions_R[None, :, None].expand(3, -1, -1))[
             :, 0
@@ -261,7 +275,7 @@ class Decoder:
         own_k, own_v = self.own[layer]
         rows = torch.arange(R, device=q.device)
         own_k[rows, :, self.lengths_R], own_v[rows, :, self.lengths_R] = k[:, :, 0], v[:, :, 0]
-        C = int(self.lengths_R.max()) + 1
+        C = self.longest + 1
         own_k, own_v = own_k[:, :, :C], own_v[:, :, :C]
         trunk_k, trunk_v = self.trunk[layer]
         L = trunk_k.shape[2]

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from visreason.engine import Conversation, Sampling
 from visreason.errors import DataError
 from visreason.names import function
+from visreason.prompt.chat import IMAGE_MARK
 from visreason.record import Completion, Image, Sample, from_json
 from visreason.store import read_rows
 
@@ -40,18 +42,12 @@ class Script:
 def _replay(path: Path) -> Answer:
     found: dict[tuple[str, tuple[str, ...] | None], list[Completion]] = {}
     for number, row in read_rows(path):
-        if "problem" in row and "completion" in row:
-            sample = from_json(Sample, row)
-            key, completion = (sample.problem.question, _shown(sample.problem.images)), sample.completion
-        else:
-            key, completion = (row.get("question"), None), Completion(row.get("text"))  # type: ignore[arg-type]
-        if not isinstance(key[0], str) or not isinstance(completion.text, str):
-            raise DataError(f"{path} line {number}: expected question and text, found {', '.join(row)}")
-        found.setdefault(key, []).append(completion)  # type: ignore[arg-type]
+        question, images, completion = _recorded(row, f"{path} line {number}")
+        found.setdefault((_plain(question), images), []).append(completion)
 
     def answer(conversation: Conversation, i: int) -> Completion:
         parts = [p for m in conversation for p in m["content"]]
-        asked = "\n".join(p["text"] for p in parts if p["type"] == "text")
+        asked = _plain(" ".join(p["text"] for p in parts if p["type"] == "text"))
         shown = _shown(p["image"] for p in parts if p["type"] == "image")
         fitting = (k for k in found if k[0] in asked and k[1] in (shown, None))
         key = max(fitting, key=lambda k: (len(k[0]), k[1] is not None), default=None)
@@ -60,6 +56,22 @@ def _replay(path: Path) -> Answer:
         return found[key][i % len(found[key])]
 
     return answer
+
+
+def _recorded(row: dict[str, Any], where: str) -> tuple[str, tuple[str, ...] | None, Completion]:
+    """Question, images (None: whatever they are) and answer of a row."""
+    if "problem" in row and "completion" in row:
+        sample = from_json(Sample, row)
+        return sample.problem.question, _shown(sample.problem.images), sample.completion
+    question, text = row.get("question"), row.get("text")
+    if not isinstance(question, str) or not isinstance(text, str):
+        raise DataError(f"{where}: expected question and text, found {', '.join(row)}")
+    return question, None, Completion(text)
+
+
+def _plain(text: str) -> str:
+    """Words without the marks of images, which stand between the parts of a conversation."""
+    return " ".join(IMAGE_MARK.sub(" ", text).split())
 
 
 def _shown(images: Iterable[Image]) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ model serves training, plain forwards and decoding. Shapes: H query heads, K key
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 from typing import Any, Literal
 
 import torch
@@ -65,13 +66,18 @@ class Layout:
         return mask[None, None].to(self.device)
 
     @cached_property
-    def branch_masks(self) -> dict[int, torch.Tensor]:
-        """Bottom-right causal masks (queries, trunk + queries) of the segments that share a trunk, for all layers."""
-        shapes = {(n, trunk) for _, n, _, trunk in self.segments()}
-        masks = {
-            (n, t): torch.ones(n, t + n, dtype=torch.bool, device=self.device).tril(t) for n, t in shapes if t
-        }
-        return {i: masks[n, trunk] for i, (_, n, _, trunk) in enumerate(self.segments()) if trunk}
+    def runs(self) -> list[tuple[int, list[int]]]:
+        """Neighbouring segments with one trunk: its tokens (0 for what shares none) and theirs, in row order.
+
+        >>> Layout(trees=((3, (2, 2)), (2, (4,))), path="segments").runs
+        [(0, [3]), (3, [2, 2]), (0, [6])]
+        """
+        by_trunk = groupby(self.segments(), key=lambda segment: segment[2:])
+        return [(trunk, [n for _, n, _, _ in group]) for (_, trunk), group in by_trunk]
+
+    def branch_mask(self, trunk: int, n: int) -> torch.Tensor:
+        """(n, trunk + n) boolean, causal from the bottom right: the mask of a branch on its trunk and itself."""
+        return torch.ones(n, trunk + n, dtype=torch.bool, device=self.device).tril(trunk)
 
     @cached_property
     def varlen(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, int, int]:
@@ -103,6 +109,10 @@ def forest_attention(
     """
     if forest is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **kwargs)
+    query, key = (
+        query.to(value.dtype),
+        key.to(value.dtype),
+    )  # under autocast the rotation leaves them in float32
     if isinstance(forest, Layout):
         return PATHS[forest.path](query, key, value, forest, scaling), None
     return forest.attend(module.layer_idx, query, key, value, scaling), None
@@ -119,22 +129,58 @@ def dense(
 def segments(
     q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, layout: Layout, scale: float | None
 ) -> torch.Tensor:
-    """One SDPA per segment: nothing is padded and no key outside the segment is touched. The path of the CPU."""
-    runs = list(layout.segments())
-    lengths = [n for _, n, _, _ in runs]
+    """One SDPA per segment: nothing is padded and no key outside the segment is touched. What the CPU takes, where all
+    branches of a tree look at their trunk together, and a GPU in float32."""
+    k, v = _repeat(k, q), _repeat(v, q)
     # Split once: its backward is one concatenation, where a slice's would fill a whole row with zeros each time.
-    q_, k_, v_ = (x.split(lengths, 2) for x in (q, _repeat(k, q), _repeat(v, q)))
-    place = {first: i for i, (first, *_) in enumerate(runs)}
-    out = []
-    for i, (_, _, root, trunk) in enumerate(runs):
+    pieces = [x.split([sum(lengths) for _, lengths in layout.runs], 2) for x in (q, k, v)]
+    out, root = [], (k, v)
+    for (trunk, lengths), q_, k_, v_ in zip(layout.runs, *pieces, strict=True):
         if trunk == 0:
-            out.append(F.scaled_dot_product_attention(q_[i], k_[i], v_[i], is_causal=True, scale=scale))
-            continue
-        t = place[root]
-        keys, values = torch.cat([k_[t], k_[i]], 2), torch.cat([v_[t], v_[i]], 2)
-        mask = layout.branch_masks[i]
-        out.append(F.scaled_dot_product_attention(q_[i], keys, values, attn_mask=mask, scale=scale))
+            root = (k_, v_)
+            parts = zip(*(x.split(lengths, 2) for x in (q_, k_, v_)), strict=True)
+            out += [F.scaled_dot_product_attention(*x, is_causal=True, scale=scale) for x in parts]
+        elif q.device.type == "cpu":
+            out.append(_Branches.apply(q_, k_, v_, *root, lengths, scale))
+        else:
+            for q_b, k_b, v_b in zip(*(x.split(lengths, 2) for x in (q_, k_, v_)), strict=True):
+                keys, values = (torch.cat(x, 2) for x in zip(root, (k_b, v_b), strict=True))
+                mask = layout.branch_mask(trunk, q_b.shape[2])
+                out.append(F.scaled_dot_product_attention(q_b, keys, values, attn_mask=mask, scale=scale))
     return torch.cat(out, 2).transpose(1, 2)
+
+
+class _Branches(torch.autograd.Function):
+    """Branches of one tree, of `lengths`, in two parts: all of them on their trunk, and each causally on itself. The
+    parts are put together by their log-sum-exps (FlashAttention, arXiv 2205.14135, section 3.1), and since
+    each part's backward takes the sum of both, their gradients add up to the exact one.
+
+    q, k, v (1, H, S, d) of the branches, root_k and root_v (1, H, T, d) of the trunk; returns (1, H, S, d).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, q, k, v, root_k, root_v, lengths, scale):  # type: ignore[override]
+        flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+        out, lse = flash(q, root_k, root_v, scale=scale)
+        parts = zip(*(x.split(lengths, 2) for x in (q, k, v)), strict=True)
+        own = [flash(*x, is_causal=True, scale=scale) for x in parts]
+        own_out, own_lse = (torch.cat(x, 2) for x in zip(*own, strict=True))
+        both = torch.logaddexp(lse, own_lse)
+        out = out * (lse - both).exp()[..., None] + own_out * (own_lse - both).exp()[..., None]
+        out = out.to(v.dtype)
+        ctx.save_for_backward(q, k, v, root_k, root_v, out, both)
+        ctx.lengths, ctx.scale = lengths, scale
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, grad):  # type: ignore[override]
+        q, k, v, root_k, root_v, out, lse = ctx.saved_tensors
+        flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
+        grad_q, *root = flash(grad, q, root_k, root_v, out, lse, 0.0, False, scale=ctx.scale)
+        parts = zip(*(x.split(ctx.lengths, 2) for x in (grad, q, k, v, out, lse)), strict=True)
+        own = [flash(*x, 0.0, True, scale=ctx.scale) for x in parts]
+        own_q, own_k, own_v = (torch.cat(x, 2) for x in zip(*own, strict=True))
+        return grad_q + own_q, own_k, own_v, *root, None, None
 
 
 def varlen(
@@ -144,7 +190,6 @@ def varlen(
     from torch.nn.attention.varlen import varlen_attn
 
     index, cu_q, cu_k, max_q, max_k = layout.varlen
-    q, k = q.to(v.dtype), k.to(v.dtype)  # under autocast the rotation leaves them in float32
     out = varlen_attn(
         q[0].transpose(0, 1),
         k[0, :, index].transpose(0, 1),

@@ -81,6 +81,8 @@ def load(
     Pixels bound each image's area before it is cut into patches. Raises ModelError when the directory can't be loaded.
     """
     transformers_logging.disable_progress_bar()
+    if Path(path).exists():
+        path = str(Path(path).resolve())  # adapters keep it as the name of their base
     try:
         model = _model(path, dtype)
         processor = AutoProcessor.from_pretrained(path)

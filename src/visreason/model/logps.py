@@ -9,8 +9,8 @@ import torch
 
 from visreason.model.forest import Forest
 
-CHUNK_NUMBERS = 1 << 24
-"""Logits held at a time: 64 MiB in float32, whatever the vocabulary."""
+CHUNK_NUMBERS = 1 << 25
+"""Logits held at a time: 128 MiB in float32, whatever the vocabulary."""
 
 
 class Logps(NamedTuple):
@@ -46,36 +46,42 @@ def forest_logps(model: Any, forest: Forest, temperature: float = 1.0, entropy: 
 
 
 class _Head(torch.autograd.Function):
-    """log_softmax(hidden @ weight.T / temperature)[target] in chunks of rows; the backward makes the logits again."""
+    """log_softmax(hidden @ weight.T / temperature)[target] in chunks of rows. The probabilities of a single chunk are
+    kept for the backward; those of several are made again."""
 
     @staticmethod
     def forward(ctx: Any, hidden_SD, weight_VD, targets_S, temperature: float, entropy: bool):  # type: ignore[override]
         logps_S = torch.empty(len(hidden_SD), dtype=torch.float32, device=hidden_SD.device)
         ctx.weight_dtype, weight_VD = weight_VD.dtype, weight_VD.to(hidden_SD.dtype)
         entropy_S = torch.empty_like(logps_S)
-        for rows in _chunks(len(hidden_SD), len(weight_VD)):
+        chunks = _chunks(len(hidden_SD), len(weight_VD))
+        keep = len(chunks) == 1 and any(ctx.needs_input_grad)
+        probs_CV = None
+        for rows in chunks:
             logits = _logits(hidden_SD[rows], weight_VD, temperature)
             lse = logits.logsumexp(-1)
             logps_S[rows] = logits.gather(-1, targets_S[rows, None])[:, 0] - lse
+            if entropy or keep:
+                probs_CV = (logits - lse[:, None]).exp_()
             if entropy:
-                probs = (logits - lse[:, None]).exp_()
-                entropy_S[rows] = lse - probs.mul_(logits).sum(-1)
-        ctx.save_for_backward(hidden_SD, weight_VD, targets_S)
+                entropy_S[rows] = lse - logits.mul_(probs_CV).sum(-1)
+        ctx.save_for_backward(hidden_SD, weight_VD, targets_S, probs_CV if keep else None)
         ctx.temperature = temperature
         ctx.mark_non_differentiable(entropy_S)
         return logps_S, entropy_S
 
     @staticmethod
     def backward(ctx: Any, grad_S, _):  # type: ignore[override]
-        hidden_SD, weight_VD, targets_S = ctx.saved_tensors
+        hidden_SD, weight_VD, targets_S, probs_CV = ctx.saved_tensors
         grad_hidden = torch.empty_like(hidden_SD)
         grad_weight = torch.zeros_like(weight_VD, dtype=ctx.weight_dtype) if ctx.needs_input_grad[1] else None
         for rows in _chunks(len(hidden_SD), len(weight_VD)):
-            grad_logits = (
-                _logits(hidden_SD[rows], weight_VD, ctx.temperature).softmax(-1).mul_(-grad_S[rows, None])
-            )
-            grad_logits.scatter_add_(-1, targets_S[rows, None], grad_S[rows, None])
-            grad_logits = grad_logits.div_(ctx.temperature).to(hidden_SD.dtype)
+            probs = probs_CV
+            if probs is None:
+                probs = _logits(hidden_SD[rows], weight_VD, ctx.temperature).softmax(-1)
+            scale_C = grad_S[rows, None] / ctx.temperature
+            grad_logits = (probs * -scale_C).scatter_add_(-1, targets_S[rows, None], scale_C)
+            grad_logits = grad_logits.to(hidden_SD.dtype)
             grad_hidden[rows] = grad_logits @ weight_VD
             if grad_weight is not None:
                 grad_weight += grad_logits.T @ hidden_SD[rows]

@@ -49,7 +49,13 @@ class GRPO:
         trees = self._with_log_probs(trees)
         loss = PolicyGradient(s.clip_low, s.clip_high, s.dual_clip, s.ratio, s.kl, s.tis_cap)
         samples = [x for g in rolled for x in g]
-        metrics = {**rollout_metrics(rolled), "groups_learned": len(kept), "seconds_rollout": seconds}
+        sampled = sum(len(x.completion.token_ids) for x in samples)
+        metrics = {
+            **rollout_metrics(rolled),
+            "groups_learned": len(kept),
+            "seconds_rollout": seconds,
+            "rollout_tokens_per_s": sampled / seconds,
+        }
         return Batch(list(self._updates(trees)), loss, metrics, samples, s.temperature)
 
     def _groups(self, step: int) -> tuple[list[list[Sample]], list[list[Sample]]]:
@@ -101,7 +107,7 @@ class GRPO:
     def _advantages(self, groups: list[list[Sample]]) -> list[list[float]]:
         if not groups:
             return []
-        rewards_PG = torch.tensor([[x.score.value for x in g] for g in groups])
+        rewards_PG = torch.tensor([[x.score.value for x in g] for g in groups], dtype=torch.float64)
         return ADVANTAGES[self.settings.advantage](rewards_PG).tolist()
 
     def _tree(self, group: list[Sample], advantages: list[float]) -> Tree:
@@ -143,8 +149,8 @@ class GRPO:
 
 
 def spread(group: list[Sample]) -> float:
-    """Largest less smallest reward of a group."""
-    values = [x.score.value for x in group]
+    """Largest less smallest reward of a group, without what its lengths were charged."""
+    values = [x.score.value - x.score.parts.get("overlong", 0.0) for x in group]
     return max(values) - min(values)
 
 

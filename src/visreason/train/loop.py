@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+import torch
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -21,15 +22,15 @@ from rich.progress import (
 )
 
 from visreason import store
-from visreason.errors import Tripwire, UsageError
+from visreason.errors import RunError, Tripwire, UsageError
 from visreason.model.load import Policy
 from visreason.record import Sample
+from visreason.store import METRICS, SAMPLES
 from visreason.train import checkpoint, optimizer, tripwires, update
 from visreason.train.losses import Loss
 from visreason.train.settings import Reinforcement, Training
 from visreason.train.update import Update
 
-METRICS, SAMPLES = "metrics.jsonl", "samples.jsonl"
 console = Console(stderr=True)
 T = TypeVar("T")
 
@@ -83,7 +84,13 @@ class Loop:
                     metrics = self._step(step)
                     warnings = self._warnings(metrics)
                 except Tripwire as e:
-                    raise Tripwire(f"step {step + 1}: {e}") from e
+                    raise Tripwire(f"step {step + 1}: {e}. {self._way_on()}") from e
+                except torch.OutOfMemoryError as e:
+                    raise RunError(
+                        f"step {step + 1}: the memory of {self.policy.device} is full ({str(e).splitlines()[0]}); "
+                        "lower micro_batch_tokens, max_pixels or the length of completions, or give "
+                        "checkpoint_activations=true"
+                    ) from e
                 for warning in warnings:
                     kind = warning.partition(":")[2]
                     if kind not in warned:
@@ -94,6 +101,12 @@ class Loop:
                 progress.update(task, advance=1, numbers=_numbers(metrics))
                 if (step + 1) % self.settings.save_every == 0 or step + 1 == self.steps:
                     self._save(step + 1)
+
+    def _way_on(self) -> str:
+        """How a run that was stopped goes on with other settings."""
+        done = store.checkpoints(self.run.path)
+        start = f"from model={done[-1]}" if done else "from the beginning"
+        return f"Give the new settings with another out=..., {start}"
 
     def _begin(self) -> int:
         self.run.rewind({METRICS: 0, SAMPLES: 0})

@@ -14,7 +14,7 @@ NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 ITERATIONS = 5
 MOMENTUM = 0.95
 REST_SHARE = 0.35
-"""Of the rate, what embeddings, norms and biases take beside orthogonalised matrices (docs/log.md)."""
+"""Of the rate, what embeddings, norms and biases take beside orthogonalised matrices (docs/log.md tried 3/8 and 1)."""
 
 
 class Muon(torch.optim.AdamW):
@@ -27,11 +27,13 @@ class Muon(torch.optim.AdamW):
     """
 
     @torch.no_grad()
-    def step(self, closure=None) -> None:  # type: ignore[override]
+    def step(self) -> None:  # type: ignore[override]
         groups = self.param_groups
         self.param_groups = [g for g in groups if not g["orthogonal"]]
-        super().step(closure)
-        self.param_groups = groups
+        try:
+            super().step()
+        finally:
+            self.param_groups = groups
         for group in groups:
             if group["orthogonal"]:
                 self._step_matrices(group)

@@ -1,8 +1,8 @@
 """The recipe fields of training: what every verb shares, and what reinforcement learning adds."""
 
-from typing import Literal, Self
+from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from visreason.recipe import Asking
 
@@ -66,16 +66,8 @@ class Training(Asking):
     )
 
     def idle(self) -> dict[str, str]:
-        """Fields that have no effect here, and what would give them one."""
         lora = {} if self.lora_rank else dict.fromkeys(("lora_alpha", "lora_parts"), "lora_rank above 0")
-        return {**lora, **({"epochs": "steps left out"} if self.steps else {})}
-
-    @model_validator(mode="after")
-    def _refuse_idle(self) -> Self:
-        for name, needed in self.idle().items():
-            if getattr(self, name) != type(self).model_fields[name].get_default():
-                raise ValueError(f"{name} has no effect without {needed}; leave it out")
-        return self
+        return {**super().idle(), **lora, **({"epochs": "steps left out"} if self.steps else {})}
 
 
 class Reinforcement(Training):
@@ -92,7 +84,7 @@ class Reinforcement(Training):
     )
     temperature: float = Field(1.0, gt=0, description="Sampling temperature, in the loss as well.")
     top_p: float = Field(
-        1.0, gt=0, le=1, description="Nucleus of the sampling; below 1 the ratio is biased, see tis_cap."
+        1.0, gt=0, le=1, description="Nucleus of the sampling; the loss knows nothing of what is cut off."
     )
     rewards: dict[str, float] = Field(
         {"correct": 1.0, "format": 1.0},
@@ -153,4 +145,6 @@ class Reinforcement(Training):
     def idle(self) -> dict[str, str]:
         kl = {} if self.kl else {"stop_kl": "kl above 0"}
         overlong = {} if self.overlong == "penalty" else {"overlong_margin": "overlong=penalty"}
-        return {**super().idle(), **kl, **overlong}
+        clips = ("clip_low", "clip_high", "dual_clip") if self.passes * self.minibatches == 1 else ()
+        second = dict.fromkeys(clips, "a second update of each rollout (passes or minibatches above 1)")
+        return {**super().idle(), **kl, **overlong, **second}

@@ -18,10 +18,9 @@ from visreason.prompt import Style, messages, style
 from visreason.record import Problem
 from visreason.train import checkpoint
 from visreason.train.loop import Loop, Objective, console, total_steps
-from visreason.train.settings import Training
+from visreason.train.settings import Reinforcement, Training
 from visreason.world.source import data_file, model_folder
 
-REJECTED = "rejected.jsonl"
 T = TypeVar("T")
 
 
@@ -64,7 +63,8 @@ def train(
             **plan_of(policy, recipe),
         },
     )
-    check_forest(policy, problem_of(items[0]), layout, recipe)
+    problems = [problem_of(i) for i in items]
+    check_forest(policy, next((p for p in problems if p.images), problems[0]), layout)
     loop.fit(state)
     inputs = [data, *store.model_files(start)]
     seal(record, policy, steps, inputs, {"problems": len(items), "rejected": len(rejected)})
@@ -79,6 +79,7 @@ def open_policy(run: store.Run, settings: Training, start: str) -> tuple[Policy,
     resumed = str(done[-1]) if done else None
     lora = settings.lora_rank > 0
     policy = _load(settings, resumed if resumed and not lora else start)
+    policy.share &= settings.share_trunk
     policy.name = start  # records name the model the run began with, wherever it goes on from
     if lora and resumed:
         loading.load_lora(policy, resumed)
@@ -128,11 +129,10 @@ def within_budget(
 
 def keep_rejected(run: store.Run, rejected: list[dict[str, Any]]) -> None:
     """Write what was set aside, with line and reason, and say how much it is."""
-    run.rewind({REJECTED: 0})
+    run.set_aside(rejected)
     if rejected:
-        run.append(REJECTED, rejected)
         console.print(
-            f"[yellow]{len(rejected)} rows set aside, kept with their reasons in {run.path / REJECTED}"
+            f"[yellow]{len(rejected)} rows set aside, kept with their reasons in {run.path / store.REJECTED}"
         )
 
 
@@ -145,23 +145,27 @@ def print_plan(title: str, rows: dict[str, object]) -> None:
 
 
 def plan_of(policy: Policy, settings: Training) -> dict[str, object]:
-    """The rows of the plan that every objective has."""
+    """The rows of the plan that every objective has; its memory is without activations."""
     sizes = [(p.numel(), p.requires_grad) for p in policy.model.parameters()]
     trained, everything = sum(n for n, t in sizes if t), sum(n for n, _ in sizes)
-    memory = (everything + 3 * trained) * next(policy.model.parameters()).element_size()
+    copies = (
+        2 if settings.optimizer == "muon" else 3
+    )  # gradient, moments; Muon keeps a second one of few parameters
+    references = int(isinstance(settings, Reinforcement) and settings.kl > 0)
+    memory = 4 * ((1 + references) * everything + copies * trained)
     return {
         "tokens of a micro-batch": settings.micro_batch_tokens,
         "parameters trained": f"{trained:,} of {everything:,}",
-        "weights, gradients, optimizer": f"{memory / 1e9:.2f} GB",
+        "weights, gradients, optimizer" + ", reference" * references: f"{memory / 1e9:.2f} GB",
         "optimizer": f"{settings.optimizer}, lr {settings.lr:g}, {settings.schedule}",
         "precision, device": f"{settings.precision}, {policy.device} ({policy.attention_path})",
         "checkpoint every": f"{settings.save_every} steps, {settings.keep} kept",
     }
 
 
-def check_forest(policy: Policy, problem: Problem, layout: Style, settings: Training) -> None:
+def check_forest(policy: Policy, problem: Problem, layout: Style) -> None:
     """Compare the forest with plain forwards on one prompt before the first step; say so when it can't be used."""
-    if not (policy.share and settings.share_trunk):
+    if not policy.share:
         console.print(
             "[bold yellow]every completion is encoded on its own: the model's attention can't share a prompt, or "
             "share_trunk=false"

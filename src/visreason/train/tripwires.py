@@ -8,8 +8,8 @@ def check(metrics: dict[str, float], limits: Reinforcement) -> list[str]:
     """Warnings about a step's metrics. Raises Tripwire when a fatal bound is crossed."""
     if metrics.get("kl", 0.0) > limits.stop_kl:
         raise Tripwire(
-            f"KL to the reference is {metrics['kl']:.3g} nats a token, above stop_kl={limits.stop_kl}; lower lr, raise "
-            "kl, or start again from the last checkpoint"
+            f"KL to the reference is {metrics['kl']:.3g} nats a token, above stop_kl={limits.stop_kl}; lower lr or "
+            "raise kl"
         )
     if metrics.get("entropy", 1.0) < limits.stop_entropy:
         raise Tripwire(

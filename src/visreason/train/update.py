@@ -35,9 +35,7 @@ def apply(
     """
     start = time.perf_counter()
     total, sums, tokens = 0.0, {}, 0
-    batches, lost = micro_batches(
-        update.trees, settings.micro_batch_tokens, policy.share and settings.share_trunk
-    )
+    batches, lost = micro_batches(update.trees, settings.micro_batch_tokens, policy.share)
     for trees in batches:
         forest = plant(trees, policy.attention_path).to(policy.device)
         logps_S, entropy_S = policy.logps(forest, temperature, entropy=True)
@@ -79,7 +77,7 @@ def score(
 ) -> list[torch.Tensor]:
     """Log-probs of every branch, each (C,) on the CPU, in order of trees and branches, without gradient."""
     out: list[torch.Tensor] = []
-    batches, _ = micro_batches(trees, settings.micro_batch_tokens, policy.share and settings.share_trunk)
+    batches, _ = micro_batches(trees, settings.micro_batch_tokens, policy.share)
     for batch in batches:
         forest = plant(batch, policy.attention_path)
         logps_S = policy.logps(forest, temperature).logps_S

@@ -14,11 +14,12 @@ from pydantic import Field
 
 from visreason.errors import RunError
 from visreason.recipe import Recipe as Base
-from visreason.store import Run, manifest
+from visreason.store import SAMPLES, Run, manifest
 
 STYLE = "r1_onevision"
 MAX_TOKENS = 96
 """Longest completion: the longest drawn thought has about 80 tokens."""
+PRIMER_BATCH = 24
 MODELS = ("base", "sft", "grpo")
 DECODINGS = {"sampled": ("samples=4", "temperature=1"), "greedy": ("samples=1", "temperature=0")}
 PRELOAD = ["visreason.train.sft", "visreason.train.grpo", "visreason.train.setup", "visreason.engine.hf"]
@@ -31,7 +32,9 @@ COLD_START = (
 
 
 class Recipe(Base):
-    """How much of everything; the defaults take about ten minutes on two cores."""
+    """How much of everything; the defaults take about twelve minutes on two cores."""
+
+    out: Path | None = Field(Path("runs/demo"), description="Run directory.")
 
     problems: int = Field(
         14400, ge=12, description="Training problems drawn; a third are of the first level."
@@ -39,8 +42,10 @@ class Recipe(Base):
     heldout: int = Field(
         1512, ge=12, description="Held-out problems drawn; those of the first level measure."
     )
-    primer_steps: int = Field(260, ge=1, description="Supervised steps of 48 lessons in seeing.")
-    sft_steps: int = Field(750, ge=1, description="Supervised steps of 16 problems, answered in mixed ways.")
+    primer_steps: int = Field(
+        800, ge=1, description="Supervised steps of 24 lessons in seeing and reckoning."
+    )
+    sft_steps: int = Field(450, ge=1, description="Supervised steps of 16 problems, answered in mixed ways.")
     grpo_steps: int = Field(40, ge=1, description="GRPO steps of 24 problems with 8 completions each.")
 
 
@@ -49,16 +54,16 @@ def run(recipe: Recipe, out: Path) -> None:
     from rich.console import Console
 
     console = Console(stderr=True)
-    out = recipe.out or Path("runs/demo")
     record = Run.open(out, "demo", recipe.model_dump(mode="json"))
     page = out / "report" / "index.html"
     if not record.finished:
-        start = time.perf_counter()
+        start, resumed = time.perf_counter(), (out / "world").exists()
         _draw(recipe, out / "world")
         for words in _stages(recipe, out):
             console.print(f"\n$ visreason {shlex.join(words)}", style="bold", highlight=False, soft_wrap=True)
             _stage(words)
-        summary = {**_summary(out), "seconds": round(time.perf_counter() - start, 1)}
+        seconds = None if resumed else round(time.perf_counter() - start, 1)
+        summary = {**_summary(out), "seconds": seconds}
         _report(out, summary)
         record.seal(summary)
     _print(manifest(out)["summary"], console)
@@ -70,7 +75,7 @@ def _draw(recipe: Recipe, folder: Path) -> None:
     from visreason.prompt import style
     from visreason.world import source
 
-    lessons = 48 * recipe.primer_steps
+    lessons = PRIMER_BATCH * recipe.primer_steps
     for spec in (f"coldstart:{recipe.problems}", f"heldout:{recipe.heldout}", f"primer:{lessons}"):
         source.data_file(f"world:{spec}:{recipe.seed}", folder.parent, style(STYLE))
     source.model_folder("world", folder.parent, style(STYLE), recipe.seed)
@@ -80,13 +85,13 @@ def _stages(recipe: Recipe, out: Path) -> list[list[str]]:
     common = [f"style={STYLE}", f"seed={recipe.seed}", "where={level: 1}"]
     primer = ["sft", f"model={out}/world/model", f"data={out}/world/primer.jsonl", "style=direct", "optimizer=muon",
               f"steps={recipe.primer_steps}", "lr=4e-3", f"seed={recipe.seed}", "save_every=100",
-              "problems_per_step=48", f"out={out}/primer"]  # fmt: skip
+              f"problems_per_step={PRIMER_BATCH}", f"out={out}/primer"]  # fmt: skip
     sft = ["sft", f"model={out}/primer", f"data={out}/world/coldstart.jsonl", *common, "optimizer=muon",
            f"steps={recipe.sft_steps}", "lr=3e-3", "save_every=100", "problems_per_step=16",
            f"out={out}/sft"]  # fmt: skip
     grpo = ["grpo", f"model={out}/sft", f"data={out}/world/train.jsonl", *common, f"steps={recipe.grpo_steps}",
             "problems_per_step=24", "completions_per_problem=8", f"max_completion_tokens={MAX_TOKENS}", "lr=2e-4",
-            "schedule=constant", "save_every=10", f"out={out}/grpo"]  # fmt: skip
+            "schedule=constant", "kl=1e-3", "save_every=10", f"out={out}/grpo"]  # fmt: skip
     return [
         *_evaluations("base", f"{out}/world/model", out, common),
         primer,
@@ -146,7 +151,7 @@ def _gain(out: Path, decoding: str) -> dict[str, float]:
 
     means = []
     for model in ("grpo", "sft"):
-        groups = by_problem(read_records(out / "evaluate" / f"{model}-{decoding}" / "samples.jsonl", Sample))
+        groups = by_problem(read_records(out / "evaluate" / f"{model}-{decoding}" / SAMPLES, Sample))
         means.append([sum(s.score.correct for s in g) / len(g) for _, g in sorted(groups.items())])
     return paired(*means).as_dict()
 
@@ -164,14 +169,19 @@ def _report(out: Path, summary: dict) -> None:
 def _print(summary: dict, console) -> None:
     from rich.table import Table
 
+    from visreason.stats import Interval
+    from visreason.view.numbers import percent
+
     table = Table("", "accuracy, 4 samples at temperature 1", "greedy", "format", title="held-out problems")
     for model in MODELS:
-        shown = [_percent(summary["accuracy"][model]), _percent(summary["greedy"][model])]
+        shown = [
+            percent(Interval(**summary["accuracy"][model])),
+            percent(Interval(**summary["greedy"][model])),
+        ]
         table.add_row(model, *shown, f"{summary['format'][model]:.3f}")
-    gain = summary["gain"]["grpo_over_sft"]
+    gain = Interval(**summary["gain"]["grpo_over_sft"])
     console.print(table)
-    console.print(f"GRPO over SFT, paired: {_percent(gain)}; {summary['seconds']:.0f} s in all")
-
-
-def _percent(interval: dict) -> str:
-    return f"{100 * interval['value']:.1f} % [{100 * interval['low']:.1f}, {100 * interval['high']:.1f}]"
+    seconds = summary["seconds"]
+    console.print(
+        f"GRPO over SFT, paired: {percent(gain)}; {f'{seconds:.0f} s' if seconds else 'resumed, not timed'}"
+    )

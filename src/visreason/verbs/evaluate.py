@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 from rich.console import Console
@@ -16,10 +16,9 @@ from visreason.recipe import Asking
 from visreason.record import Problem, Sample, Score
 from visreason.reward import Reward, from_names
 from visreason.stats import Interval, accuracies, counts
-from visreason.store import Run, model_files
+from visreason.store import SAMPLES, Run, model_files
 from visreason.world.source import data_file, model_folder
 
-SAMPLES, REJECTED = "samples.jsonl", "rejected.jsonl"
 META = ("family", "category", "subject", "source", "level")
 """Fields of `meta` by which the summary divides the problems."""
 
@@ -36,9 +35,19 @@ class Recipe(Asking):
     max_completion_tokens: int = Field(
         1024, ge=1, description="Longest answer; longer ones are cut and counted."
     )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="Numbers the model computes with; auto is what it was saved in."
+    )
     block: int = Field(
         128, ge=1, description="Problems asked at a time; a resumed run goes on after the last whole block."
     )
+
+    def idle(self) -> dict[str, str]:
+        alike = not self.temperature and not self.model.startswith("script:")
+        return {
+            **super().idle(),
+            **(dict.fromkeys(("samples", "top_p"), "a temperature above 0") if alike else {}),
+        }
 
 
 console = Console(stderr=True)
@@ -79,14 +88,14 @@ def _problems(recipe: Recipe, data: Path, record: Run) -> tuple[list[Problem], l
     problems = [p for p in read_problems(data, rejected, need_answer=True) if has_meta(p, recipe.where)]
     if not problems:
         raise DataError(f"expected problems in {data}, found none with {recipe.where}; change where")
-    record.rewind({REJECTED: 0})
-    record.append(REJECTED, rejected)
+    record.set_aside(rejected)
     return problems[: recipe.limit], rejected
 
 
 def _engine(recipe: Recipe, out: Path, layout: Style) -> Engine:
     return connect(
         model_folder(recipe.model, out, layout, recipe.seed),
+        dtype=recipe.precision,
         device=recipe.device,
         max_pixels=recipe.max_pixels,
         min_pixels=recipe.min_pixels,
@@ -118,11 +127,12 @@ def _answer(
 def summarize(samples: list[Sample]) -> dict[str, Any]:
     """The manifest's summary of scored samples."""
     both = accuracies(samples)
+    lengths = [len(s.completion.token_ids) for s in samples if s.completion.token_ids]
     summary: dict[str, Any] = {
         "accuracy": both["all"].as_dict(),
         "accuracy_of_completed": both["completed"].as_dict() if "completed" in both else None,
         "format": sum(s.score.parts.get("format", 0.0) for s in samples) / len(samples),
-        "completion_tokens": sum(len(s.completion.token_ids) for s in samples) / len(samples),
+        "completion_tokens": sum(lengths) / len(lengths) if lengths else None,
     }
     for name in META:
         values = sorted({str(s.problem.meta[name]) for s in samples if name in s.problem.meta})

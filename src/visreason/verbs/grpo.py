@@ -20,6 +20,8 @@ def run(recipe: Recipe, out: Path) -> None:
     from visreason.train import setup
     from visreason.train.grpo import GRPO
 
+    completions = recipe.problems_per_step * recipe.completions_per_problem
+
     def objective(policy: Policy, problems: list[Problem], style: Style, start: str) -> GRPO:
         reward = from_names(recipe.rewards, style)
         reference = setup.open_reference(recipe, start) if recipe.kl > 0 else None
@@ -29,12 +31,13 @@ def run(recipe: Recipe, out: Path) -> None:
         "grpo",
         recipe,
         out,
-        read=lambda path, _, rejected: read_problems(path, rejected, need_answer=True),
+        read=lambda path, _, rejected: read_problems(path, rejected, need_answer="correct" in recipe.rewards),
         problem_of=lambda problem: problem,
         objective=objective,
         plan=lambda _: {
             "completions per problem": recipe.completions_per_problem,
-            "completions per step": recipe.problems_per_step * recipe.completions_per_problem,
+            "completions per step": completions,
+            "completion tokens per step": f"at most {completions * recipe.max_completion_tokens:,}",
             "updates per step": recipe.passes * recipe.minibatches,
             "rewards": " + ".join(f"{w:g} {name}" for name, w in recipe.rewards.items()),
         },

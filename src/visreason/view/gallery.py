@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 from visreason.errors import DataError
-from visreason.prompt import STYLES, open_image
+from visreason.prompt import open_image, style
 from visreason.record import Image, Problem, Sample
 from visreason.stats import by_problem
 from visreason.view.numbers import family, level
@@ -86,7 +86,7 @@ def _exhibit(problem: Problem, attempts: list[tuple[RunView, list[Sample]]]) -> 
 def _attempt(run: RunView, group: list[Sample]) -> Attempt:
     """The first completion of an evaluation; of a training run the last, since its policy changes."""
     shown = group[0] if run.verb == "evaluate" else group[-1]
-    parsed = STYLES.get(str(run.recipe.get("style")), STYLES["awaker"]).parse(shown.completion.text)
+    parsed = style(str(run.recipe.get("style", "awaker"))).parse(shown.completion.text)
     right = sum(s.score.correct for s in group)
     score = shown.score
     return Attempt(

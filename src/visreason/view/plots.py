@@ -21,7 +21,8 @@ CURVES = {
     "loss": "Loss",
     "kl": "KL to the reference (nats a token)",
     "entropy": "Entropy (nats a token)",
-    "tokens_per_s": "Tokens per second",
+    "tokens_per_s": "Tokens learned from, per second",
+    "rollout_tokens_per_s": "Tokens sampled, per second",
     "lr": "Learning rate",
     "grad_norm": "Gradient norm",
 }

@@ -6,7 +6,7 @@ from typing import Any
 
 from visreason.errors import RunError
 from visreason.record import Sample
-from visreason.store import MANIFEST, RECIPE, read_json, read_records, read_rows
+from visreason.store import MANIFEST, METRICS, RECIPE, SAMPLES, read_json, read_records, read_rows
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def load_run(path: Path, label: str) -> RunView:
         raise RunError(
             f"expected a run in {path}, found no {RECIPE}; give a directory that a verb wrote (out=...)"
         )
-    metrics, samples = path / "metrics.jsonl", path / "samples.jsonl"
+    metrics, samples = path / METRICS, path / SAMPLES
     return RunView(
         label,
         read_json(path / RECIPE),

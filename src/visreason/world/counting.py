@@ -62,9 +62,8 @@ def most(rng: Random, level: int) -> Draft:
         if first > next_:
             break
     answer = max(colors, key=counts.__getitem__)
-    named = sorted(colors)
-    read, _ = _scan(grid, _color, [partial(_has_color, c) for c in named])
-    thought = f"{' '.join(named)}. {read} the most is {answer}."
+    read, _ = _scan(grid, _color, [partial(_has_color, c) for c in colors])
+    thought = f"{read} the most is {answer}."
     return asks_choice(rng, _scene(grid), "Which color do most shapes have?", answer, thought, colors)
 
 
@@ -146,14 +145,18 @@ def _things(grid: Grid) -> list[Thing]:
 
 
 def _scan(grid: Grid, name: Callable[[Thing], str], tests: Sequence[Test]) -> tuple[str, list[int]]:
-    """Read the grid row by row with the count so far of each test behind every thing; and the counts."""
+    """Read the grid row by row; a thing that passes a test is followed by how many have passed it. And the counts."""
     counts = [0] * len(tests)
     text = []
     for r, row in enumerate(grid, 1):
         read = []
         for column, thing in zip(COLUMNS, row, strict=True):
-            counts = [n + bool(thing and test(thing)) for n, test in zip(counts, tests, strict=True)]
-            read.append(f"{column} {name(thing) if thing else EMPTY} {' '.join(map(str, counts))}")
+            words = [column, name(thing) if thing else EMPTY]
+            for i, test in enumerate(tests):
+                if thing and test(thing):
+                    counts[i] += 1
+                    words.append(str(counts[i]))
+            read.append(" ".join(words))
         text.append(f"row {r}: {', '.join(read)}.")
     return " ".join(text), counts
 

@@ -49,15 +49,14 @@ class Figure:
     colors: Mapping[str, str] = field(default_factory=dict)
 
 
-def triangle(labels: Mapping[str, int | str], colors: Mapping[str, str] | None = None) -> Figure:
-    """Triangle A (top), B (left), C (right); a label "ACD" extends the base to D. `colors` are of sides."""
-    named = {f"Line({line[0]},{line[1]})": color for line, color in (colors or {}).items()}
+def triangle(labels: Mapping[str, int | str]) -> Figure:
+    """Triangle A (top), B (left), C (right); a label "ACD" extends the base to D."""
     lines = dict(TRIANGLE)
     shapes = ["Triangle(A,B,C)"]
     if "ACD" in labels:
         lines["CD"] = ((70, 82), (110, 82))
         shapes.append("Collinear(B,C,D)")
-    return Figure(tuple(shapes), lines, TRIANGLE_SPOTS, labels, named)
+    return Figure(tuple(shapes), lines, TRIANGLE_SPOTS, labels)
 
 
 def quadrilateral(labels: Mapping[str, int | str]) -> Figure:
@@ -124,7 +123,5 @@ def _paint(figure: Figure, ink: str) -> np.ndarray:
 
 
 def _color(figure: Figure, line: str) -> str | None:
-    """The colour asked for of a line: its own, or that of the shape with its vertices."""
-    own = figure.colors.get(f"Line({line[0]},{line[1]})")
-    of_shape = (c for part, c in figure.colors.items() if part.startswith("Rectangle") and line[0] in part)
-    return own or next(of_shape, None)
+    """The colour asked for of the shape that a line is a side of."""
+    return next((color for shape, color in figure.colors.items() if line[0] in shape), None)

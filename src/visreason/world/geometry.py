@@ -64,13 +64,11 @@ def longest_side(rng: Random, level: int) -> Draft:
     sides = _triangle_sides(rng)
     if sorted(sides.values())[1] == max(sides.values()):
         return longest_side(rng, level)
-    colors = dict(zip(sides, rng.sample(tuple(pen.COLORS), 3), strict=True))
-    longest = max(sides, key=sides.__getitem__)
-    read = ", ".join(f"{WORDS[s]} {colors[s]} {length}" for s, length in sides.items())
-    thought = f"{read}. the longest is {colors[longest]}."
-    look = scene(rng, triangle(sides, colors))
+    longest = WORDS[max(sides, key=sides.__getitem__)]
+    thought = f"{_read(sides)} the longest is {longest}."
+    options = [WORDS[side] for side in sides]
     return asks_choice(
-        rng, look, "Which side is the longest?", colors[longest], thought, list(colors.values())
+        rng, scene(rng, triangle(sides)), "Which side is the longest?", longest, thought, options
     )
 
 

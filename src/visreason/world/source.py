@@ -26,7 +26,7 @@ def data_file(spec: str, folder: Path, style: Style) -> Path:
     if path.exists():
         return path
     if split == "primer":
-        return primer.write(target, n, seed)
+        return primer.write(target, n, style, seed)
     drawn_file = problems.write(target, drawn, n, seed)
     return coldstart.write(drawn_file, style, seed) if split == "coldstart" else drawn_file
 
