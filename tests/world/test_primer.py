@@ -1,10 +1,13 @@
 import operator
 import re
+from dataclasses import replace
 
 import numpy as np
+from PIL import Image as Picture
 
 from visreason.data.examples import read_examples
 from visreason.prompt import style
+from visreason.record import Problem
 from visreason.world import pen, primer, problems
 from visreason.world.draft import Draft
 
@@ -12,23 +15,23 @@ STYLE = style("r1_onevision")
 SIGNS = {"+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv}
 
 
-def lessons(form: str, n: int = 200):
-    return [
-        (problem, picture)
-        for problem, picture in (primer.draw(i, STYLE) for i in range(n))
-        if problem.meta["form"] == form
-    ]
+def drawn(index: int, seed: int = 0) -> tuple[Problem, Picture.Image | None]:
+    """A lesson with what is to be said as its answer."""
+    sample, picture = primer.draw(index, STYLE, seed)
+    return replace(sample.problem, answer=sample.completion.text), picture
+
+
+def lessons(form: str, n: int = 200) -> list[tuple[Problem, Picture.Image | None]]:
+    return [(problem, picture) for problem, picture in map(drawn, range(n)) if problem.meta["form"] == form]
 
 
 def test_the_same_number_is_the_same_lesson() -> None:
     for i in range(20):
-        (one, picture), (other, again) = primer.draw(i, STYLE), primer.draw(i, STYLE)
+        (one, picture), (other, again) = drawn(i), drawn(i)
         assert one == other
         assert (picture is None) == (again is None)
         assert picture is None or again is None or picture.tobytes() == again.tobytes()
-    assert [primer.draw(i, STYLE)[0].answer for i in range(20)] != [
-        primer.draw(i, STYLE, seed=1)[0].answer for i in range(20)
-    ]
+    assert [drawn(i)[0].answer for i in range(20)] != [drawn(i, seed=1)[0].answer for i in range(20)]
 
 
 def test_sums_are_true_and_have_no_picture() -> None:
@@ -126,21 +129,21 @@ def test_a_tall_bar_is_named_once_with_its_height() -> None:
 
 
 def test_lessons_are_drawn_from_the_train_side_only(monkeypatch) -> None:
-    drawn = []
+    splits = []
 
     def draft(split: str, index: int, seed: int) -> Draft:
-        drawn.append(split)
+        splits.append(split)
         return real(split, index, seed)
 
     real = problems.draft
     monkeypatch.setattr(problems, "draft", draft)
     for i in range(30):
         primer.draw(i, STYLE)
-    assert set(drawn) == {"train"}
+    assert set(splits) == {"train"}
 
 
 def test_written_lessons_can_be_learned(tmp_path) -> None:
     rejected: list = []
     read = read_examples(primer.write(tmp_path, 24, STYLE), style("direct"), rejected)
-    assert [e.texts for e in read] == [(primer.draw(i, STYLE)[0].answer,) for i in range(24)]
+    assert [e.texts for e in read] == [(drawn(i)[0].answer,) for i in range(24)]
     assert not rejected

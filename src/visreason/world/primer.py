@@ -14,7 +14,7 @@ from PIL import Image as Picture
 
 from visreason.prompt import Style
 from visreason.prompt.chat import choice_lines
-from visreason.record import Problem
+from visreason.record import Completion, Problem, Sample, Score
 from visreason.world import pen, problems
 from visreason.world.draft import COLUMNS, EMPTY, Cell, Draft, Scene
 
@@ -25,16 +25,16 @@ PICTURE = ("What is in each row?", "What shape is in each row?", "What color and
 LESSONS = ("told", "piece", "told", "picture", "told", "piece", "sum", "picture")
 
 
-def draw(index: int, style: Style, seed: int = 0) -> tuple[Problem, Picture.Image | None]:
+def draw(index: int, style: Style, seed: int = 0) -> tuple[Sample, Picture.Image | None]:
     """Lesson number `index`, and its picture if it has one; lessons take turns. Thoughts are laid out in `style`."""
     rng = Random(f"visreason primer {seed} {index}")
     lesson = LESSONS[index % len(LESSONS)]
     question, answer, canvas = _told(rng, seed, style) if lesson == "told" else DRAWN[lesson](rng, seed)
-    problem = Problem(
-        id=f"primer-{index}", question=question, answer=answer, check="exact",
-        meta={"source": "world", "family": "primer", "form": lesson, "level": 0},
-    )  # fmt: skip
-    return problem, None if canvas is None else Picture.fromarray(canvas)
+    meta = {"source": "world", "family": "primer", "form": lesson, "level": 0}
+    sample = Sample(
+        Problem(f"primer-{index}", question, meta=meta), Completion(answer, model="world"), Score(1.0)
+    )
+    return sample, None if canvas is None else Picture.fromarray(canvas)
 
 
 def write(folder: Path, n: int, style: Style, seed: int = 0) -> Path:

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import track
 
 from visreason.errors import DataError, UsageError
-from visreason.record import Check, Image, Problem
+from visreason.record import Check, Image, Problem, Sample
 from visreason.store import write_records
 from visreason.world import bars, counting, geometry, tables
 from visreason.world.draft import AnswerType, Draft, Forms
@@ -82,13 +82,13 @@ def write(folder: Path, split: str, n: int, seed: int = 0) -> Path:
 
 
 def write_drawn(
-    folder: Path, name: str, drawn: Iterable[tuple[Problem, Picture.Image | None]], n: int
+    folder: Path, name: str, drawn: Iterable[tuple[Problem | Sample, Picture.Image | None]], n: int
 ) -> Path:
-    """Write n problems with their pictures, as `write` does, to folder/{name}.jsonl."""
+    """Write n problems or samples with their pictures, as `write` does, to folder/{name}.jsonl."""
     (folder / "images").mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.jsonl"
     drawn = track(drawn, f"drawing {name}", n, console=Console(stderr=True), transient=True)
-    write_records(path, (_with_image(problem, picture, folder) for problem, picture in drawn))
+    write_records(path, (_with_image(record, picture, folder) for record, picture in drawn))
     return path
 
 
@@ -139,12 +139,15 @@ def _digest(*parts: str | bytes) -> bytes:
     return hashlib.sha256(b"\0".join(p.encode() if isinstance(p, str) else p for p in parts)).digest()
 
 
-def _with_image(problem: Problem, picture: Picture.Image | None, folder: Path) -> Problem:
+def _with_image(record: Problem | Sample, picture: Picture.Image | None, folder: Path) -> Problem | Sample:
     if picture is None:
-        return problem
+        return record
     data = io.BytesIO()
     picture.save(data, "PNG")
     digest = hashlib.sha256(data.getvalue()).hexdigest()
     path = folder / "images" / f"{digest[:16]}.png"
     path.write_bytes(data.getvalue())
-    return replace(problem, images=(Image(str(path), digest, picture.size),))
+    images = (Image(str(path), digest, picture.size),)
+    if isinstance(record, Sample):
+        return replace(record, problem=replace(record.problem, images=images))
+    return replace(record, images=images)
