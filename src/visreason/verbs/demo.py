@@ -24,7 +24,8 @@ MODELS = ("base", "sft", "grpo")
 DECODINGS = {"sampled": ("samples=4", "temperature=1"), "greedy": ("samples=1", "temperature=0")}
 PRELOAD = ["visreason.train.sft", "visreason.train.grpo", "visreason.train.setup", "visreason.engine.hf"]
 COLD_START = (
-    "The tiny model starts from random weights and first learns to see and to add, on a primer of small lessons. Its "
+    "The tiny model starts from random weights and first learns to see, to add, and to answer questions about pictures "
+    "told in words, on a primer of small lessons. Its "
     "cold start is then mixed on purpose, as the habits of base models are: of its supervised answers 40 % "
     "read the picture and work the answer out (a fifth of those without the tags), and 60 % are laid out well but "
     "guessed without looking. Reinforcement learning sees only whether an answer is right and well laid out."
@@ -43,9 +44,9 @@ class Recipe(Base):
         1512, ge=12, description="Held-out problems drawn; those of the first level measure."
     )
     primer_steps: int = Field(
-        800, ge=1, description="Supervised steps of 24 lessons in seeing and reckoning."
+        600, ge=1, description="Supervised steps of 24 lessons in seeing and reckoning."
     )
-    sft_steps: int = Field(450, ge=1, description="Supervised steps of 16 problems, answered in mixed ways.")
+    sft_steps: int = Field(420, ge=1, description="Supervised steps of 16 problems, answered in mixed ways.")
     grpo_steps: int = Field(40, ge=1, description="GRPO steps of 24 problems with 8 completions each.")
 
 
