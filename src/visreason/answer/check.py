@@ -1,9 +1,10 @@
 """The verdict on a response: what it answers, whether that is right, and by which rule, or why it could not be told."""
 
 import re
+from typing import Any
 
 from visreason.answer.choice import OUTSIDE, pick, pick_from_prose
-from visreason.answer.equal import equal, is_value
+from visreason.answer.equal import Rules, equal, is_value
 from visreason.answer.extract import Extraction, extract, inside, last_sentence, plain, solution
 from visreason.answer.normalize import normalize, unwrap
 from visreason.errors import DataError
@@ -34,6 +35,29 @@ def check(problem: Problem, response: str, finish: Finish = "stop") -> Score:
     return _check_value(problem, gold, text, found, finish)
 
 
+def rules_of(problem: Problem) -> Rules:
+    """The conventions that a problem's meta states: `rules`, `precision` (decimals, or an error below 1 or above 20),
+    `error`, and `gold_syntax` "sympy".
+    """
+    meta = problem.meta
+    stated = meta.get("rules") if isinstance(meta.get("rules"), dict) else {}
+    python = meta.get("gold_syntax") == "sympy"
+    return Rules(precision=_precision(meta), **{"python": python, **stated})
+
+
+def _precision(meta: dict[str, Any]) -> float | None:
+    error = meta.get("error")
+    try:
+        if error not in (None, ""):
+            return float(str(error).split(",")[0])
+        found = float(str(meta["precision"]).strip("[]").split(",")[0]) if meta.get("precision") is not None else None
+    except ValueError:
+        return None
+    if found is None or (1 <= found <= 20):
+        return None if found is None else 0.5 * 10.0**-found
+    return found
+
+
 def _gold(problem: Problem) -> str:
     if problem.check not in SUPPORTED:
         raise DataError(
@@ -53,10 +77,11 @@ def _check_value(problem: Problem, gold: str, text: str, found: Extraction | Non
     if found is None:
         return _score(None, "truncated" if finish == "length" else "unparsed")
     answer = ", ".join(found.texts)
+    rules = rules_of(problem)
     if problem.check == "exact":
         return _score(answer, "exact" if normalize(answer) == normalize(gold) else "wrong")
     for candidate in (answer,) if is_value(answer) else dict.fromkeys((answer, inside(answer))):
-        if rule := equal(_boxed(gold), candidate):
+        if rule := equal(_boxed(gold), candidate, rules):
             return _score(candidate, rule)
     return _score(answer, "choice" if _same_letters(gold, answer) else "wrong")
 
