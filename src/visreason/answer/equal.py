@@ -6,6 +6,7 @@ decimal with two or more places also equals the fraction or root it is the round
 out or worked out (28%, 28, 0.28). Units may be left out or converted, but not differ.
 """
 
+import math
 import re
 from dataclasses import dataclass
 from fractions import Fraction
@@ -24,7 +25,7 @@ MAX_PARTS, MAX_DEPTH = 30, 4
 BRACKETS = {"(": ")", "[": "]", "{": "}"}
 PLUS_MINUS = re.compile(r"\\pm(?![A-Za-z])|±|\+/-")
 FRACTION = re.compile(r"-?(?:\\frac\{(\d+)\}\{(\d+)\}|(\d+)/(\d+))")
-PLACE = re.compile(r"(\w+(?: \w+)?)-(\d+)|(\d+)")
+WORDS = re.compile(r"[A-Za-z]{2,}|[A-Za-z]+(?: [A-Za-z]+)+")
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,7 @@ def _equal_output(gold: str, answer: str) -> Reason | None:
 
 def _equal_trees(gold: str, answer: str) -> bool:
     """Expressions, relations, matrices; words are none, though LaTeX reads their letters as a product."""
-    if any(re.fullmatch(r"[A-Za-z]{2,}", text) for text in (gold, answer)):
+    if any(WORDS.fullmatch(text) for text in (gold, answer)):
         return False
     tree, other = parse(gold), parse(answer)
     if tree is None or other is None:
@@ -169,10 +170,10 @@ def _number(tree: tuple) -> Number | None:
 
 
 def _equal_lists(gold: str, answer: str, rules: Rules, depth: int) -> bool:
-    gold_parts, parts = _parts(gold), _parts(answer)
-    if len(gold_parts) < 2 or len(gold_parts) != len(parts) or _shape(gold) != _shape(answer):
+    gold_parts, answer_parts = parts(gold), parts(answer)
+    if len(gold_parts) < 2 or len(gold_parts) != len(answer_parts) or _shape(gold) != _shape(answer):
         return False
-    return _equal_parts(gold_parts, parts, _shape(gold) not in ("", "{}"), rules, depth)
+    return _equal_parts(gold_parts, answer_parts, _shape(gold) not in ("", "{}"), rules, depth)
 
 
 def _equal_numbers(gold: str, answer: str, rules: Rules) -> bool:
@@ -195,43 +196,45 @@ def _equal_numbers(gold: str, answer: str, rules: Rules) -> bool:
 
 def _close(gold: Number, answer: Number, gold_places: int | None, places: int | None, precision: float | None) -> bool:
     """Equal exactly, or nearly where one is no whole number, or where one is the other rounded to its places."""
-    if precision is not None and abs(gold - answer) <= 1.01 * precision:
-        return True
-    if gold == answer or (_whole(gold) and _whole(answer)):
+    if gold == answer or (_whole(gold) and _whole(answer) and precision is None):
         return gold == answer
-    if isinstance(gold, complex) or isinstance(answer, complex) or abs(gold) == abs(answer) == float("inf"):
-        return abs(gold) != float("inf") and abs(gold - answer) <= TOLERANCE * max(abs(gold), abs(answer))
-    if abs(gold - answer) <= TOLERANCE * max(abs(gold), abs(answer)):
-        return abs(gold) != float("inf") and abs(answer) != float("inf")
+    try:
+        difference, size = float(abs(gold - answer)), float(max(abs(gold), abs(answer)))
+    except OverflowError:  # two numbers beyond floating point that are not the same
+        return False
+    if not math.isfinite(difference):
+        return False
+    if difference <= TOLERANCE * size or (precision is not None and difference <= 1.01 * precision):
+        return True
     rounded, coarse = (places, answer) if gold_places is None else (gold_places, gold)
     if rounded is None or rounded < 2 or abs(coarse) < 10 * 10.0**-rounded:  # at least two significant digits
         return False
     if gold_places is not None and places is not None and places < gold_places:
         return False
-    return abs(gold - answer) <= 0.5000001 * 10.0**-rounded
+    return difference <= 0.5000001 * 10.0**-rounded
 
 
 def _whole(number: Number) -> bool:
     return isinstance(number, Fraction) and number.denominator == 1
 
 
-def _parts(text: str) -> list[str]:
+def parts(text: str) -> list[str]:
     """The elements of a list written with commas, semicolons or "and", with or without brackets; a plus-minus is two."""
     text = text.replace("\\{", "{").replace("\\}", "}")
     inner = text[1:-1] if _brackets(text) else text
-    parts, depth, start = [], 0, 0
+    found, depth, start = [], 0, 0
     for i, char in enumerate(inner):
         depth += (char in "([{") - (char in ")]}")
         if char in ",;，；、" and depth == 0:
-            parts.append(inner[start:i])
+            found.append(inner[start:i])
             start = i + 1
-    parts.append(inner[start:])
-    if len(parts) == 1:
-        parts = re.split(r"\band\b|\bor\b|\\cup(?![A-Za-z])|∪", inner)
-    parts = [re.sub(r"^(?:and|or)\b", "", p.strip()).strip() for p in parts]
-    signed = [[PLUS_MINUS.sub(s, p) for s in "+-"] if PLUS_MINUS.search(p) else [p] for p in parts if p]
-    found = [p.removeprefix("+") for pair in signed for p in pair]
-    return found if len(found) <= MAX_PARTS else [text]
+    found.append(inner[start:])
+    if len(found) == 1:
+        found = re.split(r"\band\b|\bor\b|\\cup(?![A-Za-z])|∪", inner)
+    found = [re.sub(r"^(?:and|or)\b", "", p.strip()).strip() for p in found]
+    signed = [[PLUS_MINUS.sub(s, p) for s in "+-"] if PLUS_MINUS.search(p) else [p] for p in found if p]
+    split = [p.removeprefix("+") for pair in signed for p in pair]
+    return split if len(split) <= MAX_PARTS else [text]
 
 
 def _shape(text: str) -> str:

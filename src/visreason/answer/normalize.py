@@ -25,7 +25,6 @@ COMMAND = re.compile(
     r"\\(?:boxed|fbox|text|textbf|textit|mathrm|mathbf|mathit|mbox|operatorname|rm|bf)\s*\{([^{}]*)\}"
 )
 SPELLINGS: tuple[tuple[str, str], ...] = (
-    (r"\\\\(?=(?:d?frac|sqrt|left|right|text|pi|cup|infty|begin|end|boxed|in|circ)(?![A-Za-z]))", r"\\"),
     (r",\s*\\!\s*", ","),
     (r"\\[,!;: ]|\\$|~|\\(?:q?quad|displaystyle|left|right|[bB]igg?[lr]?)(?![A-Za-z])", " "),
     (r"\\[dtc]frac(?![A-Za-z])", r"\\frac"),
@@ -36,7 +35,7 @@ SPELLINGS: tuple[tuple[str, str], ...] = (
     (r"√\s*(\d+)", r"\\sqrt{\1}"),
     (r"√\s*\{", r"\\sqrt{"),
     (r"\^\s*\{?\s*\\circ\s*\}?|\\degree(?![A-Za-z])|°|\bdegrees?\b", " "),
-    (r"\\?%|\bper ?cent\b|\bpct\b", "%"),
+    (r"\\?%|\bper ?cent(?:age(?: points?)?)?\b|\bpct\b", "%"),
     (r"\\\$|\$|€|£|¥", " "),
     (r"\{,\}", ","),
     (r"\\(?:cdot|times|ast)(?![A-Za-z])|[×·⋅∙]", "*"),
@@ -61,6 +60,10 @@ SPELLINGS: tuple[tuple[str, str], ...] = (
 )
 """Pattern and replacement, in this order. A LaTeX command ends where letters end, so a digit may follow it."""
 RULES = tuple((re.compile(pattern), new) for pattern, new in SPELLINGS)
+ESCAPED = re.compile(
+    r"(?<!\\)\\\\(?:d?frac|sqrt|left|right|text|pi|cup|infty|begin|boxed|in|circ|leq?|geq?|pm|cdot|times)(?![A-Za-z])"
+)
+"""A command with its backslash doubled, as in text that was escaped once too often."""
 THOUSANDS = re.compile(r"(?<![\d.,(])\d{1,3}(?:,\d{3})+(?![\d,])|(?<![\d.,])\d{1,3}(?: \d{3})+(?! ?\d)")
 NAME = re.compile(r"([\\A-Za-z(|][\w\\ {}(),:|'°∠△]{0,40}?)\s*(?:=|\\in\b)\s*([^=]+)")
 MIXED = re.compile(r"(?<![\w.^/*)}] )(?<![\w.^/*)}])(\d+) (\d+/\d+)(?![\d.])")
@@ -84,7 +87,10 @@ def normalize(text: str) -> str:
 @lru_cache(maxsize=8192)
 def spell(text: str) -> str:
     r"""Like `normalize`, with capitals, single spaces between words, and \{ \} of sets left."""
-    text = _unicode(unwrap(text[:READ_CHARS]))
+    text = text[:READ_CHARS]
+    if ESCAPED.search(text):
+        text = text.replace("\\\\", "\\")
+    text = _unicode(unwrap(text))
     for _ in range(3):
         text = COMMAND.sub(r" \1 ", text)
     for pattern, new in RULES:
@@ -120,7 +126,7 @@ def split_name(spelled: str) -> tuple[str, str]:
     (('x', '5'), ('', '2x + 1'))
     """
     match = NAME.fullmatch(spelled)
-    if match is None:
+    if match is None or not _balanced(match.group(1)):
         value, _, name = spelled.partition("=")
         return (name.strip(), value.strip()) if re.fullmatch(r"\s*[a-z]\s*", name) else ("", spelled)
     return match.group(1).strip(), match.group(2).strip()

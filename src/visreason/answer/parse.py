@@ -16,7 +16,7 @@ READ_CHARS, MAX_TOKENS, MAX_DEPTH, MAX_DIGITS = 1_000, 400, 24, 400
 Tree = tuple[Any, ...]
 
 TOKEN = re.compile(
-    r"(?P<number>(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3}(?![\d.]))?)"
+    r"(?P<number>(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+(?!\.\d))?)"
     r"|(?P<subscript>_\s*(?:\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\}|\\[A-Za-z]+|\w))"
     r"|(?P<command>\\(?:begin|end)\s*\{\w+\*?\}|\\[lr]?[vV]ert|\\[A-Za-z]+\*?|\\[{}|])"
     r"|(?P<word>[A-Za-z\u0370-\u03ff]+)"
@@ -86,7 +86,7 @@ def parse(text: str, python: bool = False) -> Tree | None:
 
     >>> parse(r"\frac{1}{2}x")
     ('*', ('/', ('num', Fraction(1, 1)), ('num', Fraction(2, 1))), ('sym', 'x'))
-    >>> parse("(1, 2]"), parse("a dog")
+    >>> parse("(1, 2]"), parse("a house")
     (('list', '(]', ('num', Fraction(1, 1)), ('num', Fraction(2, 1))), None)
     """
     if not text or len(text) > READ_CHARS:
@@ -223,7 +223,7 @@ class _Reader:
             if token in TIMES:
                 self.take()
                 left = ("*", left, self.unary(depth))
-            elif token in OVER:
+            elif token in OVER or (token == ":" and depth == 0 and self.tokens.count(":") == 1):
                 self.take()
                 left = ("/", left, self.unary(depth))
             elif token in MODULO:
@@ -312,7 +312,7 @@ class _Reader:
         raise NotMaths
 
     def number(self, token: str) -> Tree:
-        if len(token) > MAX_DIGITS:
+        if len(token) > MAX_DIGITS or len(re.split("[eE][+-]?", token)[-1]) > 3 and "e" in token.lower():
             raise NotMaths
         if self.peek() == "\\overline" and "." in token:
             self.take()
