@@ -91,7 +91,7 @@ def _check_value(problem: Problem, gold: str, text: str, found: Extraction | Non
             return _check_letters(letters, text, found, finish)
         return _score(None, "truncated" if finish == "length" else "unparsed")
     texts = (*found.earlier, *found.texts)
-    listed = len(found.texts) < len(texts) and len(parts(_boxed(gold))) == len(set(texts))
+    listed = len(found.texts) < len(texts) == len(parts(_boxed(gold))) and _boxed(gold)[:1] not in ("\\", "{", "(")
     answer = ", ".join(texts if listed else found.texts)
     rules = rules_of(problem)
     if problem.check == "exact":
@@ -139,6 +139,8 @@ def _check_choice(problem: Problem, gold: str, text: str, found: Extraction | No
     answer, named = _named(problem.choices, text, found, finish)
     if not named:
         return _score(answer, "truncated" if finish == "length" else "unparsed")
+    if len({normalize(problem.choices[i]) for i in right}) == 1 and OUTSIDE not in named and named <= right:
+        return _score(answer, "choice")  # options that are the same
     return _score(answer, "choice" if named == right else "wrong")
 
 
@@ -146,6 +148,9 @@ def _named(
     choices: tuple[str, ...], text: str, found: Extraction | None, finish: Finish
 ) -> tuple[str | None, frozenset[int]]:
     """The answer's words and the options they name."""
+    said = without_options(sentences(plain(text)))
+    if not said and finish != "length":
+        return None, frozenset()
     if found is not None and (found.kind != "bare" or found.texts == (plain(text),)):
         answer = ", ".join(found.texts)
         if named := pick(answer, choices) or pick(inside(answer), choices):
@@ -154,7 +159,6 @@ def _named(
             return answer, frozenset({OUTSIDE})
     if finish == "length":
         return None, frozenset()
-    said = without_options(sentences(plain(text)))
     if said and (named := pick_from_prose(said, choices)):
         return said[-1], named
     if found is not None and len(found.texts) == 1 and (named := by_value(found.texts[0], choices)):

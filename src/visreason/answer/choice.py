@@ -19,6 +19,8 @@ STRONG = re.compile(
     r"|(?:^|\n)[ \t]*([A-Z])[.):。](?=\s|$|不)|选 ?([A-Z])",
     re.IGNORECASE,
 )
+SAID = ("yes", "no", "true", "false")
+"""First words of a sentence that are its answer."""
 LISTING = re.compile(r"(?:[-*] )?\(?([A-Z])[).:] ")
 LEADING_WORDS = 12
 DENIED = re.compile(
@@ -89,7 +91,7 @@ def _affirmed(sentence: str, choices: tuple[str, ...]) -> frozenset[int]:
     option that is a denial itself, or what stands before the comparison.
     """
     start = re.split(r"[\s,.;:!]", sentence, maxsplit=1)[0].lower()
-    if first := frozenset(i for i, choice in enumerate(choices) if choice and choice.lower() == start):
+    if start in SAID and (first := frozenset(i for i, c in enumerate(choices) if c.lower() == start)):
         return first
     if DENIED.search(sentence):
         return _mentioned(sentence, tuple(c if DENIED.search(c) else "" for c in choices))

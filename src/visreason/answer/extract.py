@@ -30,12 +30,17 @@ BOX = re.compile(r"\\(?:begin)?(?:boxed|fbox)\s*\{")
 JOINED = re.compile(r"(?:[\s$,;:.()*|&+]|\\[()\[\],;!]|\\\\|\\q?quad|\\text\{\s*(?:and|or)\s*\}|\band\b|\bor\b|\w{1,4}\s*=|或|和|、){0,40}")
 """What stands between boxes that state one answer together."""
 MATH = re.compile(r"\$\$?([^$]{1,300})\$\$?|\\\(([^\n]{1,300}?)\\\)|\\\[(.{1,300}?)\\\]", re.DOTALL)
+LEADING = re.compile(r"\s*[$*]*([-−]?\d[\d,.]*?)\**[.,]? (?:with|because|since|for|as|which|where|when|from|given|due|after)\b")
+"""A number and the reason behind it."""
+COMPARED = re.compile(r"\b(?:than|exactly|least|most|above|below|under|over|beyond)\s+[$]?$")
+WORDED = re.compile(r"\b(?:are|is|has|have|were|was|only|total of) (one|two|three|four|five|six|seven|eight|nine|ten|no)\b")
 RANGE = re.compile(r"\s?[-–~]\s?\d")
 WORD = re.compile(r"(?<![\\A-Za-z{])[^\W\d_]{3,}")
 VALUED = re.compile(r"\d|\\pi|\\infty|\\emptyset")
-PROGRAM = re.compile(r"(?:\A|\n)[ \t]*(?:print\(.*|return\b.*|\w+ = .*\))[ \t]*(?:\n\s*```\s*)?\Z")
+PROGRAM = re.compile(r"(?:\A|\n)[ \t]*(?:print\(.*|return\b.*|\w+ = .*\)|[A-Za-z_]\w*(?:\(.*\))?)[ \t]*(?:\n\s*```\s*)?\Z")
 CODE = re.compile(r"^[ \t]*(?:def \w+\(|import \w|from \w+ import|print\(|for \w+ in|\w+ = )", re.MULTILINE)
 """A text that ends in a line of a program states no answer: its output would."""
+IMPORT = re.compile(r"^[ \t]*(?:import|from|def) \w+", re.MULTILINE)
 ENDED = re.compile(r"<\|(?:im_end|im_start|endoftext|eot_id)\|>|</s>")
 INVISIBLE = re.compile("[\u200b\u200c\u200d\u2060\ufeff]")
 HEDGE = re.compile(r"\b(?:or|either)\b|或", re.IGNORECASE)
@@ -79,7 +84,10 @@ def is_program(text: str) -> bool:
     >>> is_program("x = 3\\nprint(x + 1)"), is_program("So x = 3")
     (True, False)
     """
-    return PROGRAM.search(text[-500:]) is not None and len(CODE.findall(text[-4000:])) > 1
+    last = PROGRAM.search(text[-500:])
+    if last is None or len(CODE.findall(text[-4000:])) < 2:
+        return False
+    return "(" in last.group() or "return" in last.group() or IMPORT.search(text) is not None
 
 
 def extract(text: str, cut: bool = False) -> Extraction | None:
@@ -113,6 +121,8 @@ def inside(text: str) -> str:
         return ", ".join(_distinct(boxes))
     if stated := _stated(text):
         return stated
+    if (leading := LEADING.match(text)) and WORD.search(text):
+        return leading.group(1)
     values = set(_values(text))
     return values.pop() if len(values) == 1 and not HEDGE.search(text) and not DENIAL.search(text) else text
 
@@ -126,18 +136,24 @@ def bare(text: str) -> str | None:
     if len(text.split()) <= FEW_WORDS or (WORD.search(text) is None and "\n" not in text):
         return text.strip() or None
     for sentence in reversed(sentences(text)[-3:]):
-        if values := _values(sentence):
+        if values := _values(sentence, compared=False) or WORDED.findall(sentence) or _values(sentence):
             return sentence if len(set(values)) > 1 and HEDGE.search(sentence) else values[-1]
     return None
 
 
-def _values(sentence: str) -> list[str]:
-    """Formulas with a number in them, and numbers that are not part of an expression, in order."""
+def _values(sentence: str, compared: bool = True) -> list[str]:
+    """Formulas with a number in them, and numbers that are not part of an expression, in order; without `compared`
+    those that others are only compared with ("greater than 60") are left out.
+    """
     found = [(m.start(), next(g for g in m.groups() if g).strip()) for m in MATH.finditer(sentence)]
     found = [(at, formula) for at, formula in found if VALUED.search(formula)]
     prose = MATH.sub(lambda m: " " * len(m.group()), sentence)
+    if not compared:
+        found = [(at, text) for at, text in found if not COMPARED.search(sentence[:at])]
     found += [
-        (m.start(), m.group().strip()) for m in NUMBER.finditer(prose) if _stands_alone(prose, *m.span())
+        (m.start(), m.group().strip())
+        for m in NUMBER.finditer(prose)
+        if _stands_alone(prose, *m.span()) and (compared or not COMPARED.search(prose[: m.start()]))
     ]
     return [text for _, text in sorted(found)]
 
