@@ -94,7 +94,9 @@ def measure(checker: Callable[[Problem, str], Verdict], samples: list[Sample], o
         extraction = problem.meta.get("extraction")
         extracted = said
         if said is None and extraction is not None:
-            extracted = _extracted(problem, str(extraction)) if own else _say(checker, problem, str(extraction))
+            extracted = (
+                _extracted(problem, str(extraction)) if own else _say(checker, problem, str(extraction))
+            )
         kind = str(problem.meta.get("kind", "all"))
         timed.append(Timed(kind, bool(verdict(problem)), bool(said), bool(extracted), seconds))
     return timed
@@ -137,7 +139,9 @@ def main() -> None:
     samples = [
         s
         for s in list(read_samples(path, []))[::every]
-        if verdict(s.problem) is not None and not s.problem.meta.get("convention") and not s.problem.meta.get("suspect")
+        if verdict(s.problem) is not None
+        and not s.problem.meta.get("convention")
+        and not s.problem.meta.get("suspect")
     ]
     sandbox.same(("sym", "x"), ("sym", "x"))  # the child process starts once
     rows = []

@@ -43,7 +43,9 @@ def problem(name, row):
     answer = row.get("final_answer") or row.get("ground_truth") or row.get("gt") or row.get("answer")
     choices = row.get("options") or row.get("choices") or ()
     if name.startswith("wemath"):
-        choices = [re.sub(r"^\s*[A-H]\.\s*", "", c) for c in re.split(r";\s*(?=[A-H]\.)", row["option"].strip())]
+        choices = [
+            re.sub(r"^\s*[A-H]\.\s*", "", c) for c in re.split(r";\s*(?=[A-H]\.)", row["option"].strip())
+        ]
     if isinstance(choices, str):
         choices = ast.literal_eval(choices)
     answers = answer if isinstance(answer, list) else [answer]

@@ -13,7 +13,14 @@ from visreason.record import Problem
 INTEGRAL = parse(r"\int_0^1 x dx")
 HALF = ("num", Fraction(1, 2))
 HARD = parse(r"\int \sin(x^{x^x}) \cos(e^{x^x}) \ln(x^x) \sqrt{1+\sin(x^x)} dx")
-TEXTS = (r"\boxed{0.5}", "1/2", r"\boxed{\frac{2}{3}}", r"\boxed{\int_0^1 x\,dx}", "no idea", r"\boxed{2^{2^{2^{49}}}}")
+TEXTS = (
+    r"\boxed{0.5}",
+    "1/2",
+    r"\boxed{\frac{2}{3}}",
+    r"\boxed{\int_0^1 x\,dx}",
+    "no idea",
+    r"\boxed{2^{2^{2^{49}}}}",
+)
 
 
 def reasons(text):

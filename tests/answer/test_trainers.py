@@ -18,7 +18,10 @@ def test_trl_leaves_out_what_has_no_gold_answer():
 
 
 def test_easyr1_batches_have_overall_format_and_accuracy():
-    inputs = [{"response": r"<think>a</think>\boxed{4}", "ground_truth": "4"}, {"response": "5", "ground_truth": "4"}]
+    inputs = [
+        {"response": r"<think>a</think>\boxed{4}", "ground_truth": "4"},
+        {"response": "5", "ground_truth": "4"},
+    ]
     assert compute_score(inputs, format_weight=0.5) == [
         {"overall": 1.0, "format": 1.0, "accuracy": 1.0},
         {"overall": 0.0, "format": 0.0, "accuracy": 0.0},

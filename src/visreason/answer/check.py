@@ -60,7 +60,11 @@ def _precision(meta: dict[str, Any]) -> float | None:
     try:
         if error not in (None, ""):
             return float(str(error).split(",")[0])
-        found = float(str(meta["precision"]).strip("[]").split(",")[0]) if meta.get("precision") is not None else None
+        found = (
+            float(str(meta["precision"]).strip("[]").split(",")[0])
+            if meta.get("precision") is not None
+            else None
+        )
     except ValueError:
         return None
     if found is None or (1 <= found <= 20):
@@ -91,7 +95,11 @@ def _check_value(problem: Problem, gold: str, text: str, found: Extraction | Non
             return _check_letters(letters, text, found, finish)
         return _score(None, "truncated" if finish == "length" else "unparsed")
     texts = (*found.earlier, *found.texts)
-    listed = len(found.texts) < len(texts) == len(parts(_boxed(gold))) and _boxed(gold)[:1] not in ("\\", "{", "(")
+    listed = len(found.texts) < len(texts) == len(parts(_boxed(gold))) and _boxed(gold)[:1] not in (
+        "\\",
+        "{",
+        "(",
+    )
     answer = ", ".join(texts if listed else found.texts)
     rules = rules_of(problem)
     if problem.check == "exact":

@@ -31,7 +31,9 @@ CONTRAST = re.compile(
     r"\b(?:other|others|rather than|instead of|unlike|except|whereas|while|although|compared (?:to|with)|than)\b",
     re.IGNORECASE,
 )
-DENIED_LETTER = re.compile(r"[,，。.;\s]*(?:\bnot\b|\bnon\b|不是)\s*(?:option\s*|choice\s*)?\(?[A-Z]\)?(?![\w'])")
+DENIED_LETTER = re.compile(
+    r"[,，。.;\s]*(?:\bnot\b|\bnon\b|不是)\s*(?:option\s*|choice\s*)?\(?[A-Z]\)?(?![\w'])"
+)
 WEAK = re.compile(
     r"(?<![A-Za-z\\])([B-HJ-Z])(?![A-Za-z'’])|(?<![A-Za-z\\])([AI])(?=[).:,/]|\s*$|\s+(?:or|and)\b)"
 )

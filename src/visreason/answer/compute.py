@@ -96,7 +96,11 @@ def _power(base: Number, exponent: Number) -> Number:
     if isinstance(base, Fraction) and isinstance(exponent, Fraction):
         if exponent.denominator == 1:
             return _whole_power(base, exponent.numerator)
-        if base >= 0 and exponent.denominator <= 16 and (exact := _exact_root(base, exponent.denominator)) is not None:
+        if (
+            base >= 0
+            and exponent.denominator <= 16
+            and (exact := _exact_root(base, exponent.denominator)) is not None
+        ):
             return _whole_power(exact, exponent.numerator)
     if isinstance(base, complex) or isinstance(exponent, complex) or (base < 0 and exponent != int(exponent)):
         return complex(base) ** complex(exponent)
@@ -227,7 +231,10 @@ def _series(tree: Tree, values: Mapping[str, Number]) -> Number:
     if _holds_series(body):
         raise NoNumber("a series within a series")
     start, stop = _value(low, values), _value(high, values)
-    if not all(isinstance(x, Fraction) and x.denominator == 1 for x in (start, stop)) or stop - start > MAX_TERMS:
+    if (
+        not all(isinstance(x, Fraction) and x.denominator == 1 for x in (start, stop))
+        or stop - start > MAX_TERMS
+    ):
         raise NoNumber(kind)
     total: Number = Fraction(0 if kind == "sum" else 1)
     for i in range(int(start), int(stop) + 1):
@@ -237,7 +244,9 @@ def _series(tree: Tree, values: Mapping[str, Number]) -> Number:
 
 
 def _holds_series(tree: Tree) -> bool:
-    return tree[0] in ("sum", "prod") or any(_holds_series(part) for part in tree[1:] if isinstance(part, tuple))
+    return tree[0] in ("sum", "prod") or any(
+        _holds_series(part) for part in tree[1:] if isinstance(part, tuple)
+    )
 
 
 def _determinant(tree: Tree, values: Mapping[str, Number]) -> Number:

@@ -152,7 +152,16 @@ def _equal_trees(gold: str, answer: str) -> bool:
     tree, other = parse(gold), parse(answer)
     if tree is None or other is None:
         return False
-    if not (symbols(tree) or symbols(other)) and tree[0] not in ("list", "set", "matrix", "rel", "cup", "cap", "pm", "+"):
+    if not (symbols(tree) or symbols(other)) and tree[0] not in (
+        "list",
+        "set",
+        "matrix",
+        "rel",
+        "cup",
+        "cap",
+        "pm",
+        "+",
+    ):
         return _near_none(tree, other) and same(tree, other)
     return same(tree, other)
 
@@ -194,7 +203,9 @@ def _equal_numbers(gold: str, answer: str, rules: Rules) -> bool:
     return percent and not gold_percent and _close(x, y / 100, None, None, rules.precision)
 
 
-def _close(gold: Number, answer: Number, gold_places: int | None, places: int | None, precision: float | None) -> bool:
+def _close(
+    gold: Number, answer: Number, gold_places: int | None, places: int | None, precision: float | None
+) -> bool:
     """Equal exactly, or nearly where one is no whole number, or where one is the other rounded to its places."""
     if gold == answer or (_whole(gold) and _whole(answer) and precision is None):
         return gold == answer

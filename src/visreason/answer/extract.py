@@ -27,17 +27,25 @@ NUMBER = re.compile(
     r"(?<![\w.])[-−]?[$€£]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.?\d+)(?:/\d+(?![\d.]))?(?:\s?\\?[%°])?"
 )
 BOX = re.compile(r"\\(?:begin)?(?:boxed|fbox)\s*\{")
-JOINED = re.compile(r"(?:[\s$,;:.()*|&+]|\\[()\[\],;!]|\\\\|\\q?quad|\\text\{\s*(?:and|or)\s*\}|\band\b|\bor\b|\w{1,4}\s*=|或|和|、){0,40}")
+JOINED = re.compile(
+    r"(?:[\s$,;:.()*|&+]|\\[()\[\],;!]|\\\\|\\q?quad|\\text\{\s*(?:and|or)\s*\}|\band\b|\bor\b|\w{1,4}\s*=|或|和|、){0,40}"
+)
 """What stands between boxes that state one answer together."""
 MATH = re.compile(r"\$\$?([^$]{1,300})\$\$?|\\\(([^\n]{1,300}?)\\\)|\\\[(.{1,300}?)\\\]", re.DOTALL)
-LEADING = re.compile(r"\s*[$*]*([-−]?\d[\d,.]*?)\**[.,]? (?:with|because|since|for|as|which|where|when|from|given|due|after)\b")
+LEADING = re.compile(
+    r"\s*[$*]*([-−]?\d[\d,.]*?)\**[.,]? (?:with|because|since|for|as|which|where|when|from|given|due|after)\b"
+)
 """A number and the reason behind it."""
 COMPARED = re.compile(r"\b(?:than|exactly|least|most|above|below|under|over|beyond)\s+[$]?$")
-WORDED = re.compile(r"\b(?:are|is|has|have|were|was|only|total of) (one|two|three|four|five|six|seven|eight|nine|ten|no)\b")
+WORDED = re.compile(
+    r"\b(?:are|is|has|have|were|was|only|total of) (one|two|three|four|five|six|seven|eight|nine|ten|no)\b"
+)
 RANGE = re.compile(r"\s?[-–~]\s?\d")
 WORD = re.compile(r"(?<![\\A-Za-z{])[^\W\d_]{3,}")
 VALUED = re.compile(r"\d|\\pi|\\infty|\\emptyset")
-PROGRAM = re.compile(r"(?:\A|\n)[ \t]*(?:print\(.*|return\b.*|\w+ = .*\)|[A-Za-z_]\w*(?:\(.*\))?)[ \t]*(?:\n\s*```\s*)?\Z")
+PROGRAM = re.compile(
+    r"(?:\A|\n)[ \t]*(?:print\(.*|return\b.*|\w+ = .*\)|[A-Za-z_]\w*(?:\(.*\))?)[ \t]*(?:\n\s*```\s*)?\Z"
+)
 CODE = re.compile(r"^[ \t]*(?:def \w+\(|import \w|from \w+ import|print\(|for \w+ in|\w+ = )", re.MULTILINE)
 """A text that ends in a line of a program states no answer: its output would."""
 IMPORT = re.compile(r"^[ \t]*(?:import|from|def) \w+", re.MULTILINE)

@@ -48,7 +48,10 @@ SPELLINGS: tuple[tuple[str, str], ...] = (
     (r"π|(?<![\\A-Za-z])pi(?![A-Za-z])", r"\\pi "),
     (r"\+?(?:∞|\\infty(?![A-Za-z])|(?<![\\A-Za-z])inf(?:inity)?(?![A-Za-z]))", r"\\infty "),
     (r"\\(?:approx|simeq|doteq)(?![A-Za-z])", "≈"),
-    (r"\\(?:limits|nolimits|hline|middle|mleft|mright|Bigg?|bigg?|textstyle|thinspace|medspace|space|hspace\{[^{}]*\})(?![A-Za-z])", " "),
+    (
+        r"\\(?:limits|nolimits|hline|middle|mleft|mright|Bigg?|bigg?|textstyle|thinspace|medspace|space|hspace\{[^{}]*\})(?![A-Za-z])",
+        " ",
+    ),
     (r"\\(?:Longrightarrow|longrightarrow|Rightarrow|rightarrow|implies)(?![A-Za-z])|→", r"\\to "),
     (r"ø|∅", r"\\emptyset "),
     (r"\\(begin|end)\s*\{(?:[bpB]|small)matrix\}", r"\\\1{matrix}"),
@@ -68,12 +71,15 @@ THOUSANDS = re.compile(r"(?<![\d.,(])\d{1,3}(?:,\d{3})+(?![\d,])|(?<![\d.,])\d{1
 NAME = re.compile(r"([\\A-Za-z(|][\w\\ {}(),:|'°∠△]{0,40}?)\s*(?:=|\\in\b)\s*([^=]+)")
 MIXED = re.compile(r"(?<![\w.^/*)}] )(?<![\w.^/*)}])(\d+) (\d+/\d+)(?![\d.])")
 NO_UNIT = re.compile(
-    r"\b(?:hundred|thousand|[mbtr]+illion|dozen|or|and|to|pi|[abceiknpqrtuxyz]|sin|cos|tan|log|ln|sqrt)\b", re.IGNORECASE
+    r"\b(?:hundred|thousand|[mbtr]+illion|dozen|or|and|to|pi|[abceiknpqrtuxyz]|sin|cos|tan|log|ln|sqrt)\b",
+    re.IGNORECASE,
 )
 """Words behind a number that are no unit: they change it, join another to it, or are a variable."""
 UNIT_WORD = r"(?:[A-Za-zΩ][A-Za-z./]*|[\u4e00-\u9fff]{1,6})(?:\^[23])?"
 UNIT = re.compile(rf"(.*?(?:[\d}})!]|\\pi))\s*({UNIT_WORD}(?: {UNIT_WORD}){{0,3}})")
 UNIT_CHARS = 100
+
+
 def normalize(text: str) -> str:
     r"""The common spelling of an answer, lower case and without spaces.
 

@@ -50,7 +50,14 @@ RELATIONS = {
     "\\equiv": "=", "\\approx": "=", "\\to": "->", "\\rightarrow": "->", "\\subset": "subset", "\\subseteq": "subseteq",
     "\\ngtr": "<=", "\\nless": ">=",
 }  # fmt: skip
-SET_SIGNS = {"\\cup": "cup", "∪": "cup", "\\cap": "cap", "∩": "cap", "\\setminus": "setminus", "\\backslash": "setminus"}
+SET_SIGNS = {
+    "\\cup": "cup",
+    "∪": "cup",
+    "\\cap": "cap",
+    "∩": "cap",
+    "\\setminus": "setminus",
+    "\\backslash": "setminus",
+}
 BRACKETS = {
     "(": ")", "[": "]", "\\{": "\\}", "{": "}", "\\lbrace": "\\rbrace", "\\lbrack": "\\rbrack", "\\lgroup": "\\rgroup",
     "\\lparen": "\\rparen", "\\lfloor": "\\rfloor", "\\lceil": "\\rceil", "\\langle": "\\rangle", "\\lvert": "\\rvert",
@@ -148,7 +155,9 @@ def _words(word: str, python: bool) -> list[str]:
 
 
 KNOWN_WORDS = sorted(
-    (*FUNCTIONS, *ALIASES, "pi", "infinity", "inf", "oo", *(g for g in GREEK if len(g) > 2)), key=len, reverse=True
+    (*FUNCTIONS, *ALIASES, "pi", "infinity", "inf", "oo", *(g for g in GREEK if len(g) > 2)),
+    key=len,
+    reverse=True,
 )
 
 
@@ -242,9 +251,20 @@ class _Reader:
             return self.bars == 0
         if token in TIMES or token in OVER or token in MODULO:
             return False
-        return token not in ("+", "-", "\\pm", "\\mp", "±", "∓", "^", "_", "!", "%", "'", "**") and not token.startswith(
-            ("\\rfl", "\\rce", "\\rbr", "\\end")
-        )
+        return token not in (
+            "+",
+            "-",
+            "\\pm",
+            "\\mp",
+            "±",
+            "∓",
+            "^",
+            "_",
+            "!",
+            "%",
+            "'",
+            "**",
+        ) and not token.startswith(("\\rfl", "\\rce", "\\rbr", "\\end"))
 
     def unary(self, depth: int) -> Tree:
         sign = self.peek()
@@ -338,7 +358,11 @@ class _Reader:
                 return ("list", "[]", inner) if self.python else inner
         elif found != closing:
             raise NotMaths
-        if opening == "\\{" or (opening == "{" and self.python) or (opening == "{" and inner[:2] == ("list", "")):
+        if (
+            opening == "\\{"
+            or (opening == "{" and self.python)
+            or (opening == "{" and inner[:2] == ("list", ""))
+        ):
             return ("set", *(inner[2:] if inner[:2] == ("list", "") else (inner,)))
         if opening == "\\lfloor":
             return ("call", "floor", inner)
@@ -400,7 +424,11 @@ class _Reader:
         if self.python and name == "EmptySet":
             return ("set",)
         function = ALIASES.get(name, name)
-        if (command or self.python) and function.lower() in FUNCTIONS and (not self.python or self.peek() == "("):
+        if (
+            (command or self.python)
+            and function.lower() in FUNCTIONS
+            and (not self.python or self.peek() == "(")
+        ):
             return self.call(function.lower(), depth)
         if self.python and name in ACCENTS and self.peek() == "{":
             return self.accented(name, depth)
@@ -498,12 +526,19 @@ class _Reader:
             raise NotMaths
         variable = self.tokens[at + 1].removeprefix("\\")
         before = self.tokens[self.at : at]
-        nested = sum(token in BRACKETS for token in before) > sum(token in BRACKETS.values() for token in before)
+        nested = sum(token in BRACKETS for token in before) > sum(
+            token in BRACKETS.values() for token in before
+        )
         while before and before[-1] in TIMES:
             before.pop()
         if nested:  # \frac{3 dx}{x}: the differential stands in a numerator
             rest = self.tokens[at + 2 :]
-            self.tokens = [*self.tokens[: self.at], *before, *(["1"] if before[-1] in BRACKETS else []), *rest]
+            self.tokens = [
+                *self.tokens[: self.at],
+                *before,
+                *(["1"] if before[-1] in BRACKETS else []),
+                *rest,
+            ]
             return ("integral", self.product(depth), variable, low, high)
         body = _Reader(before or ["1"], self.python)
         tree = body.sum(depth)

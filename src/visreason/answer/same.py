@@ -81,7 +81,11 @@ def _holds(tree: Tree, kinds: Sequence[str]) -> bool:
 
 
 def _holds_call(tree: Tree, names: Sequence[str]) -> bool:
-    return tree[0] == "call" and tree[1] in names or any(_holds_call(t, names) for t in tree[1:] if isinstance(t, tuple))
+    return (
+        tree[0] == "call"
+        and tree[1] in names
+        or any(_holds_call(t, names) for t in tree[1:] if isinstance(t, tuple))
+    )
 
 
 def _points(names: list[str]) -> list[tuple[dict[str, Number], bool]]:
@@ -89,7 +93,10 @@ def _points(names: list[str]) -> list[tuple[dict[str, Number], bool]]:
     if not names:
         return [({}, False)]
     positive = [
-        {name: Fraction(BASES[(i + k) % len(BASES)]).limit_denominator(97) + k for i, name in enumerate(names)}
+        {
+            name: Fraction(BASES[(i + k) % len(BASES)]).limit_denominator(97) + k
+            for i, name in enumerate(names)
+        }
         for k in range(3)
     ]
     negative = [{**positive[0], name: -positive[1][name]} for name in names[:4]]
@@ -210,7 +217,11 @@ def _summed(tree: Tree) -> Tree:
     if tree[0] != "+":
         return tree
     left, right = _summed(tree[1]), _summed(tree[2])
-    if left[0] != "matrix" or right[0] != "matrix" or [len(r) for r in left[1:]] != [len(r) for r in right[1:]]:
+    if (
+        left[0] != "matrix"
+        or right[0] != "matrix"
+        or [len(r) for r in left[1:]] != [len(r) for r in right[1:]]
+    ):
         return tree
     rows = zip(left[1:], right[1:], strict=True)
     return ("matrix", *(("row", *(("+", a, b) for a, b in zip(x[1:], y[1:], strict=True))) for x, y in rows))
@@ -252,7 +263,12 @@ def _as_interval(tree: Tree) -> Tree:
         signs = ["<", *signs] if sides[1][0] == "sym" and sides[0][0] == "-" else [*signs, "<"]
     if len(sides) != 3 or sides[1][0] != "sym":
         return tree
-    return ("list", ("[" if signs[0] == "<=" else "(") + ("]" if signs[1] == "<=" else ")"), sides[0], sides[2])
+    return (
+        "list",
+        ("[" if signs[0] == "<=" else "(") + ("]" if signs[1] == "<=" else ")"),
+        sides[0],
+        sides[2],
+    )
 
 
 def _same_equations(gold: Tree, answer: Tree) -> bool:

@@ -44,7 +44,9 @@ def build(tree: Tree) -> Any:
         bounds = [build(b) for b in tree[3:] if b is not None]
         return maker(_body(tree), (name, *bounds) if bounds else name)
     if kind == "lim":
-        return sympy.Limit(_body(tree), sympy.Symbol(tree[2]), build(tree[3]), "+-" if tree[3][0] != "const" else "-")
+        return sympy.Limit(
+            _body(tree), sympy.Symbol(tree[2]), build(tree[3]), "+-" if tree[3][0] != "const" else "-"
+        )
     operands = [build(part) for part in tree[1:]]
     return {
         "-": lambda a: -a, "+": lambda a, b: a + b, "*": lambda a, b: a * b, "/": lambda a, b: a / b,

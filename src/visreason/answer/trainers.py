@@ -12,7 +12,9 @@ GOLDS = ("answer", "solution", "ground_truth", "gold")
 """Columns that may hold the gold answer; the first that is there."""
 
 
-def grade(response: str, answer: str, choices: Sequence[str] = (), finish: Finish = "stop", **meta: Any) -> Score:
+def grade(
+    response: str, answer: str, choices: Sequence[str] = (), finish: Finish = "stop", **meta: Any
+) -> Score:
     """The verdict on one response. Raises DataError for an answer that can't be checked.
 
     >>> grade(r"So it is \\boxed{\\frac{1}{2}}.", "0.5").reason, grade("(B)", "A", ("red", "blue")).reason
@@ -52,7 +54,10 @@ def compute_score(reward_inputs: list[dict[str, Any]], format_weight: float = 0.
     scores = []
     for row in reward_inputs:
         accuracy = _reward(row["response"], str(row["ground_truth"]), ()) or 0.0
-        layout = float("</think>" in row["response"] and any(m in solution(row["response"]) for m in ("\\boxed", "<answer>")))
+        layout = float(
+            "</think>" in row["response"]
+            and any(m in solution(row["response"]) for m in ("\\boxed", "<answer>"))
+        )
         overall = (1 - format_weight) * accuracy + format_weight * layout
         scores.append({"overall": overall, "format": layout, "accuracy": accuracy})
     return scores

@@ -52,7 +52,9 @@ TABLE: dict[str, tuple[str, str, str]] = {
     "": ("", "1", "unit units degree degrees deg 度"),
 }
 KNOWN = {name: (dimension, Fraction(factor)) for name, (dimension, factor, _) in TABLE.items()}
-NAMES = {spelling: name for name, (_, _, words) in TABLE.items() for spelling in (*words.split(), name) if spelling}
+NAMES = {
+    spelling: name for name, (_, _, words) in TABLE.items() for spelling in (*words.split(), name) if spelling
+}
 POWERS = (("square ", 2), ("sq ", 2), ("sq. ", 2), ("cubic ", 3), ("cu ", 3), ("平方", 2), ("立方", 3))
 
 

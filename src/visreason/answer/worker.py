@@ -21,7 +21,9 @@ def _equal(line: str) -> bool:
     try:
         gold, answer = json.loads(line)
         return symbolic.equal(from_rows(gold), from_rows(answer))
-    except Exception:  # sympy raises all kinds of errors on what it can't do: then nothing was shown to be equal
+    except (
+        Exception
+    ):  # sympy raises all kinds of errors on what it can't do: then nothing was shown to be equal
         return False
 
 

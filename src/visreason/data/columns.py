@@ -41,7 +41,9 @@ def flat_problem(row: dict[str, Any], fallback_id: str) -> Problem:
             f"expected a question in column question or problem, found the columns {', '.join(row)}"
         )
     gold = value.get("answer")
-    accepted = {"accepted": [_text(g, "answer") for g in gold]} if isinstance(gold, list) and len(gold) > 1 else {}
+    accepted = (
+        {"accepted": [_text(g, "answer") for g in gold]} if isinstance(gold, list) and len(gold) > 1 else {}
+    )
     meta = {k: v for k, v in row.items() if k not in used.values() and k != "meta" and v not in EMPTY}
     return Problem(
         id=_text(value.get("id", fallback_id), "id"),

@@ -24,8 +24,6 @@ from visreason.record import Problem, Sample, Score
 from visreason.reward import REWARDS, from_names
 from visreason.stats import accuracies, counts, wilson
 from visreason.store import Run
-from visreason.view.report import write_report
-from visreason.view.runs import RunView
 
 SAMPLES, REJECTED, GOLDS = "samples.jsonl", "rejected.jsonl", "golds.jsonl"
 BLOCK, ALONE = 256, 1_000
@@ -67,9 +65,13 @@ def run(recipe: Recipe, out: Path) -> None:
         console.print(f"{out} is finished; nothing to do")
         return
     rejected: list[dict[str, Any]] = []
-    samples = [s for s in read_samples(recipe.samples, rejected) if has_meta(s.problem, recipe.where)][: recipe.limit]
+    samples = [s for s in read_samples(recipe.samples, rejected) if has_meta(s.problem, recipe.where)][
+        : recipe.limit
+    ]
     if not samples:
-        raise DataError(f"expected samples in {recipe.samples}, found none that can be read; see the columns it has")
+        raise DataError(
+            f"expected samples in {recipe.samples}, found none that can be read; see the columns it has"
+        )
     record.rewind({REJECTED: 0, GOLDS: 0})
     record.append(REJECTED, rejected)
     failures = self_test(samples) if recipe.reward == "correct" else []
@@ -105,7 +107,9 @@ def _gold_failure(problem: Problem) -> str | None:
 
 def _warn(failures: list[dict[str, Any]], out: Path) -> None:
     if failures:
-        console.print(f"{len(failures)} gold answers can't be checked or fail against themselves ({out / GOLDS}):")
+        console.print(
+            f"{len(failures)} gold answers can't be checked or fail against themselves ({out / GOLDS}):"
+        )
         for failure in failures[:SHOWN]:
             console.print(f"  {failure['id']}: {failure['reason']}", markup=False)
 
@@ -181,7 +185,9 @@ def agreement(judged: list[Sample]) -> dict[str, Any]:
     return {
         **_agreement(judged),
         "by_kind": {kind: _agreement(group) for kind, group in _groups(judged, "kind").items()},
-        "responses_alone": _agreement([*alone, *(replace(s, score=Score(0.0, reason="unparsed")) for s in refused)]),
+        "responses_alone": _agreement(
+            [*alone, *(replace(s, score=Score(0.0, reason="unparsed")) for s in refused)]
+        ),
     }
 
 
@@ -222,6 +228,9 @@ def _groups(samples: list[Sample], name: str) -> dict[str, list[Sample]]:
 
 def _report(folder: Path, record: Run, samples: list[Sample], summary: dict[str, Any]) -> None:
     """The page of the run, and one of the samples where the score is not the recorded verdict."""
+    from visreason.view.report import write_report  # draws with matplotlib, too heavy for --help
+    from visreason.view.runs import RunView
+
     settings = record.recipe
     shown = {name: value for name, value in summary.items() if not name.startswith("by_")}
     if "agreement" in summary:
@@ -234,4 +243,6 @@ def _report(folder: Path, record: Run, samples: list[Sample], summary: dict[str,
     }
     views = {label: RunView(label, settings, samples=group) for label, group in differ.items() if group}
     if views:
-        write_report(folder / "disagreements", "Disagreements with recorded verdicts", views, problems=MAX_GROUPS)
+        write_report(
+            folder / "disagreements", "Disagreements with recorded verdicts", views, problems=MAX_GROUPS
+        )
