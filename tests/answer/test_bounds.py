@@ -26,8 +26,9 @@ PIECES = (
     "\\boxed{", "\\frac{", "\\sqrt{", "\\text{", "\\left(", "\\[", "\\(", "$$", "\\begin{pmatrix}",
     "<think>", "</think>", "<answer>", "</answer>", "<|begin_of_thought|>", "<|end_of_thought|>", "<|im_end|>",
     "The answer is ", "Answer:", "option ", "(B)", " or ", "blue car", "\u200b", "\ud83d\ude00", "\x00",
-    "9^9^9", "1e99", "\\int", "\\sum_{k=1}^{9}", "dx", "\\lim_{x \\to 0}", "\\pm", "\\cup", "x", "y^{2}", "\\sin", "\\log_",
-    "\\gcd(", "!", "2^{2^{2^{49}}}", "&", "\\\\", "\\end{pmatrix}", "|", "__import__('os')", "≈", "不是", "print(", "import os\n",
+    "9^9^9", "1e99", "\\int", "\\sum_{k=1}^{9}", "dx", "\\lim_{x \\to 0}", "\\pm", "\\cup", "x", "y^{2}", "\\sin",
+    "\\log_", "\\gcd(", "!", "2^{2^{2^{49}}}", "&", "\\\\", "\\end{pmatrix}", "|", "__import__('os')", "≈", "不是",
+    "print(", "import os\n",
 )  # fmt: skip
 LONG = 300_000
 

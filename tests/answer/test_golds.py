@@ -1,4 +1,4 @@
-"""Every gold answer of the data sets at hand scores 1 against itself, bare and in each layout; exceptions are listed."""
+"""Every gold answer of the data sets at hand scores 1 against itself, in each layout; exceptions are listed."""
 
 import ast
 import gzip

@@ -14,7 +14,8 @@ ROWS = [
     {"id": "b", "question": "Which?", "choices": ["red", "blue"], "answer": "B", "response": "<answer>A</answer>",
      "kind": "choice", "judged": True},
     {"id": "c", "gold": "5", "pred": "The answer is 5.", "kind": "sum", "expected": False},
-    {"id": "d", "gold": "7", "response": "n = 3\nprint(n + 4)\nprint(n)", "extraction": "7", "kind": "sum", "expected": True},
+    {"id": "d", "gold": "7", "response": "n = 3\nprint(n + 4)\nprint(n)", "extraction": "7", "kind": "sum",
+     "expected": True},
     {"id": "e", "gold": "7", "pred": "8", "expected": True, "convention": "off by one"},
     {"id": "f", "gold": "", "pred": "8"},
 ]  # fmt: skip

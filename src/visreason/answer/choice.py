@@ -24,7 +24,8 @@ SAID = ("yes", "no", "true", "false")
 LISTING = re.compile(r"(?:[-*] )?\(?([A-Z])[).:] ")
 LEADING_WORDS = 12
 DENIED = re.compile(
-    r"\b(?:not|neither|nor|never|cannot|unlikely|less likely|incorrect|wrong|rule[sd]? out|eliminated?|none)\b|n['’]t\b|不",
+    r"\b(?:not|neither|nor|never|cannot|unlikely|less likely|incorrect|wrong|rule[sd]? out|eliminated?|none)\b"
+    r"|n['’]t\b|不",
     re.IGNORECASE,
 )
 CONTRAST = re.compile(

@@ -152,16 +152,14 @@ def _unary(name: str, x: Number) -> Number:
         return _binary("root", x, Fraction(3))
     if name == "abs":
         return abs(x)
-    if name in ("floor", "ceil"):
-        [x] = _reals([x])
-        return Fraction(math.floor(x) if name == "floor" else math.ceil(x))
+    if name in ("floor", "ceil", "sign"):
+        [real] = _reals([x])
+        whole = {"floor": math.floor, "ceil": math.ceil, "sign": lambda r: (r > 0) - (r < 0)}[name](real)
+        return Fraction(whole)
     if name == "factorial":
         if not isinstance(x, Fraction) or x.denominator != 1 or not 0 <= x <= MAX_FACTORIAL:
             return math.gamma(float(_reals([x])[0]) + 1)
         return Fraction(math.factorial(int(x)))
-    if name == "sign":
-        [x] = _reals([x])
-        return Fraction((x > 0) - (x < 0))
     if name == "log":
         return cmath.log(x)
     if name in COMPLEX:
@@ -178,14 +176,17 @@ def _binary(name: str, x: Number, y: Number) -> Number:
             return -_power(-x, 1 / degree)
         return _power(x, 1 / degree)
     if name == "mod":
-        x, y = _reals([x, y])
-        return x % y
+        left, right = _reals([x, y])
+        return left % right
     if name == "binomial":
-        x, y = _reals([x, y])
-        if all(isinstance(z, Fraction) and z.denominator == 1 for z in (x, y)) and 0 <= y <= x <= 2_000:
-            return Fraction(math.comb(int(x), int(y)))
-        return math.gamma(float(x) + 1) / math.gamma(float(y) + 1) / math.gamma(float(x - y) + 1)
+        return _binomial(*_reals([x, y]))
     raise NoNumber(name)
+
+
+def _binomial(n: Fraction | float, k: Fraction | float) -> Number:
+    if all(isinstance(z, Fraction) and z.denominator == 1 for z in (n, k)) and 0 <= k <= n <= 2_000:
+        return Fraction(math.comb(int(n), int(k)))
+    return math.gamma(float(n) + 1) / math.gamma(float(k) + 1) / math.gamma(float(n - k) + 1)
 
 
 def _logarithm(x: Number, base: Number) -> Number:
@@ -230,11 +231,8 @@ def _series(tree: Tree, values: Mapping[str, Number]) -> Number:
         raise NoNumber(kind)
     if _holds_series(body):
         raise NoNumber("a series within a series")
-    start, stop = _value(low, values), _value(high, values)
-    if (
-        not all(isinstance(x, Fraction) and x.denominator == 1 for x in (start, stop))
-        or stop - start > MAX_TERMS
-    ):
+    start, stop = _reals([_value(low, values), _value(high, values)])
+    if start != int(start) or stop != int(stop) or stop - start > MAX_TERMS:
         raise NoNumber(kind)
     total: Number = Fraction(0 if kind == "sum" else 1)
     for i in range(int(start), int(stop) + 1):

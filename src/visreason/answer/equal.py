@@ -16,7 +16,7 @@ from visreason.answer.compute import NoNumber, Number, number, symbols
 from visreason.answer.normalize import normalize, spell, split_name, split_percent, split_unit
 from visreason.answer.parse import parse
 from visreason.answer.same import same
-from visreason.answer.units import known, ratio
+from visreason.answer.units import ratio
 from visreason.answer.words import number_in_words
 from visreason.record import Reason
 
@@ -230,7 +230,7 @@ def _whole(number: Number) -> bool:
 
 
 def parts(text: str) -> list[str]:
-    """The elements of a list written with commas, semicolons or "and", with or without brackets; a plus-minus is two."""
+    """The elements of a list written with commas, semicolons or "and", in brackets or not; a plus-minus is two."""
     text = text.replace("\\{", "{").replace("\\}", "}")
     inner = text[1:-1] if _brackets(text) else text
     found, depth, start = [], 0, 0

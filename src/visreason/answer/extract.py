@@ -228,7 +228,7 @@ def _final_boxes(text: str) -> tuple[list[str], list[str]]:
     boxes = _boxes_at(text)
     if not boxes:
         return [], []
-    last_at, last_end, content = boxes[-1]
+    last_at, _, content = boxes[-1]
     after = FINAL.split(text[last_at:])
     if len(after) > 1 and len(after[-1].split()) <= FEW_WORDS and STATES.match(after[-1]):
         return ([], []) if inside(after[-1]) != content else ([], [content])

@@ -11,85 +11,37 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
+from visreason.answer.tokens import (
+    ACCENTS,
+    ALIASES,
+    BRACKETS,
+    CLOSERS,
+    CONSTANTS,
+    FUNCTIONS,
+    GREEK,
+    INTERVALS,
+    INVERTIBLE,
+    MODULO,
+    NUMBERS,
+    OVER,
+    PYTHON_INTERVAL,
+    RELATIONS,
+    SET_SIGNS,
+    SIDE,
+    TIMES,
+    NotMaths,
+    tokens,
+)
 
-READ_CHARS, MAX_TOKENS, MAX_DEPTH, MAX_DIGITS = 1_000, 400, 24, 400
+READ_CHARS, MAX_DEPTH, MAX_DIGITS = 1_000, 24, 400
 Tree = tuple[Any, ...]
-
-TOKEN = re.compile(
-    r"(?P<number>(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+(?!\.\d))?)"
-    r"|(?P<subscript>_\s*(?:\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\}|\\[A-Za-z]+|\w))"
-    r"|(?P<command>\\(?:begin|end)\s*\{\w+\*?\}|\\[lr]?[vV]ert|\\[A-Za-z]+\*?|\\[{}|])"
-    r"|(?P<word>[A-Za-z\u0370-\u03ff]+)"
-    r"|(?P<sign>\*\*|<=|>=|!=|==|[-+*/^_(){}\[\]|,;:=<>!%'&±∓∪∩∈ø∅])"
-)
-FUNCTIONS = (
-    "sin cos tan cot sec csc arcsin arccos arctan arccot arcsec arccsc sinh cosh tanh coth sech csch arcsinh arccosh "
-    "arctanh asin acos atan acot asec acsc asinh acosh atanh log ln lg exp gcd lcm max min floor ceil abs sqrt det "
-    "binomial factorial mod sign root cbrt"
-).split()
-ALIASES = {
-    "asin": "arcsin", "acos": "arccos", "atan": "arctan", "acot": "arccot", "asec": "arcsec", "acsc": "arccsc",
-    "asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh", "ceiling": "ceil", "tg": "tan", "ctg": "cot",
-    "arcsinh": "arcsinh", "arsinh": "arcsinh", "arcosh": "arccosh", "artanh": "arctanh", "arctg": "arctan",
-}  # fmt: skip
-INVERTIBLE = ("sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh")
-NUMBERS = {"N": "Naturals", "Z": "Integers", "Q": "Rationals", "R": "Reals", "C": "Complexes"}
-CONSTANTS = {
-    "pi": "pi", "infty": "infty", "oo": "infty", "inf": "infty", "infinity": "infty", "exponentialE": "e",
-    "imaginaryI": "i", "imaginaryJ": "i",
-}  # fmt: skip
-GREEK = set(
-    "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi omicron rho varrho "
-    "sigma tau upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega ell hbar".split()
-)
-GREEK_LETTERS = dict(zip("αβγδεζηθικλμνξορστυφχψω", (
-    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron rho sigma tau upsilon phi chi "
-    "psi omega").split(), strict=True))  # fmt: skip
-RELATIONS = {
-    "=": "=", "==": "=", "<": "<", ">": ">", "<=": "<=", ">=": ">=", "!=": "!=", "\\neq": "!=", "\\in": "in", "∈": "in",
-    "\\equiv": "=", "\\approx": "=", "\\to": "->", "\\rightarrow": "->", "\\subset": "subset", "\\subseteq": "subseteq",
-    "\\ngtr": "<=", "\\nless": ">=",
-}  # fmt: skip
-SET_SIGNS = {
-    "\\cup": "cup",
-    "∪": "cup",
-    "\\cap": "cap",
-    "∩": "cap",
-    "\\setminus": "setminus",
-    "\\backslash": "setminus",
-}
-BRACKETS = {
-    "(": ")", "[": "]", "\\{": "\\}", "{": "}", "\\lbrace": "\\rbrace", "\\lbrack": "\\rbrack", "\\lgroup": "\\rgroup",
-    "\\lparen": "\\rparen", "\\lfloor": "\\rfloor", "\\lceil": "\\rceil", "\\langle": "\\rangle", "\\lvert": "\\rvert",
-    "\\lVert": "\\rVert",
-}  # fmt: skip
-PLAIN = {
-    "\\lbrace": "\\{", "\\rbrace": "\\}", "\\lbrack": "[", "\\rbrack": "]", "\\lgroup": "(", "\\rgroup": ")",
-    "\\lparen": "(", "\\rparen": ")", "\\langle": "(", "\\rangle": ")", "\\vert": "|", "\\mid": "|", "\\Vert": "|",
-    "\\ulcorner": "\\lceil", "\\urcorner": "\\rceil", "\\llcorner": "\\lfloor", "\\lrcorner": "\\rfloor",
-    "\\|": "|", "\\lvert": "|", "\\rvert": "|", "\\lVert": "|", "\\rVert": "|",
-}  # fmt: skip
-CLOSERS = {")", "]", "}", "\\}", "\\rfloor", "\\rceil", ",", ";", ":", "&", "\\\\", ""}
-ACCENTS = {
-    "overline": "bar", "bar": "bar", "hat": "hat", "widehat": "hat", "vec": "vec", "overrightarrow": "vec", "dot": "dot",
-    "tilde": "tilde",
-}  # fmt: skip
-TIMES = {"*", "\\cdot", "\\times", "\\ast"}
-OVER = {"/", "\\div"}
-MODULO = {"\\mod", "\\bmod", "\\pmod"}
-SIDE = re.compile(r"\^\{?[+-]\}?(?=\})|, dir='[+-]+'")
-"""Sides from which a limit is taken, which are not read."""
-PYTHON_INTERVAL = re.compile(r"\bInterval\.(open|Ropen|Lopen)\b")
-INTERVALS = {"Interval": "[]", "Intervalopen": "()", "IntervalRopen": "[)", "IntervalLopen": "(]"}
-
-
-class NotMaths(Exception):
-    """The text is nothing that this file reads."""
 
 
 @lru_cache(maxsize=4096)
 def parse(text: str, python: bool = False) -> Tree | None:
-    r"""The tree of a text as `normalize.spell` writes it, or None. With `python` words are names and calls, as in the output of a program.
+    r"""The tree of a text as `normalize.spell` writes it, or None.
+
+    With `python` words are names and calls, as in the output of a program.
 
     >>> parse(r"\frac{1}{2}x")
     ('*', ('/', ('num', Fraction(1, 1)), ('num', Fraction(2, 1))), ('sym', 'x'))
@@ -102,63 +54,12 @@ def parse(text: str, python: bool = False) -> Tree | None:
         text = SIDE.sub("", text) if "lim" in text or python else text
         if python:
             text = PYTHON_INTERVAL.sub(r"Interval\1", text)
-        reader = _Reader(_tokens(text, python), python)
+        reader = _Reader(tokens(text, python), python)
         tree = reader.items(0)
         reader.end()
         return tree
     except (NotMaths, ZeroDivisionError, ValueError):
         return None
-
-
-def _tokens(text: str, python: bool) -> list[str]:
-    tokens: list[str] = []
-    at = 0
-    while at < len(text):
-        if text[at].isspace():
-            at += 1
-            continue
-        if text.startswith("\\\\", at):
-            tokens.append("\\\\")
-            at += 2
-            continue
-        match = TOKEN.match(text, at)
-        if match is None or len(tokens) > MAX_TOKENS:
-            raise NotMaths
-        token = match.group()
-        if match.lastgroup == "word":
-            tokens += _words(token, python)
-        elif match.lastgroup == "subscript":
-            tokens.append("_" + re.sub(r"^_\s*\{?|\}$", "", token))
-        else:
-            tokens.append(PLAIN.get(token, token))
-        at = match.end()
-    return tokens
-
-
-def _words(word: str, python: bool) -> list[str]:
-    """A run of letters as names: a known word whole, else letter by letter, as LaTeX reads it."""
-    if python:
-        return [word]
-    if word in ("and", "or"):
-        return [","]
-    if len(word) == 1:
-        return [GREEK_LETTERS.get(word, word)]
-    found: list[str] = []
-    while word:
-        known = next((n for n in KNOWN_WORDS if word.startswith(n)), None)
-        if known is None and len(word) > 3 and not found:
-            raise NotMaths  # a word of a language
-        known = known or word[0]
-        found.append(f"\\{known}" if len(known) > 1 else GREEK_LETTERS.get(known, known))
-        word = word[len(known) :]
-    return found
-
-
-KNOWN_WORDS = sorted(
-    (*FUNCTIONS, *ALIASES, "pi", "infinity", "inf", "oo", *(g for g in GREEK if len(g) > 2)),
-    key=len,
-    reverse=True,
-)
 
 
 class _Reader:
@@ -332,7 +233,7 @@ class _Reader:
         raise NotMaths
 
     def number(self, token: str) -> Tree:
-        if len(token) > MAX_DIGITS or len(re.split("[eE][+-]?", token)[-1]) > 3 and "e" in token.lower():
+        if len(token) > MAX_DIGITS or (len(re.split("[eE][+-]?", token)[-1]) > 3 and "e" in token.lower()):
             raise NotMaths
         if self.peek() == "\\overline" and "." in token:
             self.take()
@@ -602,7 +503,7 @@ class _Reader:
         if name in ("FiniteSet", "set"):
             return ("set", *arguments)
         if name in ("Matrix", "ImmutableMatrix"):
-            rows = arguments[0][2:] if arguments[0][:1] == ("list",) else ()
+            rows = arguments[0][2:] if arguments and arguments[0][:1] == ("list",) else ()
             return ("matrix", *(("row", *(row[2:] if row[:1] == ("list",) else (row,))) for row in rows))
         if name in ("Integral", "Sum", "Product") and len(arguments) == 2:
             kind = {"Integral": "integral", "Sum": "sum", "Product": "prod"}[name]

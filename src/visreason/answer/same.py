@@ -81,10 +81,8 @@ def _holds(tree: Tree, kinds: Sequence[str]) -> bool:
 
 
 def _holds_call(tree: Tree, names: Sequence[str]) -> bool:
-    return (
-        tree[0] == "call"
-        and tree[1] in names
-        or any(_holds_call(t, names) for t in tree[1:] if isinstance(t, tuple))
+    return (tree[0] == "call" and tree[1] in names) or any(
+        _holds_call(t, names) for t in tree[1:] if isinstance(t, tuple)
     )
 
 
@@ -92,14 +90,14 @@ def _points(names: list[str]) -> list[tuple[dict[str, Number], bool]]:
     """Values for the symbols, and whether a difference there may be one of branches: with a negative symbol it may."""
     if not names:
         return [({}, False)]
-    positive = [
+    positive: list[dict[str, Number]] = [
         {
             name: Fraction(BASES[(i + k) % len(BASES)]).limit_denominator(97) + k
             for i, name in enumerate(names)
         }
         for k in range(3)
     ]
-    negative = [{**positive[0], name: -positive[1][name]} for name in names[:4]]
+    negative: list[dict[str, Number]] = [{**positive[0], name: -positive[1][name]} for name in names[:4]]
     return [(values, False) for values in positive] + [(values, True) for values in negative]
 
 

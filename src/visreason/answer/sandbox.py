@@ -56,10 +56,10 @@ class _Child:
 
     def ask(self, question: Any) -> bool:
         try:
-            process = self._alive()
-            assert process.stdin and process.stdout
-            process.stdin.write(json.dumps(question).encode() + b"\n")
-            process.stdin.flush()
+            pipe = self._alive().stdin
+            assert pipe is not None
+            pipe.write(json.dumps(question).encode() + b"\n")
+            pipe.flush()
             return self._line(TIMEOUT_S) == b"true\n"
         except (OSError, TimeoutError):
             self.kill()
@@ -81,14 +81,16 @@ class _Child:
         return self.process
 
     def _line(self, timeout_s: float) -> bytes:
-        assert self.process and self.process.stdout
+        assert self.process is not None
+        pipe = self.process.stdout
+        assert pipe is not None
         end = time.monotonic() + timeout_s
         found = b""
         while not found.endswith(b"\n"):
             left = end - time.monotonic()
-            if left <= 0 or not select.select([self.process.stdout], [], [], left)[0]:
+            if left <= 0 or not select.select([pipe], [], [], left)[0]:
                 raise TimeoutError
-            piece = os.read(self.process.stdout.fileno(), 4096)
+            piece = os.read(pipe.fileno(), 4096)
             if not piece:
                 raise TimeoutError
             found += piece

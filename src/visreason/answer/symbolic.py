@@ -11,13 +11,17 @@ import sympy
 from visreason.answer.parse import Tree
 
 CONSTANTS = {"pi": sympy.pi, "e": sympy.E, "i": sympy.I, "infty": sympy.oo}
+SAME_NAME = (
+    "sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh", "coth", "sech", "csch", "log", "exp", "sqrt",
+    "binomial", "factorial", "sign",
+)  # fmt: skip
 FUNCTIONS: dict[str, Any] = {
     "arcsin": sympy.asin, "arccos": sympy.acos, "arctan": sympy.atan, "arccot": sympy.acot, "arcsec": sympy.asec,
     "arccsc": sympy.acsc, "arcsinh": sympy.asinh, "arccosh": sympy.acosh, "arctanh": sympy.atanh, "ln": sympy.log,
     "abs": sympy.Abs, "floor": sympy.floor, "ceil": sympy.ceiling, "max": sympy.Max, "min": sympy.Min,
-    "gcd": lambda *a: reduce(sympy.gcd, a), "lcm": lambda *a: reduce(sympy.lcm, a), "mod": sympy.Mod, "cbrt": sympy.cbrt, "root": sympy.root,
-    **{name: getattr(sympy, name) for name in (
-        "sin cos tan cot sec csc sinh cosh tanh coth sech csch log exp sqrt binomial factorial sign").split()},
+    "mod": sympy.Mod, "cbrt": sympy.cbrt, "root": sympy.root,
+    "gcd": lambda *a: reduce(sympy.gcd, a), "lcm": lambda *a: reduce(sympy.lcm, a),
+    **{name: getattr(sympy, name) for name in SAME_NAME},
 }  # fmt: skip
 
 

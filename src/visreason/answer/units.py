@@ -68,7 +68,7 @@ def known(unit: str) -> bool:
 
 
 def ratio(unit: str, other: str) -> Fraction | None:
-    """How many of `other` one `unit` is: 1 where either is not given or both are the same words, None where they differ.
+    """How many of `other` one `unit` is: 1 where either is missing or both are the same words, None where they differ.
 
     >>> ratio("m", "centimeters"), ratio("m^2", "cm^2"), ratio("kg", "m"), ratio("apples", "")
     (Fraction(100, 1), Fraction(10000, 1), None, Fraction(1, 1))

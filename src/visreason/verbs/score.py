@@ -36,7 +36,7 @@ class Recipe(recipe.Recipe):
     """What is scored, and by which reward."""
 
     samples: Path = Field(
-        description="Responses: a .jsonl or .json file of samples, or of rows with question, choices, answer, response.",
+        description="Responses: a .jsonl or .json file of samples, or of rows with answer and response.",
         examples=["answers.jsonl"],
     )
     reward: str = Field("correct", description="A reward's name, or module:function.")
@@ -140,7 +140,7 @@ def _shown(blocks: Iterable[list[Sample]], before: int, left: int) -> Iterator[l
 
 
 def score_block(reward: str, layout: str, samples: list[Sample]) -> list[Sample]:
-    """Samples with their scores; a problem that can't be checked is errored, with the reward's other samples unharmed."""
+    """Samples with their scores; one whose problem can't be checked is errored, and the others are not harmed."""
     judge = from_names({reward: 1.0}, style(layout))
     if reward == "correct":
         return [replace(s, score=_correct(s)) for s in samples]
