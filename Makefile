@@ -31,3 +31,4 @@ speed: setup
 	$(PYTHON) speed/update.py
 	$(PYTHON) speed/sft.py
 	$(PYTHON) speed/engine.py
+	test ! -f ../shared/cases/answers.jsonl || $(PYTHON) speed/answers.py ../shared/cases/answers.jsonl

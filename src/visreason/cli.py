@@ -26,6 +26,7 @@ VERBS = {
     "sft": "Fine-tune a model on worked solutions.",
     "grpo": "Train a model by reinforcement learning with rewards (GRPO).",
     "evaluate": "Let an engine answer problems and score the answers.",
+    "score": "Score responses on file; show the agreement with recorded verdicts.",
     "ask": "Put one question about an image to an engine; show its thought and its answer.",
     "report": "Write an HTML page about one or several runs.",
 }

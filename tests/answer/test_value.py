@@ -3,8 +3,8 @@ from fractions import Fraction
 
 import pytest
 
+from visreason.answer.equal import value
 from visreason.answer.normalize import normalize
-from visreason.answer.value import value
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_rational_values_are_exact():
 
 @pytest.mark.parametrize(
     "text",
-    ["", "x", "2x", "1/0", "(1", "1)", "1,2", "\\frac{1}", "2^", "\\sqrt{-1}", "9^9^9^9", "1e999", "9" * 100, "(" * 90,
+    ["", "x", "2x", "1/0", "(1", "1)", "1,2", "\\frac{1}", "2^", "9^9^9^9", "1e9999", "9" * 500, "(" * 90,
      "+"],
 )  # fmt: skip
 def test_what_is_no_number_has_no_value(text):

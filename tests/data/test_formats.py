@@ -4,7 +4,7 @@ import json
 import PIL.Image
 import pytest
 
-from visreason.data import read_problems
+from visreason.data import read_problems, read_samples
 from visreason.errors import DataError
 from visreason.record import Completion, Image, Problem, Sample, Score, to_json
 from visreason.store import write_records
@@ -106,7 +106,6 @@ def test_images_are_found_one_folder_up(put, tmp_path):
         ({"question": "  "}, "found an empty one"),
         ({"question": ["Q?"]}, "expected text in column question"),
         ({"question": "Q?", "answer": True}, "expected text or a number in column answer"),
-        ({"question": "Q?", "answer": ["1", "2"]}, "expected text or a number in column answer"),
         ({"question": "Q?", "choices": "red, blue"}, "expected a list of choices"),
         ({"question": "Q?", "choices": 3}, "expected a list of choices"),
         ({"question": "Q?", "image": 3}, "expected text in column image"),
@@ -211,3 +210,27 @@ def test_a_file_without_problems_is_an_error(tmp_path, name, content, reason):
 def test_rejected_rows_can_be_stored_as_they_are(put):
     _, rejected = read(put({"question": "Q?"}, "{not json", {"question": ["x"]}))
     assert [json.loads(json.dumps(r))["line"] for r in rejected] == [2, 3]
+
+
+def test_a_list_of_answers_is_accepted_one_by_one(put):
+    [problem], _ = read(put({"question": "Q?", "answer": ["24/7", "3.429"]}))
+    assert (problem.answer, problem.meta["accepted"]) == ("24/7", ["24/7", "3.429"])
+
+
+def test_samples_are_records_or_flat_rows_with_a_response(put):
+    rows = (
+        {"id": 7, "question": "Q?", "gold": 4, "response": "four", "pred": "5", "kind": "sum"},
+        {"gold": "4", "pred": "\\boxed{4}"},
+        {"gold": "4"},
+        {"problem": {"id": "x", "question": "Q?"}, "completion": {"text": "4"}, "score": {"value": 1}},
+    )
+    rejected = []
+    samples = list(read_samples(put(*rows), rejected))
+    assert [(s.problem.id, s.problem.answer, s.completion.text) for s in samples] == [
+        ("7", "4", "four"),
+        ("data-2", "4", "\\boxed{4}"),
+        ("x", None, "4"),
+    ]
+    assert samples[0].problem.meta == {"pred": "5", "kind": "sum"}
+    assert [r["line"] for r in rejected] == [3]
+    assert "expected a response in column" in rejected[0]["reason"]

@@ -1,16 +1,19 @@
 """The verdict on a response: what it answers, whether that is right, and by which rule, or why it could not be told."""
 
 import re
+from typing import Any
 
-from visreason.answer.choice import OUTSIDE, pick, pick_from_prose
-from visreason.answer.equal import equal, is_value
-from visreason.answer.extract import Extraction, extract, inside, last_sentence, plain, solution
+from visreason.answer.choice import OUTSIDE, by_value, pick, pick_from_prose, without_options
+from visreason.answer.equal import Rules, equal, is_value, parts
+from visreason.answer.extract import Extraction, extract, inside, is_program, plain, sentences, solution
 from visreason.answer.normalize import normalize, unwrap
 from visreason.errors import DataError
 from visreason.record import Finish, Problem, Reason, Score
 
 SUPPORTED = ("auto", "choice", "math", "exact")
 SHOWN_CHARS = 200
+UNKNOWN = ("",) * 10
+"""Options A to J without their texts."""
 
 
 def check(problem: Problem, response: str, finish: Finish = "stop") -> Score:
@@ -24,17 +27,53 @@ def check(problem: Problem, response: str, finish: Finish = "stop") -> Score:
     >>> check(Problem("p", "Which?", answer="B", choices=("red", "blue")), "<answer>red</answer>").reason
     'wrong'
     """
-    gold = _gold(problem)
+    golds = _golds(problem)
     if finish == "error":
         return Score(0.0, reason="errored")
     text = solution(response)
+    if is_program(text):
+        return _score(None, "truncated" if finish == "length" else "unparsed")
+    scores = (_check(problem, gold, text, finish) for gold in golds)
+    first = next(scores)
+    return next((score for score in (first, *scores) if score.correct), first)
+
+
+def _check(problem: Problem, gold: str, text: str, finish: Finish) -> Score:
     found = extract(text, cut=finish == "length")
     if problem.check == "choice" or (problem.check == "auto" and problem.choices):
         return _check_choice(problem, gold, text, found, finish)
     return _check_value(problem, gold, text, found, finish)
 
 
-def _gold(problem: Problem) -> str:
+def rules_of(problem: Problem) -> Rules:
+    """The conventions that a problem's meta states: `rules`, `precision` (decimals, or an error below 1 or above 20),
+    `error`, and `gold_syntax` "sympy".
+    """
+    meta = problem.meta
+    stated = meta.get("rules") if isinstance(meta.get("rules"), dict) else {}
+    python = meta.get("gold_syntax") == "sympy"
+    return Rules(precision=_precision(meta), **{"python": python, **stated})
+
+
+def _precision(meta: dict[str, Any]) -> float | None:
+    error = meta.get("error")
+    try:
+        if error not in (None, ""):
+            return float(str(error).split(",")[0])
+        found = (
+            float(str(meta["precision"]).strip("[]").split(",")[0])
+            if meta.get("precision") is not None
+            else None
+        )
+    except ValueError:
+        return None
+    if found is None or (1 <= found <= 20):
+        return None if found is None else 0.5 * 10.0**-found
+    return found
+
+
+def _golds(problem: Problem) -> tuple[str, ...]:
+    """The gold answer, and others that a problem's meta accepts."""
     if problem.check not in SUPPORTED:
         raise DataError(
             f"problem {problem.id!r}: expected a check among {', '.join(SUPPORTED)}, found {problem.check!r}, which is "
@@ -44,21 +83,33 @@ def _gold(problem: Problem) -> str:
         raise DataError(
             f"problem {problem.id!r}: expected an answer to check against, found none; drop it or add one"
         )
-    return problem.answer
+    others = problem.meta.get("accepted")
+    return tuple(dict.fromkeys((problem.answer, *(others if isinstance(others, list) else ()))))
 
 
 def _check_value(problem: Problem, gold: str, text: str, found: Extraction | None, finish: Finish) -> Score:
     if finish != "length" and normalize(text) == normalize(gold):
         return _score(gold, "exact")
     if found is None:
+        if finish != "length" and (letters := _letters(gold)):
+            return _check_letters(letters, text, found, finish)
         return _score(None, "truncated" if finish == "length" else "unparsed")
-    answer = ", ".join(found.texts)
+    texts = (*found.earlier, *found.texts)
+    listed = len(found.texts) < len(texts) == len(parts(_boxed(gold))) and _boxed(gold)[:1] not in (
+        "\\",
+        "{",
+        "(",
+    )
+    answer = ", ".join(texts if listed else found.texts)
+    rules = rules_of(problem)
     if problem.check == "exact":
         return _score(answer, "exact" if normalize(answer) == normalize(gold) else "wrong")
     for candidate in (answer,) if is_value(answer) else dict.fromkeys((answer, inside(answer))):
-        if rule := equal(_boxed(gold), candidate):
+        if rule := equal(_boxed(gold), candidate, rules):
             return _score(candidate, rule)
-    return _score(answer, "choice" if _same_letters(gold, answer) else "wrong")
+    if letters := _letters(gold):
+        return _check_letters(letters, text, found, finish)
+    return _score(answer, "wrong")
 
 
 def _boxed(gold: str) -> str:
@@ -66,13 +117,20 @@ def _boxed(gold: str) -> str:
     return inside(gold) if "\\boxed" in gold else gold
 
 
-def _same_letters(gold: str, answer: str) -> bool:
-    """Letters of options that are not given with the problem: they stand in its picture or in the question."""
+def _letters(gold: str) -> frozenset[int]:
+    """Options that a gold answer names by letters alone: they stand in the picture or in the question."""
     letters = unwrap(_boxed(gold)).upper()
     if re.fullmatch(r"\(?[A-J]\)?(?: ?, ?\(?[A-J]\)?)*", letters) is None:
-        return False
-    unknown = ("",) * 10
-    return pick(letters, unknown) == pick(answer, unknown)
+        return frozenset()
+    return pick(letters, UNKNOWN)
+
+
+def _check_letters(letters: frozenset[int], text: str, found: Extraction | None, finish: Finish) -> Score:
+    """Options whose texts are not known: an answer that names no letter is not one that can be read."""
+    answer, named = _named(UNKNOWN, text, found, finish)
+    if not named or named == {OUTSIDE}:
+        return _score(answer, "unparsed")
+    return _score(answer, "choice" if named == letters else "wrong")
 
 
 def _check_choice(problem: Problem, gold: str, text: str, found: Extraction | None, finish: Finish) -> Score:
@@ -89,6 +147,8 @@ def _check_choice(problem: Problem, gold: str, text: str, found: Extraction | No
     answer, named = _named(problem.choices, text, found, finish)
     if not named:
         return _score(answer, "truncated" if finish == "length" else "unparsed")
+    if len({normalize(problem.choices[i]) for i in right}) == 1 and OUTSIDE not in named and named <= right:
+        return _score(answer, "choice")  # options that are the same
     return _score(answer, "choice" if named == right else "wrong")
 
 
@@ -96,6 +156,9 @@ def _named(
     choices: tuple[str, ...], text: str, found: Extraction | None, finish: Finish
 ) -> tuple[str | None, frozenset[int]]:
     """The answer's words and the options they name."""
+    said = without_options(sentences(plain(text)))
+    if not said and finish != "length":
+        return None, frozenset()
     if found is not None and (found.kind != "bare" or found.texts == (plain(text),)):
         answer = ", ".join(found.texts)
         if named := pick(answer, choices) or pick(inside(answer), choices):
@@ -104,9 +167,11 @@ def _named(
             return answer, frozenset({OUTSIDE})
     if finish == "length":
         return None, frozenset()
-    last = last_sentence(text)
-    named = pick_from_prose(text, last, choices)
-    return (last if named else None), named
+    if said and (named := pick_from_prose(said, choices)):
+        return said[-1], named
+    if found is not None and len(found.texts) == 1 and (named := by_value(found.texts[0], choices)):
+        return found.texts[0], named
+    return None, frozenset()
 
 
 def _score(answer: str | None, reason: Reason) -> Score:

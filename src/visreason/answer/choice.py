@@ -9,15 +9,31 @@ READ_CHARS = 2_000
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 OUTSIDE = -1
 """Stands for a letter that no option has."""
-ALONE = re.compile(r"\(?\s*([A-Za-z])\s*[).:、．]?")
-LEADING = re.compile(r"\(?([A-Z])[).:、．]\s*(\S.*)", re.DOTALL)
+ALONE = re.compile(r"\(?\s*([A-Za-z])\s*[).:、．。]?")
+LEADING = re.compile(r"\(?([A-Z])[).:、．。]\s*(\S.*)", re.DOTALL)
 LISTED = re.compile(
     r"\(?[A-Z]\)?\.?(?:\s*(?:,|/|&|\bor\b|\band\b|或|和|、)\s*(?:\bor\b|\band\b)?\s*\(?[A-Z]\)?\.?(?![\w']))+"
 )
 STRONG = re.compile(
     r"\(([A-Z])\)|\b(?:option|choice|answer|figure|picture)s? ?(?:is )?:? ?\(?([A-Z])\b(?!')"
-    r"|(?:^|\n)[ \t]*([A-Z])[.):](?=\s|$)|选 ?([A-Z])",
+    r"|(?:^|\n)[ \t]*([A-Z])[.):。](?=\s|$|不)|选 ?([A-Z])",
     re.IGNORECASE,
+)
+SAID = ("yes", "no", "true", "false")
+"""First words of a sentence that are its answer."""
+LISTING = re.compile(r"(?:[-*] )?\(?([A-Z])[).:] ")
+LEADING_WORDS = 12
+DENIED = re.compile(
+    r"\b(?:not|neither|nor|never|cannot|unlikely|less likely|incorrect|wrong|rule[sd]? out|eliminated?|none)\b"
+    r"|n['’]t\b|不",
+    re.IGNORECASE,
+)
+CONTRAST = re.compile(
+    r"\b(?:other|others|rather than|instead of|unlike|except|whereas|while|although|compared (?:to|with)|than)\b",
+    re.IGNORECASE,
+)
+DENIED_LETTER = re.compile(
+    r"[,，。.;\s]*(?:\bnot\b|\bnon\b|不是)\s*(?:option\s*|choice\s*)?\(?[A-Z]\)?(?![\w'])"
 )
 WEAK = re.compile(
     r"(?<![A-Za-z\\])([B-HJ-Z])(?![A-Za-z'’])|(?<![A-Za-z\\])([AI])(?=[).:,/]|\s*$|\s+(?:or|and)\b)"
@@ -31,7 +47,7 @@ def pick(text: str, choices: tuple[str, ...]) -> frozenset[int]:
     >>> [sorted(pick(t, colours)) for t in ("(B)", "B. blue", "blue", "A or B", "E", "a cat")]
     [[1], [1], [1], [0, 1], [-1], []]
     """
-    text = unwrap(text[:READ_CHARS])
+    text = DENIED_LETTER.sub("", unwrap(text[:READ_CHARS]))
     if alone := ALONE.fullmatch(text):
         letter = _index(alone.group(1), choices)
         return letter if OUTSIDE not in letter else _by_text(text, choices) or letter
@@ -47,26 +63,54 @@ def pick(text: str, choices: tuple[str, ...]) -> frozenset[int]:
     return (
         _letters(STRONG, text, choices)
         or _letters(WEAK, text, choices)
-        or _by_value(text, choices)
+        or by_value(text, choices)
         or _mentioned(text, choices)
     )
 
 
-def pick_from_prose(text: str, last: str, choices: tuple[str, ...]) -> frozenset[int]:
-    """The options that running text settles on: its first line when that is `B` or `B. text`, else those its last
-    sentence names, else the only one named at all (by its letter, or by a text of some length).
+def pick_from_prose(sentences: list[str], choices: tuple[str, ...]) -> frozenset[int]:
+    """The options that running text settles on: its first line when that is `B` or `B. text`, else what its last
+    sentence names, else the last sentence that names any by letter, or by a text of some length. Sentences that deny
+    or compare options name none.
     """
-    first = text.partition("\n")[0].strip()
-    leads = ALONE.fullmatch(first) or (LEADING.match(first) and len(first.split()) <= 12)
-    if leads and len(first) < len(text):
-        return pick(first, choices)
+    first = sentences[0]
+    leads = ALONE.fullmatch(first) or (LEADING.match(first) and len(first.split()) <= LEADING_WORDS)
+    if leads and len(sentences) > 1 and OUTSIDE not in (named := pick(first, choices)):
+        return named
     long = tuple(c if len(c) > 3 and not c[0].isdigit() else "" for c in choices)
-    if found := _letters(STRONG, last, choices) or _mentioned(last, choices):
+    if found := _letters(STRONG, sentences[-1], choices) or _affirmed(sentences[-1], choices):
         return found
-    for named in (_letters(STRONG, text, choices), _mentioned(text, long)):
-        if len(named) == 1:
-            return named
+    for sentence in reversed(sentences):
+        if not DENIED.search(sentence) and (found := _letters(STRONG, CONTRAST.split(sentence)[0], choices)):
+            return found
+    for sentence in reversed(sentences):
+        if len(found := _affirmed(sentence, long)) == 1:
+            return found
     return frozenset()
+
+
+def _affirmed(sentence: str, choices: tuple[str, ...]) -> frozenset[int]:
+    """Options that a sentence names by their texts. One that denies or compares names what it starts with ("No"), an
+    option that is a denial itself, or what stands before the comparison.
+    """
+    start = re.split(r"[\s,.;:!]", sentence, maxsplit=1)[0].lower()
+    if start in SAID and (first := frozenset(i for i, c in enumerate(choices) if c.lower() == start)):
+        return first
+    if DENIED.search(sentence):
+        return _mentioned(sentence, tuple(c if DENIED.search(c) else "" for c in choices))
+    return _mentioned(sentence, choices) and _mentioned(CONTRAST.split(sentence)[0], choices)
+
+
+def without_options(lines: list[str]) -> list[str]:
+    """Sentences without options that are listed again: lines that start with consecutive letters."""
+    letters = [m.group(1) if (m := LISTING.match(line)) else "" for line in lines]
+
+    def listed(i: int) -> bool:
+        neighbours = (letters[i - 1] if i else "", letters[i + 1] if i + 1 < len(lines) else "")
+        before, after = (ord(n) - ord(letters[i]) if n else 0 for n in neighbours)
+        return before == -1 or after == 1
+
+    return [line for i, line in enumerate(lines) if not letters[i] or not listed(i)]
 
 
 def _index(letter: str, choices: tuple[str, ...]) -> frozenset[int]:
@@ -86,8 +130,8 @@ def _by_text(text: str, choices: tuple[str, ...]) -> frozenset[int]:
 
 def _mentioned(text: str, choices: tuple[str, ...]) -> frozenset[int]:
     """Options whose text stands in the text as whole words, and not only within a longer option's text."""
-    where = spell(text)
-    options = sorted(((spell(c), i) for i, c in enumerate(choices)), key=lambda pair: -len(pair[0]))
+    where = spell(text).lower()
+    options = sorted(((spell(c).lower(), i) for i, c in enumerate(choices)), key=lambda pair: -len(pair[0]))
     found = set()
     for option, i in options:
         if len(option) < 2 and not option.isdigit():
@@ -99,6 +143,7 @@ def _mentioned(text: str, choices: tuple[str, ...]) -> frozenset[int]:
     return frozenset(found)
 
 
-def _by_value(text: str, choices: tuple[str, ...]) -> frozenset[int]:
+def by_value(text: str, choices: tuple[str, ...]) -> frozenset[int]:
+    """The option whose value a text gives, if it is one alone."""
     found = frozenset(i for i, choice in enumerate(choices) if equal(choice, text))
     return found if len(found) == 1 else frozenset()

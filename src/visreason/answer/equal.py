@@ -1,39 +1,104 @@
-"""Whether an answer equals the gold one, and by which rule: exact spelling, number, or list of such.
+"""Whether an answer equals the gold one, and by which rule: exact spelling, number, list of such, or symbolic.
 
 Numbers: exact fractions are compared exactly, and within a relative 1e-6 where one side is a decimal or irrational. A
 decimal with two or more places also equals the fraction or root it is the rounding of (0.33 and 1/3; 3.46 and
 2 sqrt 3, but not 0.00 and 1/300), and a gold decimal equals a longer one that rounds to it. A percent sign may be left
-out or worked out (28%, 28, 0.28). Units may be left out but not differ. Nothing symbolic.
+out or worked out (28%, 28, 0.28). Units may be left out or converted, but not differ.
 """
 
+import math
 import re
+from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 
+from visreason.answer.compute import NoNumber, Number, number, symbols
 from visreason.answer.normalize import normalize, spell, split_name, split_percent, split_unit
-from visreason.answer.value import Number, decimals, value
+from visreason.answer.parse import parse
+from visreason.answer.same import same
+from visreason.answer.units import ratio
+from visreason.answer.words import number_in_words
 from visreason.record import Reason
 
 TOLERANCE = 1e-6
 MAX_PARTS, MAX_DEPTH = 30, 4
 BRACKETS = {"(": ")", "[": "]", "{": "}"}
+PLUS_MINUS = re.compile(r"\\pm(?![A-Za-z])|±|\+/-")
+FRACTION = re.compile(r"-?(?:\\frac\{(\d+)\}\{(\d+)\}|(\d+)/(\d+))")
+WORDS = re.compile(r"[A-Za-z]{2,}|[A-Za-z]+(?: [A-Za-z]+)+")
 
 
-def equal(gold: str, answer: str, depth: int = 0) -> Reason | None:
+@dataclass(frozen=True)
+class Rules:
+    """Conventions that graders differ in. The defaults hold unless a problem's meta says otherwise.
+
+    `precision` is an absolute error that the problem allows. `times_100` lets x and 100 x be the same without a percent
+    sign (OlympiadBench, ToRA). `reduced` wants fractions in lowest terms (PRM800K). `python` reads the gold answer as
+    the output of a program (sympy's).
+    """
+
+    precision: float | None = None
+    times_100: bool = False
+    reduced: bool = False
+    python: bool = False
+
+
+DEFAULT = Rules()
+
+
+def equal(gold: str, answer: str, rules: Rules = DEFAULT, depth: int = 0) -> Reason | None:
     r"""The rule by which the answer is right, or None. `depth` counts the lists it lies in.
 
     >>> equal("1/2", r"$\frac{1}{2}$"), equal("0.5", "x = 1/2"), equal("5 cm", "5 m"), equal("1, 2", "2,1")
     ('numeric', 'numeric', None, 'set')
+    >>> equal("(x+1)^2", "x^2+2x+1"), equal("1/2", "2/4", Rules(reduced=True))
+    ('symbolic', None)
     """
     if (spelling := normalize(gold)) and spelling == normalize(answer):
         return "exact"
+    if rules.python:
+        return _equal_output(gold, answer)
+    if rules.reduced and _unreduced(spell(answer)):
+        return None
+    whole_gold, whole_answer = gold, answer
     (gold_name, gold), (name, answer) = _named(gold), _named(answer)
-    if gold_name and name and normalize(gold_name) != normalize(name):
+    if gold_name and name and not _same_name(gold_name, name):
         return None
     if (spelling := normalize(gold)) and spelling == normalize(answer):
         return "exact"
-    if _equal_numbers(gold, answer):
+    if _equal_numbers(gold, answer, rules):
         return "numeric"
-    return "set" if depth < MAX_DEPTH and _equal_lists(gold, answer, depth + 1) else None
+    if depth < MAX_DEPTH and _equal_lists(gold, answer, rules, depth + 1):
+        return "set"
+    if _equal_trees(spell(whole_gold), spell(whole_answer)) or _equal_trees(gold, answer):
+        return "symbolic"
+    return None
+
+
+def value(text: str) -> Number | None:
+    """The number that a spelled text stands for, or None: a constant expression, or a number in words.
+
+    >>> value("1/4"), value("2x"), value("twelve")
+    (Fraction(1, 4), None, Fraction(12, 1))
+    """
+    tree = parse(text)
+    if tree is None:
+        words = number_in_words(text)
+        return None if words is None else Fraction(words)
+    try:
+        return number(tree, {})
+    except NoNumber:
+        return None
+
+
+def decimals(text: str) -> int | None:
+    """Digits after the point of a plain decimal number; None for anything else.
+
+    >>> decimals("3.14"), decimals("22/7")
+    (2, None)
+    """
+    match = re.fullmatch(r"[-+]?\d*\.(\d+)", text)
+    return len(match.group(1)) if match else None
 
 
 def is_value(text: str) -> bool:
@@ -43,82 +108,148 @@ def is_value(text: str) -> bool:
     (True, False)
     """
     bare, _ = split_percent(split_unit(_named(text)[1])[0])
-    return value(normalize(bare)) is not None
+    return value(bare) is not None
 
 
+@lru_cache(maxsize=4096)
 def _named(text: str) -> tuple[str, str]:
     """Name and value of an answer: of a calculation (24 * 24 = 576) the result, of an approximation the exact side."""
     spelled = spell(text)
     exact, approximate, rough = spelled.partition("≈")
     if approximate:
-        spelled = exact if value(normalize(split_name(exact)[1])) is not None else rough.rpartition("≈")[2]
+        spelled = exact if value(split_name(exact)[1]) is not None else rough.rpartition("≈")[2]
     left, _, right = spelled.rpartition("=")
-    if value(normalize(left.rpartition("=")[2])) is not None and value(normalize(right)) is not None:
+    if left and value(left.rpartition("=")[2].strip()) is not None and value(right.strip()) is not None:
         return "", right.strip()
     return split_name(spelled)
 
 
-def _equal_lists(gold: str, answer: str, depth: int) -> bool:
-    gold_parts, parts = _parts(gold), _parts(answer)
-    if len(gold_parts) < 2 or len(gold_parts) != len(parts) or _shape(gold) != _shape(answer):
+def _same_name(gold: str, answer: str) -> bool:
+    """Names that may stand for each other: the same, or both of a function (f(x) and y)."""
+    gold, answer = normalize(gold), normalize(answer)
+    functions = [re.fullmatch(r"y|\w+\(\w+\)", name) is not None for name in (gold, answer)]
+    return gold == answer or all(functions)
+
+
+def _unreduced(answer: str) -> bool:
+    match = FRACTION.fullmatch(answer)
+    if match is None:
         return False
-    return _equal_parts(gold_parts, parts, _shape(gold) != "", depth)
+    top, bottom = (int(digits) for digits in match.groups() if digits is not None)
+    return bottom != 0 and Fraction(top, bottom).denominator != bottom
 
 
-def _equal_numbers(gold: str, answer: str) -> bool:
+def _equal_output(gold: str, answer: str) -> Reason | None:
+    """A gold answer in the words of a program against mathematics."""
+    tree, other = parse(gold, True), parse(spell(answer))
+    return "symbolic" if tree is not None and other is not None and same(tree, other) else None
+
+
+def _equal_trees(gold: str, answer: str) -> bool:
+    """Expressions, relations, matrices; words are none, though LaTeX reads their letters as a product."""
+    if any(WORDS.fullmatch(text) for text in (gold, answer)):
+        return False
+    tree, other = parse(gold), parse(answer)
+    if tree is None or other is None:
+        return False
+    if not (symbols(tree) or symbols(other)) and tree[0] not in (
+        "list",
+        "set",
+        "matrix",
+        "rel",
+        "cup",
+        "cap",
+        "pm",
+        "+",
+    ):
+        return _near_none(tree, other) and same(tree, other)
+    return same(tree, other)
+
+
+def _near_none(tree: tuple, other: tuple) -> bool:
+    """Whether one of two constant expressions has no value, so that only symbolic work can decide."""
+    return any(_number(t) is None for t in (tree, other))
+
+
+def _number(tree: tuple) -> Number | None:
+    try:
+        return number(tree, {})
+    except NoNumber:
+        return None
+
+
+def _equal_lists(gold: str, answer: str, rules: Rules, depth: int) -> bool:
+    gold_parts, answer_parts = parts(gold), parts(answer)
+    if len(gold_parts) < 2 or len(gold_parts) != len(answer_parts) or _shape(gold) != _shape(answer):
+        return False
+    return _equal_parts(gold_parts, answer_parts, _shape(gold) not in ("", "{}"), rules, depth)
+
+
+def _equal_numbers(gold: str, answer: str, rules: Rules) -> bool:
     (gold, gold_unit), (answer, unit) = split_unit(gold), split_unit(answer)
-    if gold_unit and unit and normalize(gold_unit) != normalize(unit):
+    scale = ratio(unit, gold_unit)
+    if scale is None:
         return False
     (gold, gold_percent), (answer, percent) = split_percent(gold), split_percent(answer)
-    gold, answer = normalize(gold), normalize(answer)
     x, y = value(gold), value(answer)
     if x is None or y is None:
-        return gold == answer != ""
-    if _close(x, y, decimals(gold), decimals(answer)):
+        return bool(gold_unit or unit) and normalize(gold) == normalize(answer) != ""
+    if _close(x, y * scale, decimals(gold), decimals(answer) if scale == 1 else None, rules.precision):
+        return True
+    if rules.times_100 and any(_close(x, z, None, None, rules.precision) for z in (y / 100, 100 * y)):
         return True
     if gold_percent and not percent:
-        return _close(x / 100, y, None, None)
-    return percent and not gold_percent and _close(x, y / 100, None, None)
+        return _close(x / 100, y, None, None, rules.precision)
+    return percent and not gold_percent and _close(x, y / 100, None, None, rules.precision)
 
 
-def _close(gold: Number, answer: Number, gold_places: int | None, places: int | None) -> bool:
+def _close(
+    gold: Number, answer: Number, gold_places: int | None, places: int | None, precision: float | None
+) -> bool:
     """Equal exactly, or nearly where one is no whole number, or where one is the other rounded to its places."""
-    if gold == answer or (_whole(gold) and _whole(answer)):
+    if gold == answer or (_whole(gold) and _whole(answer) and precision is None):
         return gold == answer
-    if abs(gold - answer) <= TOLERANCE * max(abs(gold), abs(answer)):
+    try:
+        difference, size = float(abs(gold - answer)), float(max(abs(gold), abs(answer)))
+    except OverflowError:  # two numbers beyond floating point that are not the same
+        return False
+    if not math.isfinite(difference):
+        return False
+    if difference <= TOLERANCE * size or (precision is not None and difference <= 1.01 * precision):
         return True
     rounded, coarse = (places, answer) if gold_places is None else (gold_places, gold)
     if rounded is None or rounded < 2 or abs(coarse) < 10 * 10.0**-rounded:  # at least two significant digits
         return False
     if gold_places is not None and places is not None and places < gold_places:
         return False
-    return abs(gold - answer) <= 0.5000001 * 10.0**-rounded
+    return difference <= 0.5000001 * 10.0**-rounded
 
 
 def _whole(number: Number) -> bool:
     return isinstance(number, Fraction) and number.denominator == 1
 
 
-def _parts(text: str) -> list[str]:
-    """The elements of a list written with commas, semicolons or "and", with or without brackets."""
+def parts(text: str) -> list[str]:
+    """The elements of a list written with commas, semicolons or "and", in brackets or not; a plus-minus is two."""
+    text = text.replace("\\{", "{").replace("\\}", "}")
     inner = text[1:-1] if _brackets(text) else text
-    parts, depth, start = [], 0, 0
+    found, depth, start = [], 0, 0
     for i, char in enumerate(inner):
         depth += (char in "([{") - (char in ")]}")
-        if char in ",;" and depth == 0:
-            parts.append(inner[start:i])
+        if char in ",;，；、" and depth == 0:
+            found.append(inner[start:i])
             start = i + 1
-    parts.append(inner[start:])
-    if len(parts) == 1:
-        parts = re.split(r"\band\b|\\cup\b", inner)
-    parts = [p.strip().removeprefix("and ").strip() for p in parts]
-    return parts if len(parts) <= MAX_PARTS and all(parts) else []
+    found.append(inner[start:])
+    if len(found) == 1:
+        found = re.split(r"\band\b|\bor\b|\\cup(?![A-Za-z])|∪", inner)
+    found = [re.sub(r"^(?:and|or)\b", "", p.strip()).strip() for p in found]
+    signed = [[PLUS_MINUS.sub(s, p) for s in "+-"] if PLUS_MINUS.search(p) else [p] for p in found if p]
+    split = [p.removeprefix("+") for pair in signed for p in pair]
+    return split if len(split) <= MAX_PARTS else [text]
 
 
 def _shape(text: str) -> str:
-    """What a list is by its brackets: `()`, `[)` and such keep an order; braces and none are a set, written ""."""
-    shape = _brackets(text)
-    return "" if shape == "{}" else shape
+    return _brackets(text.replace("\\{", "{").replace("\\}", "}")).replace("{}", "")
 
 
 def _brackets(text: str) -> str:
@@ -133,13 +264,13 @@ def _brackets(text: str) -> str:
     return text[0] + text[-1]
 
 
-def _equal_parts(gold: list[str], answer: list[str], ordered: bool, depth: int) -> bool:
+def _equal_parts(gold: list[str], answer: list[str], ordered: bool, rules: Rules, depth: int) -> bool:
     if ordered:
-        return all(equal(g, a, depth) for g, a in zip(gold, answer, strict=True))
+        return all(equal(g, a, rules, depth) for g, a in zip(gold, answer, strict=True))
     left = list(answer)
     for g in gold:
-        found = next((a for a in left if equal(g, a, depth)), None)
+        found = next((i for i, a in enumerate(left) if equal(g, a, rules, depth)), None)
         if found is None:
             return False
-        left.remove(found)
+        del left[found]
     return True

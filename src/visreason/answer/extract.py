@@ -26,9 +26,29 @@ STATES = re.compile(r"\s*[$(\\]*(?:[A-J]\b|[-−]?[\d\\])")
 NUMBER = re.compile(
     r"(?<![\w.])[-−]?[$€£]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.?\d+)(?:/\d+(?![\d.]))?(?:\s?\\?[%°])?"
 )
+BOX = re.compile(r"\\(?:begin)?(?:boxed|fbox)\s*\{")
+JOINED = re.compile(
+    r"(?:[\s$,;:.()*|&+]|\\[()\[\],;!]|\\\\|\\q?quad|\\text\{\s*(?:and|or)\s*\}|\band\b|\bor\b|\w{1,4}\s*=|或|和|、){0,40}"
+)
+"""What stands between boxes that state one answer together."""
 MATH = re.compile(r"\$\$?([^$]{1,300})\$\$?|\\\(([^\n]{1,300}?)\\\)|\\\[(.{1,300}?)\\\]", re.DOTALL)
+LEADING = re.compile(
+    r"\s*[$*]*([-−]?\d[\d,.]*?)\**[.,]? (?:with|because|since|for|as|which|where|when|from|given|due|after)\b"
+)
+"""A number and the reason behind it."""
+COMPARED = re.compile(r"\b(?:than|exactly|least|most|above|below|under|over|beyond)\s+[$]?$")
+WORDED = re.compile(
+    r"\b(?:are|is|has|have|were|was|only|total of) (one|two|three|four|five|six|seven|eight|nine|ten|no)\b"
+)
+RANGE = re.compile(r"\s?[-–~]\s?\d")
 WORD = re.compile(r"(?<![\\A-Za-z{])[^\W\d_]{3,}")
 VALUED = re.compile(r"\d|\\pi|\\infty|\\emptyset")
+PROGRAM = re.compile(
+    r"(?:\A|\n)[ \t]*(?:print\(.*|return\b.*|\w+ = .*\)|[A-Za-z_]\w*(?:\(.*\))?)[ \t]*(?:\n\s*```\s*)?\Z"
+)
+CODE = re.compile(r"^[ \t]*(?:def \w+\(|import \w|from \w+ import|print\(|for \w+ in|\w+ = )", re.MULTILINE)
+"""A text that ends in a line of a program states no answer: its output would."""
+IMPORT = re.compile(r"^[ \t]*(?:import|from|def) \w+", re.MULTILINE)
 ENDED = re.compile(r"<\|(?:im_end|im_start|endoftext|eot_id)\|>|</s>")
 INVISIBLE = re.compile("[\u200b\u200c\u200d\u2060\ufeff]")
 HEDGE = re.compile(r"\b(?:or|either)\b|或", re.IGNORECASE)
@@ -37,16 +57,18 @@ DENIAL = re.compile(r"\b(?:not|neither|nor)\b|n't\b|不", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Extraction:
-    """What a solution states as its answer. Several texts are several different statements of one kind.
+    """What a solution states as its answer. Several texts are one statement of several values; `earlier` are boxes that
+    stood before it, in case the answer is a list.
 
-    >>> extract("So it is <answer>(B)</answer>")
-    Extraction(texts=('(B)',), kind='tag')
-    >>> extract(r"First \\boxed{\\frac{1}{2}}, then \\boxed{3}.").texts
-    ('\\\\frac{1}{2}', '3')
+    >>> extract("So it is <answer>(B)</answer>").texts
+    ('(B)',)
+    >>> extract(r"\\boxed{\\frac{1}{2}} or \\boxed{3}.").texts, extract(r"From \\boxed{2} follows \\boxed{3}.").texts
+    (('\\\\frac{1}{2}', '3'), ('3',))
     """
 
     texts: tuple[str, ...]
     kind: Literal["tag", "box", "phrase", "bare"]
+    earlier: tuple[str, ...] = ()
 
 
 def solution(response: str) -> str:
@@ -64,14 +86,27 @@ def solution(response: str) -> str:
     return INVISIBLE.sub("", response[-READ_CHARS:]).strip()
 
 
+def is_program(text: str) -> bool:
+    """Whether a text ends in the last line of a program, whose output it does not show.
+
+    >>> is_program("x = 3\\nprint(x + 1)"), is_program("So x = 3")
+    (True, False)
+    """
+    last = PROGRAM.search(text[-500:])
+    if last is None or len(CODE.findall(text[-4000:])) < 2:
+        return False
+    return "(" in last.group() or "return" in last.group() or IMPORT.search(text) is not None
+
+
 def extract(text: str, cut: bool = False) -> Extraction | None:
     """The answer a solution states. With `cut` (it broke off at the length limit) only closed statements count."""
     if "<answer>" in text:
         blocks = _blocks(text, cut)
         return Extraction(_distinct(blocks), "tag") if blocks else None
     text = plain(text)
-    if boxes := _final_boxes(text):
-        return Extraction(_distinct(boxes), "box")
+    earlier, boxes = _final_boxes(text)
+    if boxes:
+        return Extraction(_distinct(boxes), "box", _distinct(earlier))
     if stated := _stated(text[: text.rfind("\n") + 1] if cut else text):
         return Extraction((stated,), "phrase")
     if not cut and (value := bare(text)):
@@ -94,6 +129,8 @@ def inside(text: str) -> str:
         return ", ".join(_distinct(boxes))
     if stated := _stated(text):
         return stated
+    if (leading := LEADING.match(text)) and WORD.search(text):
+        return leading.group(1)
     values = set(_values(text))
     return values.pop() if len(values) == 1 and not HEDGE.search(text) and not DENIAL.search(text) else text
 
@@ -106,35 +143,38 @@ def bare(text: str) -> str | None:
     """
     if len(text.split()) <= FEW_WORDS or (WORD.search(text) is None and "\n" not in text):
         return text.strip() or None
-    for sentence in reversed(_sentences(text)[-3:]):
-        if values := _values(sentence):
+    for sentence in reversed(sentences(text)[-3:]):
+        if values := _values(sentence, compared=False) or WORDED.findall(sentence) or _values(sentence):
             return sentence if len(set(values)) > 1 and HEDGE.search(sentence) else values[-1]
     return None
 
 
-def _values(sentence: str) -> list[str]:
-    """Formulas with a number in them, and numbers that are not part of an expression, in order."""
+def _values(sentence: str, compared: bool = True) -> list[str]:
+    """Formulas with a number in them, and numbers that are not part of an expression, in order; without `compared`
+    those that others are only compared with ("greater than 60") are left out.
+    """
     found = [(m.start(), next(g for g in m.groups() if g).strip()) for m in MATH.finditer(sentence)]
     found = [(at, formula) for at, formula in found if VALUED.search(formula)]
     prose = MATH.sub(lambda m: " " * len(m.group()), sentence)
+    if not compared:
+        found = [(at, text) for at, text in found if not COMPARED.search(sentence[:at])]
     found += [
-        (m.start(), m.group().strip()) for m in NUMBER.finditer(prose) if _stands_alone(prose, *m.span())
+        (m.start(), m.group().strip())
+        for m in NUMBER.finditer(prose)
+        if _stands_alone(prose, *m.span()) and (compared or not COMPARED.search(prose[: m.start()]))
     ]
     return [text for _, text in sorted(found)]
 
 
 def _stands_alone(text: str, start: int, end: int) -> bool:
     before, after = text[max(0, start - 2) : start].strip()[-1:], text[end : end + 2].strip()[:1]
+    if RANGE.match(text, end) or (text[start] == "-" and text[start - 1 : start].isdigit()):
+        return False
     return before not in tuple("+-*/^<>_{\\") and after not in tuple("+*/^<>_{=(")
 
 
-def last_sentence(text: str) -> str:
-    """The end of a text, from its last full stop or line break on."""
-    sentences = _sentences(text)
-    return sentences[-1] if sentences else ""
-
-
-def _sentences(text: str) -> list[str]:
+def sentences(text: str) -> list[str]:
+    """The sentences and lines of a text."""
     return [s.strip() for s in re.split(r"(?<=[.!?])\s+(?=[A-Z$\\])|\n+|(?<=[。！？])", text) if s.strip()]
 
 
@@ -164,36 +204,39 @@ def _blocks(text: str, cut: bool) -> list[str]:
 
 def _boxes(text: str) -> list[str]:
     """What stands in boxes, in order."""
-    return [content for _, content in _boxes_at(text)]
+    return [content for _, _, content in _boxes_at(text)]
 
 
-def _boxes_at(text: str) -> list[tuple[int, str]]:
-    r"""Start and content of the last \boxed{...} with balanced braces; \fbox counts too."""
-    found: list[tuple[int, str]] = []
-    for mark in list(re.finditer(r"\\(?:boxed|fbox)\s*\{", text))[-MAX_BOXES:]:
+def _boxes_at(text: str) -> list[tuple[int, int, str]]:
+    r"""Start, end and content of every \boxed{...} with balanced braces; \fbox counts too."""
+    found: list[tuple[int, int, str]] = []
+    for mark in list(BOX.finditer(text))[-MAX_BOXES:]:
         depth, start = 1, mark.end()
         for i in range(start, min(len(text), start + BOX_CHARS)):
             depth += (text[i] == "{") - (text[i] == "}")
             if depth == 0:
-                found.append((mark.start(), text[start:i].strip()))
+                found.append((mark.start(), i + 1, text[start:i].strip()))
                 break
-    return [(at, content) for at, content in found if content]
+    return [(at, end, content) for at, end, content in found if content]
 
 
-def _final_boxes(text: str) -> list[str]:
-    """The boxes that state the answer: all of them, or the last alone where it is announced as the final one.
+def _final_boxes(text: str) -> tuple[list[str], list[str]]:
+    """Earlier boxes, and those that state the answer: the last, with the ones that "and", "or" or a comma join to it.
 
     None of them when a few words after the last box announce something else.
     """
     boxes = _boxes_at(text)
     if not boxes:
-        return []
-    at, content = boxes[-1]
-    after = FINAL.split(text[at:])
+        return [], []
+    last_at, _, content = boxes[-1]
+    after = FINAL.split(text[last_at:])
     if len(after) > 1 and len(after[-1].split()) <= FEW_WORDS and STATES.match(after[-1]):
-        return []
-    announced = FINAL.search(text, max(0, at - 40), at)
-    return [content] if announced else [c for _, c in boxes]
+        return ([], []) if inside(after[-1]) != content else ([], [content])
+    first = len(boxes) - 1
+    while first and JOINED.fullmatch(text[boxes[first - 1][1] : boxes[first][0]]):
+        first -= 1
+    contents = [c for _, _, c in boxes]
+    return contents[:first], contents[first:]
 
 
 def _stated(text: str) -> str | None:

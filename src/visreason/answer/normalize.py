@@ -6,6 +6,7 @@ a value. No arithmetic here.
 
 import re
 import unicodedata
+from functools import lru_cache
 
 READ_CHARS = 2_000
 
@@ -24,8 +25,8 @@ COMMAND = re.compile(
     r"\\(?:boxed|fbox|text|textbf|textit|mathrm|mathbf|mathit|mbox|operatorname|rm|bf)\s*\{([^{}]*)\}"
 )
 SPELLINGS: tuple[tuple[str, str], ...] = (
-    (r",\\!\s*", ","),
-    (r"\\[,!;: ]|~|\\(?:q?quad|displaystyle|left|right|[bB]igg?[lr]?)(?![A-Za-z])", " "),
+    (r",\s*\\!\s*", ","),
+    (r"\\[,!;: ]|\\$|~|\\(?:q?quad|displaystyle|left|right|[bB]igg?[lr]?)(?![A-Za-z])", " "),
     (r"\\[dtc]frac(?![A-Za-z])", r"\\frac"),
     (r"\\frac\s*(\d)\s*(\d)", r"\\frac{\1}{\2}"),
     (r"\\frac\s*(\d)\s*\{", r"\\frac{\1}{"),
@@ -34,7 +35,7 @@ SPELLINGS: tuple[tuple[str, str], ...] = (
     (r"√\s*(\d+)", r"\\sqrt{\1}"),
     (r"√\s*\{", r"\\sqrt{"),
     (r"\^\s*\{?\s*\\circ\s*\}?|\\degree(?![A-Za-z])|°|\bdegrees?\b", " "),
-    (r"\\?%|\bper ?cent\b|\bpct\b", "%"),
+    (r"\\?%|\bper ?cent(?:age(?: points?)?)?\b|\bpct\b", "%"),
     (r"\\\$|\$|€|£|¥", " "),
     (r"\{,\}", ","),
     (r"\\(?:cdot|times|ast)(?![A-Za-z])|[×·⋅∙]", "*"),
@@ -46,39 +47,37 @@ SPELLINGS: tuple[tuple[str, str], ...] = (
     (r"\\gt(?![A-Za-z])", ">"),
     (r"π|(?<![\\A-Za-z])pi(?![A-Za-z])", r"\\pi "),
     (r"\+?(?:∞|\\infty(?![A-Za-z])|(?<![\\A-Za-z])inf(?:inity)?(?![A-Za-z]))", r"\\infty "),
-    (r"\\approx(?![A-Za-z])", "≈"),
-    (r"\\(begin|end)\s*\{[bp]matrix\}", r"\\\1{matrix}"),
+    (r"\\(?:approx|simeq|doteq)(?![A-Za-z])", "≈"),
+    (
+        r"\\(?:limits|nolimits|hline|middle|mleft|mright|Bigg?|bigg?|textstyle|thinspace|medspace|space|hspace\{[^{}]*\})(?![A-Za-z])",
+        " ",
+    ),
+    (r"\\(?:Longrightarrow|longrightarrow|Rightarrow|rightarrow|implies)(?![A-Za-z])|→", r"\\to "),
+    (r"ø|∅", r"\\emptyset "),
+    (r"\\(begin|end)\s*\{(?:[bpB]|small)matrix\}", r"\\\1{matrix}"),
     (r"[−–—]", "-"),
     (r"²", "^2"),
     (r"³", "^3"),
     (r"\s+", " "),
     (r" ?([_^]) ?(?:\{(\w)\}|(?=\S))", r"\1\2"),
-    (r"\\\{", "{"),
-    (r"\\\}", "}"),
 )
 """Pattern and replacement, in this order. A LaTeX command ends where letters end, so a digit may follow it."""
 RULES = tuple((re.compile(pattern), new) for pattern, new in SPELLINGS)
-THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])|(?<![\d.,])\d{1,3}(?: \d{3})+(?! ?\d)")
-NAME = re.compile(r"([\\a-z(|][\w\\ {}(),:|'°∠△]{0,40}?)\s*(?:=|\\in\b)\s*([^=]+)")
-MIXED = re.compile(r"^(-?)(\d+) (\d+/\d+)$")
-NO_UNIT = re.compile(r"\b(?:hundred|thousand|[mbtr]+illion|dozen|or|and|to|[abceiknpqrtuxyz])\b")
+ESCAPED = re.compile(
+    r"(?<!\\)\\\\(?:d?frac|sqrt|left|right|text|pi|cup|infty|begin|boxed|in|circ|leq?|geq?|pm|cdot|times)(?![A-Za-z])"
+)
+"""A command with its backslash doubled, as in text that was escaped once too often."""
+THOUSANDS = re.compile(r"(?<![\d.,(])\d{1,3}(?:,\d{3})+(?![\d,])|(?<![\d.,])\d{1,3}(?: \d{3})+(?! ?\d)")
+NAME = re.compile(r"([\\A-Za-z(|][\w\\ {}(),:|'°∠△]{0,40}?)\s*(?:=|\\in\b)\s*([^=]+)")
+MIXED = re.compile(r"(?<![\w.^/*)}] )(?<![\w.^/*)}])(\d+) (\d+/\d+)(?![\d.])")
+NO_UNIT = re.compile(
+    r"\b(?:hundred|thousand|[mbtr]+illion|dozen|or|and|to|pi|[abceiknpqrtuxyz]|sin|cos|tan|log|ln|sqrt)\b",
+    re.IGNORECASE,
+)
 """Words behind a number that are no unit: they change it, join another to it, or are a variable."""
-UNIT_WORD = r"(?:[a-z][a-z./]*|[\u4e00-\u9fff]{1,6})(?:\^[23])?"
+UNIT_WORD = r"(?:[A-Za-zΩ][A-Za-z./]*|[\u4e00-\u9fff]{1,6})(?:\^[23])?"
 UNIT = re.compile(rf"(.*?(?:[\d}})!]|\\pi))\s*({UNIT_WORD}(?: {UNIT_WORD}){{0,3}})")
 UNIT_CHARS = 100
-UNITS: dict[str, tuple[str, ...]] = {
-    "m": ("meter", "meters", "metre", "metres", "米"),
-    "cm": ("centimeter", "centimeters", "centimetre", "centimetres", "厘米"),
-    "mm": ("millimeter", "millimeters", "millimetre", "millimetres", "毫米"),
-    "km": ("kilometer", "kilometers", "kilometre", "kilometres", "千米", "公里"),
-    "kg": ("kilogram", "kilograms", "千克", "公斤"),
-    "g": ("gram", "grams", "克"),
-    "s": ("sec", "second", "seconds", "秒"),
-    "min": ("minute", "minutes", "分钟"),
-    "h": ("hr", "hour", "hours", "小时"),
-    "": ("unit", "units", "square units", "度"),
-}
-UNIT_NAMES = {name: short for short, names in UNITS.items() for name in names}
 
 
 def normalize(text: str) -> str:
@@ -87,19 +86,24 @@ def normalize(text: str) -> str:
     >>> normalize(r"$\dfrac{1}{2}$."), normalize("1,234.50 %"), normalize(r"\text{Red}")
     ('\\frac{1}{2}', '1234.50%', 'red')
     """
-    return re.sub(r"\s+", "", spell(text))
+    spelled = re.sub(r"\s+", "", spell(text)).lower()
+    return spelled.replace("\\{", "{").replace("\\}", "}")
 
 
+@lru_cache(maxsize=8192)
 def spell(text: str) -> str:
-    """Like `normalize`, with single spaces left between words."""
-    text = _unicode(unwrap(text[:READ_CHARS]))
+    r"""Like `normalize`, with capitals, single spaces between words, and \{ \} of sets left."""
+    text = text[:READ_CHARS]
+    if ESCAPED.search(text):
+        text = text.replace("\\\\", "\\")
+    text = _unicode(unwrap(text))
     for _ in range(3):
         text = COMMAND.sub(r" \1 ", text)
     for pattern, new in RULES:
         text = pattern.sub(new, text)
     text = THOUSANDS.sub(lambda m: re.sub(r"[, ]", "", m.group()), text)
-    text = MIXED.sub(r"\1(\2+\3)", text.strip())
-    return re.sub(r"\s+", " ", unwrap(text)).strip().lower()
+    text = MIXED.sub(r"(\1+\2)", text.strip())
+    return re.sub(r"\s+", " ", unwrap(text)).strip()
 
 
 def unwrap(text: str) -> str:
@@ -128,7 +132,7 @@ def split_name(spelled: str) -> tuple[str, str]:
     (('x', '5'), ('', '2x + 1'))
     """
     match = NAME.fullmatch(spelled)
-    if match is None:
+    if match is None or not _balanced(match.group(1)):
         value, _, name = spelled.partition("=")
         return (name.strip(), value.strip()) if re.fullmatch(r"\s*[a-z]\s*", name) else ("", spelled)
     return match.group(1).strip(), match.group(2).strip()
@@ -144,7 +148,7 @@ def split_unit(spelled: str) -> tuple[str, str]:
     if match is None or NO_UNIT.search(match.group(2)):
         return spelled, ""
     unit = match.group(2).strip()
-    return match.group(1).strip(), UNIT_NAMES.get(unit, unit)
+    return match.group(1).strip(), unit
 
 
 def split_percent(spelled: str) -> tuple[str, bool]:

@@ -1,5 +1,5 @@
 """Problems from the files people have. What can't be read is handed back with its line and reason, never dropped."""
 
-from visreason.data.formats import has_meta, read_problems
+from visreason.data.formats import has_meta, read_problems, read_samples
 
-__all__ = ["has_meta", "read_problems"]
+__all__ = ["has_meta", "read_problems", "read_samples"]

@@ -6,7 +6,7 @@ from dataclasses import fields
 from typing import Any, get_args
 
 from visreason.errors import DataError
-from visreason.record import Check, Image, Problem
+from visreason.record import Check, Completion, Finish, Image, Problem, Sample, Score
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "id": ("id", "pid", "question_id"),
@@ -19,6 +19,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "thought": ("thought", "refined_cot", "solution"),
 }
 """Names of a Problem's fields in other people's rows: the first that is not empty wins, and a column is used once."""
+RESPONSES = ("response", "pred")
+"""Columns of a flat row that hold what a model answered, the first that is there."""
 EMPTY: tuple[Any, ...] = (None, "", [], {})
 
 
@@ -38,6 +40,10 @@ def flat_problem(row: dict[str, Any], fallback_id: str) -> Problem:
         raise DataError(
             f"expected a question in column question or problem, found the columns {', '.join(row)}"
         )
+    gold = value.get("answer")
+    accepted = (
+        {"accepted": [_text(g, "answer") for g in gold]} if isinstance(gold, list) and len(gold) > 1 else {}
+    )
     meta = {k: v for k, v in row.items() if k not in used.values() and k != "meta" and v not in EMPTY}
     return Problem(
         id=_text(value.get("id", fallback_id), "id"),
@@ -48,8 +54,35 @@ def flat_problem(row: dict[str, Any], fallback_id: str) -> Problem:
         check=_check(value.get("check", "auto")),
         description=_string(value["description"], "description") if "description" in value else None,
         thought=_string(value["thought"], "thought") if "thought" in value else None,
-        meta={**(row["meta"] if isinstance(row.get("meta"), dict) else {}), **meta},
+        meta={**(row["meta"] if isinstance(row.get("meta"), dict) else {}), **meta, **accepted},
     )
+
+
+def flat_sample(row: dict[str, Any], fallback_id: str) -> Sample:
+    """The sample of a flat row with a response; its question may be missing, since it was put already.
+
+    >>> flat_sample({"gold": 4, "pred": "\\boxed{4}", "kind": "sum"}, "row-1").completion.text
+    '\\boxed{4}'
+    """
+    name = next((n for n in RESPONSES if n in row), None)
+    if name is None:
+        raise DataError(
+            f"expected a response in column {' or '.join(RESPONSES)}, found the columns {', '.join(row)}"
+        )
+    text = row[name] if row[name] is not None else ""
+    problem = flat_problem({**({} if _asked(row) else {"question": " "}), **_without(row, name)}, fallback_id)
+    finish = row.get("finish", "stop")
+    if finish not in get_args(Finish):
+        raise DataError(f"expected one of {', '.join(get_args(Finish))} in column finish, found {finish!r}")
+    return Sample(problem, Completion(_text(text, name), finish), Score(0.0))
+
+
+def _asked(row: dict[str, Any]) -> bool:
+    return any(row.get(name) not in EMPTY for name in COLUMNS["question"])
+
+
+def _without(row: dict[str, Any], name: str) -> dict[str, Any]:
+    return {k: v for k, v in row.items() if k != name}
 
 
 def is_record(row: dict[str, Any]) -> bool:
@@ -84,8 +117,8 @@ def _text(value: Any, column: str) -> str:
 
 
 def _answer(value: Any) -> str:
-    """An answer: text without its <answer> tags, a number, or the only element of a list."""
-    if isinstance(value, list) and len(value) == 1:
+    """An answer: text without its <answer> tags, a number, or the first of a list, all of which are accepted."""
+    if isinstance(value, list) and value:
         value = value[0]
     text = _text(value, "answer")
     tagged = re.fullmatch(r"\s*<answer>(.*)</answer>\s*", text, re.DOTALL)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from visreason.answer import check
-from visreason.data.columns import flat_problem, is_record
+from visreason.data.columns import flat_problem, flat_sample, is_record
 from visreason.data.files import read_rows
 from visreason.data.pictures import Pictures, Verify
 from visreason.errors import DataError
@@ -76,6 +76,23 @@ def read_usable(
             rejected.append({"line": line, "reason": str(e), "row": row})
             continue
         yield line, row, problem
+
+
+def read_samples(path: Path, rejected: list[dict[str, Any]]) -> Iterator[Sample]:
+    """The samples of a file, to be scored: our Sample records, or flat rows with a response (see `columns`).
+
+    Images are not opened; their paths are taken from the file's folder. What can't be read goes to `rejected`.
+    """
+    path = Path(path)
+    for line, row in read_rows(path, rejected):
+        try:
+            own = SAMPLE.matches(row)
+            sample = from_json(Sample, row) if own else flat_sample(row, f"{path.name.split('.')[0]}-{line}")
+        except DataError as e:
+            rejected.append({"line": line, "reason": str(e), "row": row})
+            continue
+        images = tuple(replace(i, path=str(path.parent / i.path)) for i in sample.problem.images)
+        yield replace(sample, problem=replace(sample.problem, images=images))
 
 
 def _problem(row: dict[str, Any], fallback_id: str) -> Problem:

@@ -8,6 +8,8 @@ from visreason.record import Problem
 from visreason.stats import Interval, accuracies, by_problem, counts, p_value, paired
 from visreason.view.runs import RunView
 
+MAX_CELLS = 80
+
 
 @dataclass(frozen=True)
 class Card:
@@ -68,10 +70,12 @@ def count_rows(runs: Sequence[RunView]) -> list[dict[str, Any]]:
 
 
 def cells(run: RunView) -> dict[tuple[str, str], Interval]:
-    """Accuracy of all samples by family and level."""
+    """Accuracy of all samples by family and level; undivided where there are too many of them to show."""
     groups: dict[tuple[str, str], list] = {}
     for sample in run.samples:
         groups.setdefault((family(sample.problem), level(sample.problem)), []).append(sample)
+    if len(groups) > MAX_CELLS:
+        groups = {("all", ""): run.samples}
     return {place: accuracies(group)["all"] for place, group in sorted(groups.items())}
 
 

@@ -1,0 +1,74 @@
+"""An answer that a benchmark's own extractor (often a language model) read out of a response and kept beside it.
+
+It says what a program printed or which option prose meant, where the response alone states no answer. MathVista's is
+scored by MathVista's published rule (calculate_score.py): nearest option by edit distance, whole numbers as they stand.
+"""
+
+import re
+
+from visreason.answer.check import check
+from visreason.errors import DataError
+from visreason.record import Problem, Score
+
+MATHVISTA = ("multi_choice", "free_form")
+"""Values of the column question_type in MathVista's result files."""
+MAX_CHARS = 400
+
+
+def check_extraction(problem: Problem, extraction: str) -> Score:
+    """Score of a kept extraction.
+
+    >>> row = {"question_type": "multi_choice", "answer_type": "text"}
+    >>> check_extraction(Problem("p", "?", answer="No", choices=("Yes", "No"), meta=row), "N/A").reason
+    'choice'
+    """
+    if problem.meta.get("question_type") not in MATHVISTA or problem.answer is None:
+        return check(problem, extraction)
+    found = _mathvista(problem, extraction.strip()[:MAX_CHARS])
+    if found is None:
+        return Score(0.0, extraction[:MAX_CHARS], "wrong")
+    right = found == problem.answer
+    rule = "choice" if problem.choices else "numeric"
+    return Score(float(right), found, rule if right else "wrong")
+
+
+def _mathvista(problem: Problem, extraction: str) -> str | None:
+    """The extraction in MathVista's normal form."""
+    if problem.meta["question_type"] == "multi_choice":
+        if not problem.choices:
+            raise DataError(
+                f"problem {problem.id!r}: expected choices for a multi_choice question, found none; add them"
+            )
+        return _option(problem.choices, extraction)
+    kind = problem.meta.get("answer_type")
+    try:
+        if kind == "integer":
+            return str(int(extraction))
+        if kind == "float":
+            return str(round(float(extraction), int(float(problem.meta.get("precision") or 2))))
+    except (ValueError, OverflowError):
+        return None
+    return extraction
+
+
+def _option(choices: tuple[str, ...], extraction: str) -> str:
+    letter = re.search(r"\(([a-zA-Z])\)", extraction)
+    text = letter.group(1).upper() if letter else extraction
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[: len(choices)]
+    if len(text) == 1 and text in letters:
+        return choices[letters.index(text)]
+    return min(choices, key=lambda choice: edit_distance(choice[:MAX_CHARS], text))
+
+
+def edit_distance(a: str, b: str) -> int:
+    """Insertions, deletions and substitutions that turn one text into the other (Levenshtein 1966).
+
+    >>> edit_distance("kitten", "sitting")
+    3
+    """
+    row = list(range(len(b) + 1))
+    for i, x in enumerate(a, 1):
+        above, row[0] = row[0], i
+        for j, y in enumerate(b, 1):
+            above, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, above + (x != y))
+    return row[-1]

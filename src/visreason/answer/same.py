@@ -1,0 +1,286 @@
+"""Whether two trees mean the same: structure part by part, expressions by their values at several points.
+
+What has no value at a point (an integral, a limit) is left to the symbolic child process of `sandbox`.
+"""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from itertools import pairwise
+
+from visreason.answer import sandbox
+from visreason.answer.compute import NoNumber, Number, number, symbols
+from visreason.answer.parse import Tree
+
+TOLERANCE = 1e-9
+MAX_SYMBOLS, MAX_PARTS = 10, 40
+BASES = (0.7391, 1.3172, 2.2361, 0.4567, 3.1623, 1.8129, 0.9173, 2.7641, 0.3819, 1.5537)
+"""Values for the symbols in turn; positive, so that roots and logarithms have their usual branch."""
+FLIPS = ("sum", "prod", "integral", "lim")
+"""Operators that only symbolic work may decide."""
+SWAPPED = {">": "<", ">=": "<="}
+
+
+def same(gold: Tree, answer: Tree) -> bool:
+    """Whether two trees are equal as answers: sets and bare lists in any order, tuples and intervals in order."""
+    if gold == answer:
+        return True
+    gold, answer = (_element(tree) for tree in _unassigned(gold, answer))
+    gold, answer = _signed(gold), _signed(answer)
+    kinds = {gold[0], answer[0]}
+    if kinds <= {"list", "set"}:
+        return _same_lists(gold, answer)
+    if "rel" in kinds:
+        return _same_relations(gold, answer)
+    if kinds == {"matrix"}:
+        return len(gold) == len(answer) and all(map(_same_rows, gold[1:], answer[1:]))
+    if kinds & {"cup", "cap", "setminus"}:
+        return gold[0] == answer[0] and _same_sets(gold, answer)
+    if kinds & {"list", "set", "matrix", "row", "pm"}:
+        return _same_shape(gold, answer)
+    return same_expression(gold, answer)
+
+
+def same_expression(gold: Tree, answer: Tree) -> bool:
+    """`_same_expression`, with a logarithm without base natural or, if that fails, to base 10."""
+    if not (_holds_call(gold, ("log",)) or _holds_call(answer, ("log",))):
+        return _same_expression(gold, answer)
+    bases: tuple[Tree, ...] = (("const", "e"), ("num", Fraction(10)))
+    return any(_same_expression(_with_base(gold, b), _with_base(answer, b)) for b in bases)
+
+
+def _with_base(tree: Tree, base: Tree) -> Tree:
+    found = tuple(_with_base(part, base) if isinstance(part, tuple) else part for part in tree)
+    return (*found, base) if found[:2] == ("call", "log") and len(found) == 3 else found
+
+
+def _same_expression(gold: Tree, answer: Tree) -> bool:
+    """Whether two expressions have one value wherever they are tried; symbolic work decides where none can be."""
+    names = sorted(symbols(gold) | symbols(answer))
+    if len(names) > MAX_SYMBOLS:
+        return False
+    if any(_holds_call(tree, ("gcd", "lcm")) and symbols(tree) for tree in (gold, answer)):
+        return sandbox.same(gold, answer)  # divisors of polynomials are not those of their values
+    tried = 0
+    for values, may_differ in _points(names):
+        try:
+            x, y = number(gold, values), number(answer, values)
+        except NoNumber:
+            continue
+        tried += 1
+        if not _near(x, y) and not (may_differ and (isinstance(x, complex) or isinstance(y, complex))):
+            return False
+    return tried >= min(2, len(_points(names))) or _decided(gold, answer)
+
+
+def _decided(gold: Tree, answer: Tree) -> bool:
+    return (_holds(gold, FLIPS) or _holds(answer, FLIPS)) and sandbox.same(gold, answer)
+
+
+def _holds(tree: Tree, kinds: Sequence[str]) -> bool:
+    return tree[0] in kinds or any(_holds(part, kinds) for part in tree[1:] if isinstance(part, tuple))
+
+
+def _holds_call(tree: Tree, names: Sequence[str]) -> bool:
+    return (tree[0] == "call" and tree[1] in names) or any(
+        _holds_call(t, names) for t in tree[1:] if isinstance(t, tuple)
+    )
+
+
+def _points(names: list[str]) -> list[tuple[dict[str, Number], bool]]:
+    """Values for the symbols, and whether a difference there may be one of branches: with a negative symbol it may."""
+    if not names:
+        return [({}, False)]
+    positive: list[dict[str, Number]] = [
+        {
+            name: Fraction(BASES[(i + k) % len(BASES)]).limit_denominator(97) + k
+            for i, name in enumerate(names)
+        }
+        for k in range(3)
+    ]
+    negative: list[dict[str, Number]] = [{**positive[0], name: -positive[1][name]} for name in names[:4]]
+    return [(values, False) for values in positive] + [(values, True) for values in negative]
+
+
+def _near(x: Number, y: Number) -> bool:
+    if isinstance(x, Fraction) and isinstance(y, Fraction):
+        return x == y
+    if x == y:
+        return True
+    try:
+        return abs(x - y) <= TOLERANCE * max(abs(x), abs(y), 1e-3)
+    except OverflowError:
+        return False
+
+
+def _unassigned(gold: Tree, answer: Tree) -> tuple[Tree, Tree]:
+    """`x = v` against `v` without the name; `x \\in S` always."""
+
+    def value(tree: Tree) -> Tree:
+        named = tree[0] == "rel" and len(tree) == 4 and tree[1] in ("=", "in")
+        return tree[3] if named and (tree[1] == "in" or _is_name(tree[2])) else tree
+
+    if gold[:2] == answer[:2] == ("rel", "="):
+        return gold, answer
+    return value(gold), value(answer)
+
+
+def _element(tree: Tree) -> Tree:
+    """The element of a set of one."""
+    return tree[1] if tree[0] == "set" and len(tree) == 2 else tree
+
+
+def _signed(tree: Tree) -> Tree:
+    """An expression with a plus-minus as the list of its two values."""
+    if tree[0] in ("list", "set", "rel", "matrix") or not _holds(tree, ("pm",)):
+        return tree
+    return ("list", "", _with_sign(tree, True), _with_sign(tree, False))
+
+
+def _with_sign(tree: Tree, plus: bool) -> Tree:
+    found = tuple(_with_sign(part, plus) if isinstance(part, tuple) else part for part in tree)
+    return ("+", found[1], found[2] if plus else ("-", found[2])) if tree[0] == "pm" else found
+
+
+def _is_name(tree: Tree) -> bool:
+    """x, f(x) or such, which parses as a product of symbols."""
+    return tree[0] == "sym" or (tree[0] == "*" and tree[1][0] == "sym" and tree[2][0] in ("sym", "list"))
+
+
+def _same_lists(gold: Tree, answer: Tree) -> bool:
+    gold_brackets, gold_parts = _parts(gold)
+    brackets, parts = _parts(answer)
+    if len(gold_parts) != len(parts) or len(parts) > MAX_PARTS or gold_brackets != brackets:
+        return False
+    if not brackets:
+        return unordered(gold_parts, parts)
+    return all(map(same, gold_parts, parts))
+
+
+def _parts(tree: Tree) -> tuple[str, Sequence[Tree]]:
+    brackets, parts = ("", tree[1:]) if tree[0] == "set" else (tree[1], tree[2:])
+    if brackets:
+        return brackets, parts
+    signed = [_signed(part) for part in parts]
+    return "", [t for s in signed for t in (s[2:] if s[:2] == ("list", "") and len(s) == 4 else (s,))]
+
+
+def unordered(gold_parts: Sequence[Tree], parts: Sequence[Tree]) -> bool:
+    """Whether the parts pair off, in any order."""
+    left = list(parts)
+    for g in gold_parts:
+        found = next((i for i, a in enumerate(left) if same(g, a)), None)
+        if found is None:
+            return False
+        del left[found]
+    return not left
+
+
+def _same_rows(gold: Tree, answer: Tree) -> bool:
+    return len(gold) == len(answer) and all(map(same, gold[1:], answer[1:]))
+
+
+def _same_sets(gold: Tree, answer: Tree) -> bool:
+    if gold[0] == "setminus":
+        return same(gold[1], answer[1]) and same(gold[2], answer[2])
+    return unordered(_members(gold, gold[0]), _members(answer, answer[0]))
+
+
+def _members(tree: Tree, kind: str) -> list[Tree]:
+    return [*_members(tree[1], kind), *_members(tree[2], kind)] if tree[0] == kind else [tree]
+
+
+def _same_shape(gold: Tree, answer: Tree) -> bool:
+    """Operators over lists, sets and matrices: the same operator over the same parts."""
+    if gold[0] != answer[0] or len(gold) != len(answer):
+        return _matrices(gold, answer)
+    pairs = list(zip(gold[1:], answer[1:], strict=True))
+    return all(same(g, a) if isinstance(g, tuple) and isinstance(a, tuple) else g == a for g, a in pairs)
+
+
+def _matrices(gold: Tree, answer: Tree) -> bool:
+    """A column or row matrix against the list of its cells, and sums of matrices against the matrix."""
+    gold, answer = _summed(gold), _summed(answer)
+    if gold[0] == answer[0] == "matrix":
+        return same(gold, answer)
+    matrix, other = (gold, answer) if gold[0] == "matrix" else (answer, gold)
+    if matrix[0] != "matrix" or other[0] != "list":
+        return False
+    cells = [cell for row in matrix[1:] for cell in row[1:]]
+    flat = len(matrix) == 2 or all(len(row) == 2 for row in matrix[1:])
+    return flat and len(cells) == len(other) - 2 and all(map(same, cells, other[2:]))
+
+
+def _summed(tree: Tree) -> Tree:
+    """The sum of two matrices as a matrix."""
+    if tree[0] != "+":
+        return tree
+    left, right = _summed(tree[1]), _summed(tree[2])
+    if (
+        left[0] != "matrix"
+        or right[0] != "matrix"
+        or [len(r) for r in left[1:]] != [len(r) for r in right[1:]]
+    ):
+        return tree
+    rows = zip(left[1:], right[1:], strict=True)
+    return ("matrix", *(("row", *(("+", a, b) for a, b in zip(x[1:], y[1:], strict=True))) for x, y in rows))
+
+
+def _same_relations(gold: Tree, answer: Tree) -> bool:
+    gold, answer = _ascending(gold), _ascending(answer)
+    if gold[0] != answer[0]:
+        gold, answer = _as_interval(gold), _as_interval(answer)
+        return gold[0] == answer[0] == "list" and _same_lists(gold, answer)
+    if len(gold) != len(answer) or gold[1] != answer[1]:
+        return False
+    if len(gold) == 4 and gold[1] != "in":
+        return _same_equations(gold, answer)
+    pairs = zip(gold[1:], answer[1:], strict=True)
+    return all(same(g, a) if isinstance(g, tuple) else g == a for g, a in pairs)
+
+
+def _ascending(tree: Tree) -> Tree:
+    """A chain of > read backwards as one of <."""
+    if tree[0] != "rel" or tree[1] not in SWAPPED:
+        return tree
+    chain = [tree[2], tree[1], *tree[3:]][::-1]
+    chain = [SWAPPED.get(part, part) if isinstance(part, str) else part for part in chain]
+    return ("rel", chain[1], chain[0], *chain[2:])
+
+
+def _as_interval(tree: Tree) -> Tree:
+    """`x < b`, `a <= x` or `a <= x < b` as an interval; anything else as it is."""
+    if tree[0] != "rel":
+        return tree
+    chain = [tree[2], tree[1], *tree[3:]]
+    signs, sides = chain[1::2], chain[::2]
+    if any(s not in ("<", "<=") for s in signs):
+        return tree
+    infinity: Tree = ("const", "infty")
+    if len(sides) == 2:
+        sides = [("-", infinity), *sides] if sides[0][0] == "sym" else [*sides, infinity]
+        signs = ["<", *signs] if sides[1][0] == "sym" and sides[0][0] == "-" else [*signs, "<"]
+    if len(sides) != 3 or sides[1][0] != "sym":
+        return tree
+    return (
+        "list",
+        ("[" if signs[0] == "<=" else "(") + ("]" if signs[1] == "<=" else ")"),
+        sides[0],
+        sides[2],
+    )
+
+
+def _same_equations(gold: Tree, answer: Tree) -> bool:
+    """Two equations (inequalities) whose differences of sides are a constant (positive) multiple of each other."""
+    if same(gold[2], answer[2]) and same(gold[3], answer[3]):
+        return True
+    names = sorted(symbols(gold) | symbols(answer))
+    ratios: list[Number] = []
+    for values, _ in _points(names)[:4] if 0 < len(names) <= MAX_SYMBOLS else []:
+        try:
+            x, y = (number(("+", t[2], ("-", t[3])), values) for t in (gold, answer))
+            ratios.append(x / y)
+        except (NoNumber, ZeroDivisionError):
+            return False
+    if len(ratios) < 3 or not all(_near(a, b) for a, b in pairwise(ratios)) or abs(ratios[0]) < 1e-12:
+        return False
+    return gold[1] in ("=", "!=") or (not isinstance(ratios[0], complex) and ratios[0] > 0)

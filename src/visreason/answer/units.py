@@ -1,0 +1,103 @@
+"""Units of measure: how they are written, and how they convert within a dimension. Currencies convert to cents only."""
+
+import re
+from fractions import Fraction
+
+TABLE: dict[str, tuple[str, str, str]] = {
+    # name: (dimension, factor to the dimension's base, spellings)
+    "m": ("length", "1", "meter meters metre metres 米"),
+    "cm": ("length", "1/100", "centimeter centimeters centimetre centimetres cms 厘米"),
+    "mm": ("length", "1/1000", "millimeter millimeters millimetre millimetres 毫米"),
+    "dm": ("length", "1/10", "decimeter decimeters decimetre decimetres 分米"),
+    "km": ("length", "1000", "kilometer kilometers kilometre kilometres kms 千米 公里"),
+    "in": ("length", "0.0254", "inch inches 英寸"),
+    "ft": ("length", "0.3048", "foot feet 英尺"),
+    "yd": ("length", "0.9144", "yard yards"),
+    "mi": ("length", "1609.344", "mile miles"),
+    "g": ("mass", "1", "gram grams gm gms 克"),
+    "kg": ("mass", "1000", "kilogram kilograms kilo kilos kgs 千克 公斤"),
+    "mg": ("mass", "1/1000", "milligram milligrams"),
+    "t": ("mass", "1000000", "tonne tonnes 吨"),
+    "lb": ("mass", "453.59237", "lbs pound pounds"),
+    "oz": ("mass", "28.349523125", "ounce ounces"),
+    "s": ("time", "1", "sec secs second seconds 秒"),
+    "min": ("time", "60", "mins minute minutes 分钟"),
+    "h": ("time", "3600", "hr hrs hour hours 小时"),
+    "day": ("time", "86400", "days 天"),
+    "week": ("time", "604800", "weeks 周"),
+    "year": ("years", "1", "years yr yrs 年 岁"),
+    "l": ("volume", "1", "liter liters litre litres 升"),
+    "ml": ("volume", "1/1000", "milliliter milliliters millilitre millilitres 毫升"),
+    "gal": ("volume", "3.785411784", "gallon gallons"),
+    "m/s": ("speed", "1", "mps m/sec meters/second 米/秒"),
+    "km/h": ("speed", "5/18", "kph kmh km/hr kilometers/hour 千米/小时 千米/时"),
+    "mph": ("speed", "0.44704", "mi/h miles/hour miles/hr"),
+    "v": ("voltage", "1", "volt volts"),
+    "mv": ("voltage", "1/1000", "millivolt millivolts"),
+    "kv": ("voltage", "1000", "kilovolt kilovolts"),
+    "a": ("current", "1", "amp amps ampere amperes"),
+    "ma": ("current", "1/1000", "milliamp milliamps milliampere milliamperes"),
+    "ohm": ("resistance", "1", "ohms ω Ω"),
+    "w": ("power", "1", "watt watts"),
+    "kw": ("power", "1000", "kilowatt kilowatts"),
+    "j": ("energy", "1", "joule joules"),
+    "kj": ("energy", "1000", "kilojoule kilojoules"),
+    "n": ("force", "1", "newton newtons"),
+    "pa": ("pressure", "1", "pascal pascals"),
+    "kpa": ("pressure", "1000", "kilopascal kilopascals"),
+    "hz": ("frequency", "1", "hertz"),
+    "dollar": ("money", "1", "dollars usd bucks 美元"),
+    "cent": ("money", "1/100", "cents 美分"),
+    "元": ("yuan", "1", "yuan rmb"),
+    "": ("", "1", "unit units degree degrees deg 度"),
+}
+KNOWN = {name: (dimension, Fraction(factor)) for name, (dimension, factor, _) in TABLE.items()}
+NAMES = {
+    spelling: name for name, (_, _, words) in TABLE.items() for spelling in (*words.split(), name) if spelling
+}
+POWERS = (("square ", 2), ("sq ", 2), ("sq. ", 2), ("cubic ", 3), ("cu ", 3), ("平方", 2), ("立方", 3))
+
+
+def known(unit: str) -> bool:
+    """Whether a unit is one of the table, perhaps squared or cubed.
+
+    >>> known("square meters"), known("km^2"), known("apples")
+    (True, True, False)
+    """
+    return _base(unit)[0] in NAMES
+
+
+def ratio(unit: str, other: str) -> Fraction | None:
+    """How many of `other` one `unit` is: 1 where either is missing or both are the same words, None where they differ.
+
+    >>> ratio("m", "centimeters"), ratio("m^2", "cm^2"), ratio("kg", "m"), ratio("apples", "")
+    (Fraction(100, 1), Fraction(10000, 1), None, Fraction(1, 1))
+    """
+    if not unit or not other or unit == other:
+        return Fraction(1)
+    (name, power), (other_name, other_power) = _base(unit), _base(other)
+    if name not in NAMES or other_name not in NAMES:
+        return Fraction(1) if _alike(name, other_name) else None
+    dimension, factor = KNOWN[NAMES[name]]
+    other_dimension, other_factor = KNOWN[NAMES[other_name]]
+    if not dimension or not other_dimension:
+        return Fraction(1)
+    return (factor / other_factor) ** power if (dimension, power) == (other_dimension, other_power) else None
+
+
+def _base(unit: str) -> tuple[str, int]:
+    unit = re.sub(r"\s+per\s+", "/", unit.lower().strip().rstrip("."))
+    for word, power in POWERS:
+        if unit.startswith(word):
+            return unit.removeprefix(word).strip(), power
+    base, _, power = unit.partition("^")
+    base = base.strip()
+    if base.endswith((" squared", " cubed")):
+        return base.rpartition(" ")[0], 2 if base.endswith("squared") else 3
+    return base, int(power) if power in ("2", "3") else 1
+
+
+def _alike(name: str, other: str) -> bool:
+    """Whether words of things counted name the same: one holds the other, plurals aside."""
+    words, others = ({w.rstrip("s") for w in n.split()} for n in (name, other))
+    return words <= others or others <= words

@@ -1,0 +1,59 @@
+"""Agreement with the recorded verdicts of public graders and benchmarks, and the verdicts we believe to be wrong."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.data.shared import shared
+from visreason.answer import check
+from visreason.answer.recorded import check_extraction
+from visreason.data import read_samples
+from visreason.verbs.score import agreement, score_block, verdict
+
+CONTESTED = json.loads((Path(__file__).parent / "cases" / "contested.json").read_text(encoding="utf-8"))
+
+
+def judged(every):
+    samples = list(read_samples(shared("cases/answers.jsonl"), []))[::every]
+    meta = [s.problem.meta for s in samples]
+    return [s for s, m in zip(samples, meta, strict=True) if not m.get("convention") and not m.get("suspect")]
+
+
+def assert_agreement(samples, kind_size):
+    found = agreement(score_block("correct", "awaker", samples))
+    assert found["value"] >= 0.97, found["value"]
+    for kind, part in found["by_kind"].items():
+        assert part["n"] < kind_size or part["value"] >= 0.93, (kind, part)
+
+
+def test_a_share_of_the_recorded_verdicts():
+    assert_agreement(judged(9), kind_size=60)
+
+
+@pytest.mark.slow
+def test_all_recorded_verdicts():
+    assert_agreement(judged(1), kind_size=100)
+
+
+def test_contested_verdicts_are_as_stated():
+    cases = {s.problem.meta["source"]: s for s in judged(1)}
+    for row in CONTESTED:
+        sample = cases.get(row["source"])
+        if sample is not None:
+            score = check(sample.problem, sample.completion.text)
+            assert verdict(sample.problem) is row["recorded"], row
+            assert score.correct is not row["recorded"], (row, score)
+
+
+def test_every_contested_verdict_has_its_reason():
+    assert all(row["because"].strip() and row["source"] for row in CONTESTED)
+    assert len({row["source"] for row in CONTESTED}) == len(CONTESTED)
+
+
+def test_mathvista_extractions_score_as_published():
+    rows = [s for s in judged(1) if s.problem.meta.get("kind") == "model-output/mathvista"]
+    extracted = [s for s in rows if s.problem.meta.get("extraction") is not None]
+    right = [check_extraction(s.problem, str(s.problem.meta["extraction"])).correct for s in extracted]
+    agree = [ours == verdict(s.problem) for ours, s in zip(right, extracted, strict=True)]
+    assert sum(agree) >= 0.99 * len(agree)

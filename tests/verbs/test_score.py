@@ -1,0 +1,108 @@
+"""`visreason score`: any row format, self-test, agreement with recorded verdicts, resume, report."""
+
+import json
+
+import pytest
+
+from visreason import cli
+from visreason.record import Sample
+from visreason.store import read_json, read_records
+from visreason.verbs import score
+
+ROWS = [
+    {"id": "a", "question": "1+1?", "answer": "2", "response": r"\boxed{2}", "kind": "sum", "expected": True},
+    {"id": "b", "question": "Which?", "choices": ["red", "blue"], "answer": "B", "response": "<answer>A</answer>",
+     "kind": "choice", "judged": True},
+    {"id": "c", "gold": "5", "pred": "The answer is 5.", "kind": "sum", "expected": False},
+    {"id": "d", "gold": "7", "response": "n = 3\nprint(n + 4)\nprint(n)", "extraction": "7", "kind": "sum",
+     "expected": True},
+    {"id": "e", "gold": "7", "pred": "8", "expected": True, "convention": "off by one"},
+    {"id": "f", "gold": "", "pred": "8"},
+]  # fmt: skip
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text("\n".join(map(json.dumps, ROWS)) + "\nno json\n", encoding="utf-8")
+    return path
+
+
+def run(file, out, *words):
+    return cli.main(["score", f"samples={file}", f"out={out}", *words])
+
+
+def test_rows_of_every_kind_are_scored_and_add_up(file, tmp_path):
+    out = tmp_path / "run"
+    assert run(file, out) == 0
+    manifest = read_json(out / "manifest.json")
+    assert manifest["counts"] == {
+        "n": 6, "correct": 3, "wrong": 2, "unparsed": 0, "truncated": 0, "errored": 1, "rejected": 1,
+    }  # fmt: skip
+    reasons = {s.problem.id: s.score.reason for s in read_records(out / "samples.jsonl", Sample)}
+    assert reasons == {"a": "exact", "b": "wrong", "c": "exact", "d": "exact", "e": "wrong", "f": "errored"}
+    assert manifest["summary"]["by_kind"]["sum"]["n"] == 3
+
+
+def test_agreement_counts_what_was_accepted_or_refused_against_the_record(file, tmp_path):
+    run(file, tmp_path / "run")
+    found = read_json(tmp_path / "run" / "manifest.json")["summary"]["agreement"]
+    assert (found["n"], found["value"], found["wrong_accepts"], found["wrong_rejects"]) == (4, 0.5, 1, 1)
+    assert found["by_kind"]["choice"]["wrong_rejects"] == 1
+    assert found["responses_alone"]["value"] == 0.25
+
+
+def test_gold_answers_that_can_not_be_checked_are_listed_before_the_run(file, tmp_path, capsys):
+    run(file, tmp_path / "run")
+    [failure] = [json.loads(line) for line in (tmp_path / "run" / "golds.jsonl").read_text().splitlines()]
+    assert failure["id"] == "f"
+    assert "1 gold answers can't be checked" in capsys.readouterr().err
+
+
+def test_disagreements_have_a_page(file, tmp_path):
+    run(file, tmp_path / "run")
+    page = (tmp_path / "run" / "report" / "disagreements" / "index.html").read_text(encoding="utf-8")
+    assert "accepted, recorded wrong" in page
+    assert "Which?" in page
+
+
+def test_a_killed_run_goes_on_after_its_last_whole_block(file, tmp_path, monkeypatch):
+    monkeypatch.setattr(score, "BLOCK", 2)
+    whole = tmp_path / "whole"
+    run(file, whole)
+    asked = []
+    out = tmp_path / "killed"
+    run(file, out)
+    (out / "manifest.json").unlink()
+    lines = (out / "samples.jsonl").read_text().splitlines(keepends=True)
+    (out / "samples.jsonl").write_text("".join(lines[:3]) + '{"cut')
+    once = score.score_block
+    monkeypatch.setattr(score, "score_block", lambda *a: asked.append(len(a[2])) or once(*a))
+    assert run(file, out) == 0
+    assert asked == [2, 2]
+    assert (out / "samples.jsonl").read_text() == (whole / "samples.jsonl").read_text()
+
+
+def test_many_samples_are_scored_by_several_processes_in_order(tmp_path):
+    path = tmp_path / "many.jsonl"
+    rows = [
+        {"id": str(i), "question": "Q?", "answer": str(i), "response": str(i)}
+        for i in range(score.ALONE + 50)
+    ]
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    assert run(path, tmp_path / "run") == 0
+    scored = list(read_records(tmp_path / "run" / "samples.jsonl", Sample))
+    assert [s.problem.id for s in scored] == [r["id"] for r in rows]
+    assert all(s.score.correct for s in scored)
+
+
+def test_another_reward_and_a_filter(file, tmp_path):
+    assert run(file, tmp_path / "run", "reward=format", "where={kind: sum}", "limit=2") == 0
+    assert read_json(tmp_path / "run" / "manifest.json")["counts"]["n"] == 2
+
+
+def test_a_file_without_samples_is_an_error(tmp_path, capsys):
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"question": "Q?"}\n', encoding="utf-8")
+    assert run(path, tmp_path / "run") == 1
+    assert "expected samples" in capsys.readouterr().err
