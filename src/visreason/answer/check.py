@@ -12,6 +12,8 @@ from visreason.record import Finish, Problem, Reason, Score
 
 SUPPORTED = ("auto", "choice", "math", "exact")
 SHOWN_CHARS = 200
+CONVENTIONS = {"times_100", "reduced", "python"}
+"""What `meta.rules` may change (docs/answers.md)."""
 UNKNOWN = ("",) * 10
 """Options A to J without their texts."""
 
@@ -50,7 +52,12 @@ def rules_of(problem: Problem) -> Rules:
     `error`, and `gold_syntax` "sympy".
     """
     meta = problem.meta
-    stated = meta.get("rules") if isinstance(meta.get("rules"), dict) else {}
+    given = meta.get("rules")
+    stated: dict[str, Any] = given if isinstance(given, dict) else {}
+    if stated.keys() - CONVENTIONS:
+        raise DataError(
+            f"problem {problem.id!r}: expected rules among {', '.join(sorted(CONVENTIONS))}, found {', '.join(stated)}"
+        )
     python = meta.get("gold_syntax") == "sympy"
     return Rules(precision=_precision(meta), **{"python": python, **stated})
 

@@ -5,7 +5,7 @@ Symbols take the values they are given. Sizes are bounded: 2^(2^(2^49)) has no v
 
 import cmath
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from functools import reduce
 
@@ -137,7 +137,8 @@ def _call(name: str, arguments: tuple[Tree, ...], values: Mapping[str, Number]) 
     if name in ("max", "min"):
         return (max if name == "max" else min)(_reals(operands))
     if name in ("gcd", "lcm"):
-        return reduce(_gcd if name == "gcd" else _lcm, _reals(operands))
+        combine: Callable[..., Number] = _gcd if name == "gcd" else _lcm
+        return reduce(combine, _reals(operands))
     if len(operands) == 2:
         return _binary(name, *operands)
     if len(operands) != 1:

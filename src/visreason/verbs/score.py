@@ -23,9 +23,9 @@ from visreason.prompt import style
 from visreason.record import Problem, Sample, Score
 from visreason.reward import REWARDS, from_names
 from visreason.stats import accuracies, counts, wilson
-from visreason.store import Run
+from visreason.store import SAMPLES, Run
 
-SAMPLES, REJECTED, GOLDS = "samples.jsonl", "rejected.jsonl", "golds.jsonl"
+GOLDS = "golds.jsonl"
 BLOCK, ALONE = 256, 1_000
 """Samples a process scores at a time, and how many are too few to start processes for."""
 SHOWN = 5
@@ -72,8 +72,8 @@ def run(recipe: Recipe, out: Path) -> None:
         raise DataError(
             f"expected samples in {recipe.samples}, found none that can be read; see the columns it has"
         )
-    record.rewind({REJECTED: 0, GOLDS: 0})
-    record.append(REJECTED, rejected)
+    record.set_aside(rejected)
+    record.rewind({GOLDS: 0})
     failures = self_test(samples) if recipe.reward == "correct" else []
     record.append(GOLDS, failures)
     _warn(failures, out)
