@@ -81,14 +81,14 @@ def value(text: str) -> Number | None:
     >>> value("1/4"), value("2x"), value("twelve")
     (Fraction(1, 4), None, Fraction(12, 1))
     """
+    words = number_in_words(text) if text[:1].isalpha() else None
+    if words is not None:
+        return Fraction(words)
     tree = parse(text)
     if tree is None:
-        words = number_in_words(text)
-        return None if words is None else Fraction(words)
-    try:
-        return number(tree, {})
-    except NoNumber:
-        return None
+        suffixed = number_in_words(text)
+        return None if suffixed is None else Fraction(suffixed)
+    return _number(tree)
 
 
 def decimals(text: str) -> int | None:

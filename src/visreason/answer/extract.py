@@ -48,6 +48,8 @@ PROGRAM = re.compile(
 )
 CODE = re.compile(r"^[ \t]*(?:def \w+\(|import \w|from \w+ import|print\(|for \w+ in|\w+ = )", re.MULTILINE)
 """A text that ends in a line of a program states no answer: its output would."""
+SPACED = re.compile(r"<[ \n]{0,3}(/?)[ \n]{0,3}(think|answer)[ \n]{0,3}>")
+"""Tags as Qwen2.5-VL-32B writes them, with spaces."""
 IMPORT = re.compile(r"^[ \t]*(?:import|from|def) \w+", re.MULTILINE)
 ENDED = re.compile(r"<\|(?:im_end|im_start|endoftext|eot_id)\|>|</s>")
 INVISIBLE = re.compile("[\u200b\u200c\u200d\u2060\ufeff]")
@@ -80,7 +82,7 @@ def solution(response: str) -> str:
     >>> solution("<think>maybe 7")
     ''
     """
-    response = ENDED.split(response, maxsplit=1)[0]
+    response = SPACED.sub(r"<\1\2>", ENDED.split(response, maxsplit=1)[0])
     for begin, end in THOUGHTS:
         response = _without(response, begin, end)
     return INVISIBLE.sub("", response[-READ_CHARS:]).strip()
