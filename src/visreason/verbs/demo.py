@@ -33,7 +33,7 @@ COLD_START = (
 
 
 class Recipe(Base):
-    """How much of everything; the defaults take about twelve minutes on two cores."""
+    """How much of everything; the defaults take about eleven minutes on two cores."""
 
     out: Path | None = Field(Path("runs/demo"), description="Run directory.")
 
