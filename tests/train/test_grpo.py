@@ -17,6 +17,7 @@ from visreason.reward import from_names
 from visreason.store import checkpoints, read_records
 from visreason.train import optimizer, tripwires, update
 from visreason.train.grpo import GRPO, RESAMPLE_ROUNDS, rollout_metrics, spread
+from visreason.train.losses import PolicyGradient
 from visreason.train.settings import Reinforcement
 from visreason.verbs import grpo
 
@@ -405,14 +406,14 @@ def test_a_fatal_bound_stops_the_run_and_keeps_the_last_good_checkpoint(
 def test_a_loss_that_is_not_finite_stops_the_run_with_step_and_samples_to_look_at(
     world, tmp_path, monkeypatch
 ):
-    def huge(samples):
-        return [Score(1e39 * i) for i, _ in enumerate(samples)]
+    def diverged(self, logps_S, forest):
+        return (logps_S * float("inf")).sum(), {}
 
-    monkeypatch.setattr(rewards, "even", huge)
+    monkeypatch.setattr(PolicyGradient, "__call__", diverged)
     with pytest.raises(
         Tripwire, match=r"step 1: the loss is (nan|-?inf) on a micro-batch with [a-z]+-[0-9a-f]{16}"
     ):
-        run(world, tmp_path, advantage="group_mean")
+        run(world, tmp_path)
     kept = list(read_records(tmp_path / "samples.jsonl", Sample))
     assert len(kept) == 8
 

@@ -247,7 +247,7 @@ def test_a_picture_that_vanishes_while_the_run_goes_on_is_counted(world, tmp_pat
         ("", "found no rows"),
         (
             '{"question": "What is 1 + 1?"}\n',
-            "found 1 rejected rows; the first: expected an answer to check against, found none",
+            "found 1 rejected rows; the first: problem 'data-1': expected an answer to check against, found none",
         ),
         (None, "can be read"),
     ],

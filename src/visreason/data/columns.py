@@ -61,8 +61,8 @@ def flat_problem(row: dict[str, Any], fallback_id: str) -> Problem:
 def flat_sample(row: dict[str, Any], fallback_id: str) -> Sample:
     """The sample of a flat row with a response; its question may be missing, since it was put already.
 
-    >>> flat_sample({"gold": 4, "pred": "\\boxed{4}", "kind": "sum"}, "row-1").completion.text
-    '\\boxed{4}'
+    >>> flat_sample({"gold": 4, "pred": "It is 4.", "kind": "sum"}, "row-1").completion.text
+    'It is 4.'
     """
     name = next((n for n in RESPONSES if n in row), None)
     if name is None:
