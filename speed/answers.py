@@ -17,6 +17,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from math_verify import parse, verify
+from mathruler.grader import extract_boxed_content, grade_answer
 from table import keep
 
 from visreason.answer import check, sandbox
@@ -59,8 +61,6 @@ def golds(problem: Problem) -> list[str]:
 
 
 def math_verify(problem: Problem, response: str) -> Verdict:
-    from math_verify import parse, verify
-
     found = parse(response, parsing_timeout=5)
     bare = lambda text: parse(text, parsing_timeout=5) or parse(f"${text}$", parsing_timeout=5)  # noqa: E731
     found = found or bare(response)
@@ -70,8 +70,6 @@ def math_verify(problem: Problem, response: str) -> Verdict:
 
 
 def mathruler(problem: Problem, response: str) -> Verdict:
-    from mathruler.grader import extract_boxed_content, grade_answer
-
     found = extract_boxed_content(response)
     found = response if found == "None" else found
     return any(grade_answer(found, gold) for gold in golds(problem))
