@@ -1,6 +1,7 @@
 """The verdict on a response: what it answers, whether that is right, and by which rule, or why it could not be told."""
 
 import re
+from dataclasses import fields
 from typing import Any
 
 from visreason.answer.choice import OUTSIDE, by_value, pick, pick_from_prose, without_options
@@ -50,9 +51,16 @@ def rules_of(problem: Problem) -> Rules:
     `error`, and `gold_syntax` "sympy".
     """
     meta = problem.meta
-    stated = meta.get("rules") if isinstance(meta.get("rules"), dict) else {}
+    rules = meta.get("rules")
+    stated = rules if isinstance(rules, dict) else {}
     python = meta.get("gold_syntax") == "sympy"
-    return Rules(precision=_precision(meta), **{"python": python, **stated})
+    try:
+        return Rules(**{"precision": _precision(meta), "python": python, **stated})
+    except TypeError as e:
+        known = ", ".join(f.name for f in fields(Rules))
+        raise DataError(
+            f"problem {problem.id!r}: expected rules among {known}, found {stated}; correct meta.rules"
+        ) from e
 
 
 def _precision(meta: dict[str, Any]) -> float | None:

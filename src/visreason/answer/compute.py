@@ -137,7 +137,7 @@ def _call(name: str, arguments: tuple[Tree, ...], values: Mapping[str, Number]) 
     if name in ("max", "min"):
         return (max if name == "max" else min)(_reals(operands))
     if name in ("gcd", "lcm"):
-        return reduce(_gcd if name == "gcd" else _lcm, _reals(operands))
+        return reduce(_gcd, _reals(operands)) if name == "gcd" else reduce(_lcm, _reals(operands))
     if len(operands) == 2:
         return _binary(name, *operands)
     if len(operands) != 1:
@@ -216,7 +216,7 @@ def _gcd(a: Fraction | float, b: Fraction | float) -> Fraction:
     return Fraction(math.gcd(int(a * bottom), int(b * bottom)), bottom)
 
 
-def _lcm(a: Fraction | float, b: Fraction | float) -> Number:
+def _lcm(a: Fraction | float, b: Fraction | float) -> Fraction | float:
     if not (isinstance(a, Fraction) and isinstance(b, Fraction)):
         return a * b
     if a == 0 or b == 0:
