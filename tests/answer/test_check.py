@@ -40,6 +40,7 @@ def test_choices(case):
         (Problem("p", "Q?", answer="yellow", choices=CHOICES), "found 'yellow'"),
         (Problem("p", "Q?", answer="A", check="choice"), "found none"),
         (Problem("p", "Q?", answer="A", check="box"), "not supported yet"),
+        (Problem("p", "Q?", answer="A", meta={"rules": {"percent": 1}}), "expected rules among"),
         (Problem("p", "Q?", answer="A", check="judge"), "not supported yet"),
         (Problem("p", "Q?", answer="4", meta={"rules": {"percent": True}}), "expected rules among"),
     ],

@@ -1,6 +1,7 @@
 """The verdict on a response: what it answers, whether that is right, and by which rule, or why it could not be told."""
 
 import re
+from dataclasses import fields
 from typing import Any
 
 from visreason.answer.choice import OUTSIDE, by_value, pick, pick_from_prose, without_options
@@ -12,8 +13,6 @@ from visreason.record import Finish, Problem, Reason, Score
 
 SUPPORTED = ("auto", "choice", "math", "exact")
 SHOWN_CHARS = 200
-CONVENTIONS = {"times_100", "reduced", "python"}
-"""What `meta.rules` may change (docs/answers.md)."""
 UNKNOWN = ("",) * 10
 """Options A to J without their texts."""
 
@@ -29,22 +28,22 @@ def check(problem: Problem, response: str, finish: Finish = "stop") -> Score:
     >>> check(Problem("p", "Which?", answer="B", choices=("red", "blue")), "<answer>red</answer>").reason
     'wrong'
     """
-    golds = _golds(problem)
+    golds, rules = _golds(problem), rules_of(problem)
     if finish == "error":
         return Score(0.0, reason="errored")
     text = solution(response)
     if is_program(text):
         return _score(None, "truncated" if finish == "length" else "unparsed")
-    scores = (_check(problem, gold, text, finish) for gold in golds)
+    scores = (_check(problem, rules, gold, text, finish) for gold in golds)
     first = next(scores)
     return next((score for score in (first, *scores) if score.correct), first)
 
 
-def _check(problem: Problem, gold: str, text: str, finish: Finish) -> Score:
+def _check(problem: Problem, rules: Rules, gold: str, text: str, finish: Finish) -> Score:
     found = extract(text, cut=finish == "length")
     if problem.check == "choice" or (problem.check == "auto" and problem.choices):
         return _check_choice(problem, gold, text, found, finish)
-    return _check_value(problem, gold, text, found, finish)
+    return _check_value(problem, rules, gold, text, found, finish)
 
 
 def rules_of(problem: Problem) -> Rules:
@@ -52,14 +51,16 @@ def rules_of(problem: Problem) -> Rules:
     `error`, and `gold_syntax` "sympy".
     """
     meta = problem.meta
-    given = meta.get("rules")
-    stated: dict[str, Any] = given if isinstance(given, dict) else {}
-    if stated.keys() - CONVENTIONS:
-        raise DataError(
-            f"problem {problem.id!r}: expected rules among {', '.join(sorted(CONVENTIONS))}, found {', '.join(stated)}"
-        )
+    rules = meta.get("rules")
+    stated = rules if isinstance(rules, dict) else {}
     python = meta.get("gold_syntax") == "sympy"
-    return Rules(precision=_precision(meta), **{"python": python, **stated})
+    try:
+        return Rules(**{"precision": _precision(meta), "python": python, **stated})
+    except TypeError as e:
+        known = ", ".join(f.name for f in fields(Rules))
+        raise DataError(
+            f"problem {problem.id!r}: expected rules among {known}, found {stated}; correct meta.rules"
+        ) from e
 
 
 def _precision(meta: dict[str, Any]) -> float | None:
@@ -94,7 +95,9 @@ def _golds(problem: Problem) -> tuple[str, ...]:
     return tuple(dict.fromkeys((problem.answer, *(others if isinstance(others, list) else ()))))
 
 
-def _check_value(problem: Problem, gold: str, text: str, found: Extraction | None, finish: Finish) -> Score:
+def _check_value(
+    problem: Problem, rules: Rules, gold: str, text: str, found: Extraction | None, finish: Finish
+) -> Score:
     if finish != "length" and normalize(text) == normalize(gold):
         return _score(gold, "exact")
     if found is None:
@@ -108,7 +111,6 @@ def _check_value(problem: Problem, gold: str, text: str, found: Extraction | Non
         "(",
     )
     answer = ", ".join(texts if listed else found.texts)
-    rules = rules_of(problem)
     if problem.check == "exact":
         return _score(answer, "exact" if normalize(answer) == normalize(gold) else "wrong")
     for candidate in (answer,) if is_value(answer) else dict.fromkeys((answer, inside(answer))):

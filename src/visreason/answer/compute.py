@@ -5,7 +5,7 @@ Symbols take the values they are given. Sizes are bounded: 2^(2^(2^49)) has no v
 
 import cmath
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from fractions import Fraction
 from functools import reduce
 
@@ -137,8 +137,7 @@ def _call(name: str, arguments: tuple[Tree, ...], values: Mapping[str, Number]) 
     if name in ("max", "min"):
         return (max if name == "max" else min)(_reals(operands))
     if name in ("gcd", "lcm"):
-        combine: Callable[..., Number] = _gcd if name == "gcd" else _lcm
-        return reduce(combine, _reals(operands))
+        return reduce(_gcd, _reals(operands)) if name == "gcd" else reduce(_lcm, _reals(operands))
     if len(operands) == 2:
         return _binary(name, *operands)
     if len(operands) != 1:
@@ -217,7 +216,7 @@ def _gcd(a: Fraction | float, b: Fraction | float) -> Fraction:
     return Fraction(math.gcd(int(a * bottom), int(b * bottom)), bottom)
 
 
-def _lcm(a: Fraction | float, b: Fraction | float) -> Number:
+def _lcm(a: Fraction | float, b: Fraction | float) -> Fraction | float:
     if not (isinstance(a, Fraction) and isinstance(b, Fraction)):
         return a * b
     if a == 0 or b == 0:

@@ -1,7 +1,8 @@
 """Symbolic work in child processes with bounded memory and time, killed and replaced on overrun.
 
 Children are started on first need, `python -m visreason.answer.worker`, and speak JSON over pipes; a tree goes in, a
-yes or no comes out. Any thread may ask; each child serves one at a time. What takes too long is not equal.
+yes or no comes out. Any thread may ask; each child serves one at a time. What takes too long is not equal. The first
+question waits for a child to import sympy, a second or two.
 """
 
 import atexit
