@@ -1,33 +1,82 @@
-"""Let an engine answer problems and score the answers; a killed evaluation resumes where it stopped."""
+"""Let an engine answer problems, or take answers made elsewhere, and score them; a killed evaluation resumes.
 
+With `bench` the problems are a benchmark's, read from the files its authors publish and scored as they do; docs/benchmarks.md
+has the benchmarks, their files and the figures that come out.
+"""
+
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from rich.console import Console
 from rich.progress import track
 
+from visreason.bench import summary as figures
+from visreason.bench import task as tasks
+from visreason.bench.kind import Rules
+from visreason.bench.task import BLOCK, OFFICIAL, Task
 from visreason.data import has_meta, read_problems
 from visreason.engine import Engine, Sampling, connect
 from visreason.errors import DataError
 from visreason.prompt import Style, messages, style
 from visreason.recipe import Asking
 from visreason.record import Problem, Sample, Score
-from visreason.reward import Reward, from_names
+from visreason.reward import from_names
 from visreason.stats import Interval, accuracies, counts
 from visreason.store import SAMPLES, Run, model_files
 from visreason.world.source import data_file, model_folder
 
 META = ("family", "category", "subject", "source", "level")
 """Fields of `meta` by which the summary divides the problems."""
+ASKING = ("temperature", "top_p", "max_completion_tokens", "precision", "max_pixels", "min_pixels", "device")
+BENCH_ONLY = (
+    "completions", "split", "extraction", "judge", "judge_cache", "integer", "random_fallback", "partial", "rewards",
+)  # fmt: skip
+
+
+Scored = Callable[[list[Sample]], list[Sample]]
+"""Fills in the scores of fresh samples."""
 
 
 class Recipe(Asking):
-    """What answers, what is asked, how it is decoded."""
+    """What answers, what is asked, how it is decoded, how answers are read."""
 
+    data: str = Field(
+        "",
+        description="Problems: a JSONL file of records or flat rows, or world:SPLIT:N; of a benchmark the file or folder "
+        "its authors publish (not needed where completions carry their problems).",
+        examples=["world:heldout:500"],
+    )
     model: str = Field(
-        description="Engine: hf:PATH, a run directory, script:FILE.jsonl, or world.", examples=["runs/grpo/a"]
+        "",
+        description="Engine: hf:PATH, a run directory, script:FILE.jsonl, or world.",
+        examples=["runs/grpo/a"],
+    )
+    bench: str | None = Field(None, description="Benchmark by name, or module:object; its rules then hold.")
+    split: str | None = Field(None, description="Split of the benchmark; its first when not given.")
+    completions: Path | None = Field(
+        None, description="Answers made elsewhere, in place of a model: a file or folder as it was released."
+    )
+    extraction: Literal["rule", "stored", "judge"] = Field(
+        "rule",
+        description="How answers are read: by rule from the raw responses, as stored in released files, or by a judge.",
+    )
+    judge: str | None = Field(None, description="Engine that extracts and judges (extraction=judge).")
+    judge_cache: Path = Field(
+        Path("runs/judge.jsonl"), description="Replies of judges; nothing in it is asked again."
+    )
+    integer: Literal["strict", "float"] = Field(
+        "strict", description="MathVista's whole numbers: int(text), as in published labels, or int(float(text))."
+    )
+    random_fallback: bool = Field(
+        False, description="Guess where no option can be read, as MMMU's published figures do; else it is unparsed."
+    )
+    partial: bool = Field(False, description="Allow fewer completions than problems; the figures are labelled so.")
+    rewards: Path | None = Field(
+        None, description="Rewards of the samples, as score writes or as rows of id and reward: gives best of n."
     )
     samples: int = Field(1, ge=1, description="Answers to each problem.")
     temperature: float = Field(0.0, ge=0, description="Sampling temperature; 0 takes the likeliest token.")
@@ -44,10 +93,31 @@ class Recipe(Asking):
 
     def idle(self) -> dict[str, str]:
         alike = not self.temperature and not self.model.startswith("script:")
-        return {
-            **super().idle(),
-            **(dict.fromkeys(("samples", "top_p"), "a temperature above 0") if alike else {}),
-        }
+        without = {} if self.bench else dict.fromkeys(BENCH_ONLY, "bench")
+        if self.completions:
+            without |= dict.fromkeys(ASKING, "a model")
+        elif alike:
+            without |= dict.fromkeys(("samples", "top_p"), "a temperature above 0")
+        if self.extraction != "judge":
+            without |= dict.fromkeys(("judge", "judge_cache"), "extraction=judge")
+        return {**super().idle(), **without}
+
+    @model_validator(mode="after")
+    def _need(self) -> Self:
+        fields = type(self).model_fields
+        if not self.model and not self.completions:
+            raise ValueError(f"model is needed: {fields['model'].description} Give model=... (or completions=...)")
+        if self.model and self.completions:
+            raise ValueError("expected a model or completions, found both; leave one out")
+        if not self.data and not self.completions:
+            raise ValueError(f"data is needed: {fields['data'].description} Give data=...")
+        if self.extraction == "judge" and self.judge is None:
+            raise ValueError("extraction=judge needs an engine; give judge=...")
+        if self.extraction == "stored" and self.model:
+            raise ValueError("extraction=stored reads released completions; give completions=... in place of model")
+        if self.style == OFFICIAL and not self.bench:
+            raise ValueError("style=official is a benchmark's own prompt; give bench=...")
+        return self
 
 
 console = Console(stderr=True)
@@ -55,31 +125,137 @@ console = Console(stderr=True)
 
 def run(recipe: Recipe, out: Path) -> None:
     """Answer, score and seal. The manifest's summary has both accuracies with intervals, format, length, and accuracy
-    by family, category, subject, source or level where the problems have them."""
+    by family, category, subject, source or level where the problems have them; of a benchmark also its figures."""
     record = Run.open(out, "evaluate", recipe.model_dump(mode="json"))
     if record.finished:
         console.print(f"{out} is finished; nothing to do")
         return
+    if recipe.bench is None:
+        _run_plain(recipe, out, record)
+    else:
+        _run_bench(recipe, out, record)
+
+
+def _run_plain(recipe: Recipe, out: Path, record: Run) -> None:
     layout = style(recipe.style)
     data = data_file(recipe.data, out, layout)
     problems, rejected = _problems(recipe, data, record)
     engine = _engine(recipe, out, layout)
-    console.print(
-        f"{len(problems)} problems, {len(rejected)} set aside; {recipe.samples} answers each at temperature "
-        f"{recipe.temperature:g} from {engine.name}"
-    )
-    samples = _answer(
-        record, recipe, problems, engine, layout, from_names({"correct": 1.0, "format": 0.0}, layout)
-    )
-    summary = summarize(samples)
-    inputs = [data, *model_files(engine.name.partition(":")[2])]
-    record.seal(
-        summary, inputs, {**counts(s.score for s in samples), "rejected": len(rejected)}, engine.device
-    )
+    _plan(recipe, len(problems), len(rejected), engine)
+    reward = from_names({"correct": 1.0, "format": 0.0}, layout)
+
+    def scored(fresh: list[Sample]) -> list[Sample]:
+        return [replace(s, score=score) for s, score in zip(fresh, reward(fresh), strict=True)]
+
+    samples = _answer(record, recipe, problems, engine, lambda problem: layout, scored)
+    _seal(record, samples, {}, [data, *model_files(engine.name.partition(":")[2])], len(rejected), engine.device)
+
+
+def _run_bench(recipe: Recipe, out: Path, record: Run) -> None:
+    task = _task(recipe, out)
+    record.set_aside(task.rejected)
+    if recipe.completions:
+        samples, inputs, device = _score_given(record, recipe, task), [], "none"
+    else:
+        engine = _engine(recipe, out, tasks.layout(task.bench, recipe.style))
+        _plan(recipe, len(task.problems), len(task.rejected), engine)
+        lay = partial(tasks.layout, task.bench, recipe.style)
+        samples = _answer(record, recipe, task.problems, engine, lay, _bench_scoring(recipe, task))
+        inputs, device = model_files(engine.name.partition(":")[2]), engine.device
+    summary = figures.summarize(task.bench, samples, recipe.extraction, task.missing)
+    summary["protocol"] = _card(recipe, task)
+    _show(task, summary)
+    _seal(record, samples, summary, [*task.inputs, *inputs], len(task.rejected), device)
+
+
+def _task(recipe: Recipe, out: Path) -> Task:
+    assert recipe.bench is not None
+    rules = Rules(recipe.integer, recipe.random_fallback, seed=recipe.seed)
+    kept = out / "images"
+    if recipe.completions is None:
+        task = tasks.live(recipe.bench, Path(recipe.data), recipe.split, rules, kept)
+    else:
+        data = Path(recipe.data) if recipe.data else None
+        task = tasks.released(
+            recipe.bench, data, recipe.split, rules, recipe.completions, recipe.samples, recipe.partial, kept
+        )
+    task = tasks.narrowed(task, recipe.where, recipe.limit)
+    return tasks.with_rewards(task, recipe.rewards) if recipe.rewards else task
+
+
+def _bench_scoring(recipe: Recipe, task: Task) -> Scored:
+    """The scoring of fresh samples by the recipe's extraction; `format` is kept beside it."""
+    layout = tasks.layout(task.bench, recipe.style)
+
+    def scored(fresh: list[Sample]) -> list[Sample]:
+        found = [s for block in _blocks(recipe, task, [fresh]) for s in block]
+        formats = [float(layout.parse(s.completion.text).well_formed) for s in found]
+        return [
+            replace(s, score=replace(s.score, parts={**s.score.parts, "format": f}))
+            for s, f in zip(found, formats, strict=True)
+        ]
+
+    return scored
+
+
+def _blocks(recipe: Recipe, task: Task, blocks: list[list[Sample]]) -> Iterator[list[Sample]]:
+    if recipe.extraction == "judge":
+        assert recipe.judge is not None
+        read_as = None if recipe.style == OFFICIAL else style(recipe.style)
+        return tasks.judged_blocks(task.bench, task.rules, recipe.judge, recipe.judge_cache, read_as, blocks)
+    return tasks.scored_blocks(recipe.bench or "", recipe.extraction, task.rules, recipe.style, blocks)
+
+
+def _score_given(record: Run, recipe: Recipe, task: Task) -> list[Sample]:
+    """Scored samples of completions made elsewhere, in order; those on disk are not scored again."""
+    scored = record.records(SAMPLES, Sample)
+    done = len(scored) // BLOCK
+    scored = scored[: done * BLOCK]
+    record.keep(SAMPLES, len(scored))
+    blocks = [task.given[i : i + BLOCK] for i in range(done * BLOCK, len(task.given), BLOCK)]
+    console.print(f"{len(task.given)} completions of {len(task.problems)} problems of {task.bench.title}")
+    fresh = _blocks(recipe, task, blocks)
+    for block in track(fresh, "score", total=done + len(blocks), completed=done, console=console):
+        record.append(SAMPLES, block)
+        scored += block
+    return scored
+
+
+def _card(recipe: Recipe, task: Task) -> dict[str, Any]:
+    names = ("model", "samples", "temperature", "top_p", "max_completion_tokens", "precision", "max_pixels", "min_pixels")
+    asked = {n: getattr(recipe, n) for n in (*names, "seed")} if recipe.model else {"made": "elsewhere"}
+    read = {"kind": recipe.extraction, "judge": recipe.judge}
+    layout = tasks.layout(task.bench, recipe.style) if recipe.model else None
+    return figures.card(task.bench, task.source, task.problems, task.rules, read, asked, layout)
+
+
+def _show(task: Task, summary: dict[str, Any]) -> None:
+    """The first figures, and what limits them."""
+    if summary["partial"]:
+        console.print(f"PARTIAL: {summary['missing']} problems of {task.bench.title} are missing; no published figure")
+    shown = [name for name in task.bench.headline if name in summary["figures"]]
+    for name in shown:
+        figure = summary["figures"][name]
+        bounds = f"[{figure['low']:.1f}, {figure['high']:.1f}], n = {figure['n']}"
+        console.print(f"  {name:<24} {figure['value']:.2f} {bounds}", markup=False, highlight=False)
+
+
+def _seal(
+    record: Run, samples: list[Sample], more: dict[str, Any], inputs: list[Path], rejected: int, device: str
+) -> None:
+    summary = {**summarize(samples, by_meta=not more), **more}
+    record.seal(summary, inputs, {**counts(s.score for s in samples), "rejected": rejected}, device)
     completed = summary["accuracy_of_completed"]
     console.print(
         f"accuracy {Interval(**summary['accuracy'])}; of completed answers "
-        f"{Interval(**completed) if completed else 'none'}; format {summary['format']:.3f}; {out}"
+        f"{Interval(**completed) if completed else 'none'}; format {summary['format']:.3f}; {record.path}"
+    )
+
+
+def _plan(recipe: Recipe, problems: int, rejected: int, engine: Engine) -> None:
+    console.print(
+        f"{problems} problems, {rejected} set aside; {recipe.samples} answers each at temperature "
+        f"{recipe.temperature:g} from {engine.name}"
     )
 
 
@@ -104,7 +280,12 @@ def _engine(recipe: Recipe, out: Path, layout: Style) -> Engine:
 
 
 def _answer(
-    record: Run, recipe: Recipe, problems: list[Problem], engine: Engine, layout: Style, reward: Reward
+    record: Run,
+    recipe: Recipe,
+    problems: list[Problem],
+    engine: Engine,
+    lay: Callable[[Problem], Style],
+    scored: Scored,
 ) -> list[Sample]:
     """Samples of every problem, in order, block by block; those on disk are not asked again."""
     n, size = recipe.samples, recipe.block
@@ -116,15 +297,15 @@ def _answer(
     for i in track(range(done, len(blocks)), "evaluate", total=len(blocks), completed=done, console=console):
         seed = recipe.seed * 100_003 + i
         sampling = Sampling(n, recipe.temperature, recipe.top_p, 0, recipe.max_completion_tokens, seed)
-        answers = engine.generate([messages(p, layout) for p in blocks[i]], sampling)
+        answers = engine.generate([messages(p, lay(p)) for p in blocks[i]], sampling)
         fresh = [Sample(p, c, Score(0.0)) for p, group in zip(blocks[i], answers, strict=True) for c in group]
-        fresh = [replace(s, score=score) for s, score in zip(fresh, reward(fresh), strict=True)]
+        fresh = scored(fresh)
         record.append(SAMPLES, fresh)
         samples += fresh
     return samples
 
 
-def summarize(samples: list[Sample]) -> dict[str, Any]:
+def summarize(samples: list[Sample], by_meta: bool = True) -> dict[str, Any]:
     """The manifest's summary of scored samples."""
     both = accuracies(samples)
     lengths = [len(s.completion.token_ids) for s in samples if s.completion.token_ids]
@@ -134,7 +315,7 @@ def summarize(samples: list[Sample]) -> dict[str, Any]:
         "format": sum(s.score.parts.get("format", 0.0) for s in samples) / len(samples),
         "completion_tokens": sum(lengths) / len(lengths) if lengths else None,
     }
-    for name in META:
+    for name in META if by_meta else ():
         values = sorted({str(s.problem.meta[name]) for s in samples if name in s.problem.meta})
         if 1 < len(values) <= 40:
             groups = {v: [s for s in samples if str(s.problem.meta.get(name)) == v] for v in values}
