@@ -1,4 +1,4 @@
-.PHONY: setup demo test test-peers check speed
+.PHONY: setup demo test test-peers check speed published
 PYTHON = .venv/bin/python
 UV = $(shell command -v uv || echo python3 -m uv)
 READY = .venv/.ready
@@ -32,3 +32,6 @@ speed: setup
 	$(PYTHON) speed/sft.py
 	$(PYTHON) speed/engine.py
 	test ! -f ../shared/cases/answers.jsonl || $(PYTHON) speed/answers.py ../shared/cases/answers.jsonl
+
+published: setup
+	$(PYTHON) -m visreason.bench.published ../shared/data runs/published.csv

@@ -7,12 +7,21 @@ from visreason.errors import UsageError
 from visreason.names import imported, unknown
 
 BENCHES = {
+    "counting": "visreason.bench.counting",
     "dynamath": "visreason.bench.dynamath",
+    "flat": "visreason.bench.flat",
+    "geometry3k": "visreason.bench.geometry3k",
     "logicvista": "visreason.bench.logicvista",
+    "mathverse": "visreason.bench.mathverse",
     "mathvision": "visreason.bench.mathvision",
     "mathvista": "visreason.bench.mathvista",
     "mmmu": "visreason.bench.mmmu",
     "mmmu_pro": "visreason.bench.mmmu_pro",
+    "olympiadbench": "visreason.bench.olympiadbench",
+    "r1_onevision_bench": "visreason.bench.r1_onevision_bench",
+    "rewardbench": "visreason.bench.rewardbench",
+    "vl_rewardbench": "visreason.bench.vl_rewardbench",
+    "wemath": "visreason.bench.wemath",
 }
 """Every benchmark by name, and the file that holds it as `BENCH`."""
 

@@ -11,7 +11,7 @@ from visreason.record import Finish, Image, Sample, Score, from_json
 IDS = ("id", "pid", "index", "question_id", "sample_index", "idx", "problem_index", "ID")
 QUESTIONS = ("question", "query", "problem")
 RESPONSES = ("response", "prediction", "model_output", "output", "pred", "completion", "text")
-EXTRACTIONS = ("extraction", "model_answer", "pred_indexs", "extracted_answer", "extract", "res")
+EXTRACTIONS = ("extraction", "model_answer", "pred_indexs", "extracted_answer", "extract", "res", "pred")
 VERDICTS = ("true_false", "correct", "if_right", "is_correct", "judged", "hit", "match?", "score", "judgement")
 REWARDS = ("reward", "pred_score")
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -69,8 +69,9 @@ def given(row: Row) -> Given | None:
         raise DataError(f"{row.where}: expected an object or a text, found {type(row.value).__name__}")
     if isinstance(row.value.get("problem"), dict) and "completion" in row.value:
         return own(row)
-    answered = text(row, *RESPONSES)
-    extracted = text(row, *EXTRACTIONS)
+    said = next((n for n in RESPONSES if n in row.value), "")
+    answered = text(row, said)
+    extracted = text(row, *(n for n in EXTRACTIONS if n != said))
     if answered is None and extracted is None:
         raise DataError(
             f"{row.where}: expected a response in column {', '.join(RESPONSES[:4])}, found {', '.join(row.value)}"

@@ -52,12 +52,13 @@ def rows(path: Path) -> Iterator[Row]:
     elif kind in (".csv", ".tsv"):
         values = (("", row) for row in _table(path, "," if kind == ".csv" else "\t"))
     else:
-        values = _json(path, _text(path), kind)
+        values = _json(path, read_text(path), kind)
     for line, (key, value) in enumerate(values, 1):
         yield Row(value, key, path, line)
 
 
-def _text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """The text of a file, gzipped or not. Raises DataError when it can't be read."""
     try:
         data = path.read_bytes()
         data = gzip.decompress(data) if path.suffix == ".gz" else data
@@ -100,7 +101,7 @@ def _lines(path: Path, text: str) -> Iterator[tuple[str, Any]]:
 
 def _table(path: Path, separator: str) -> Iterator[dict[str, Any]]:
     csv.field_size_limit(MAX_CELL)
-    reader = csv.DictReader(io.StringIO(_text(path), newline=""), delimiter=separator)
+    reader = csv.DictReader(io.StringIO(read_text(path), newline=""), delimiter=separator)
     try:
         yield from reader
     except csv.Error as e:
