@@ -78,7 +78,21 @@ def read_problems(bench: Bench, path: Path, split: str | None, kept: Path, image
     if not source.problems:
         why = source.rejected[0]["reason"] if source.rejected else "no rows"
         raise DataError(f"expected problems of {bench.title} in {path}, found {why}")
-    return source
+    return replace(source, split=_checked_split(bench, source, split))
+
+
+def _checked_split(bench: Bench, source: Source, asked: str | None) -> str:
+    """The split by the number of rows, where that tells it. Raises DataError when another was asked for."""
+    n = len(source.problems) + len(source.rejected)
+    fitting = [name for name, size in bench.sizes.items() if size == n]
+    if not fitting or source.split in fitting:
+        return source.split
+    if asked is None:
+        return fitting[0]
+    raise DataError(
+        f"expected the {bench.sizes[asked]} problems of split {asked} in {source.files[0]}, found {n}, which are those of "
+        f"{fitting[0]}; give split={fitting[0]}, or the other file"
+    )
 
 
 def _beside(file: Path, image: Image) -> Image:
