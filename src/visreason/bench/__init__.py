@@ -31,7 +31,7 @@ def bench(name: str) -> Bench:
     if name in BENCHES:
         return importlib.import_module(BENCHES[name]).BENCH
     if ":" not in name:
-        raise unknown("benchmark", name, [*BENCHES, "module:object"])
+        raise unknown("benchmark", name, [*BENCHES, "opencompass", "module:object"])
     found = imported("benchmark", name)
     if not isinstance(found, Bench):
         raise UsageError(f"expected a visreason.bench.kind.Bench at {name!r}, found {type(found).__name__}")

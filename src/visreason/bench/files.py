@@ -21,6 +21,32 @@ LISTS = ("results", "result", "data")
 MAX_CELL = 2**31 - 1
 
 
+HUB = "hub:"
+"""What precedes the id of a data set to be fetched; nothing else is ever downloaded."""
+
+
+def located(data: str) -> Path:
+    """The path that `data` names, or the folder of a data set fetched from the hub: `hub:OWNER/NAME[@REVISION]`."""
+    if not data.startswith(HUB):
+        return Path(data)
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    name, _, revision = data.removeprefix(HUB).partition("@")
+    try:
+        return Path(snapshot_download(name, repo_type="dataset", revision=revision or None))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as e:
+        raise DataError(
+            f"expected the data set {name} on the hub, found none that can be fetched ({e}); give a path instead"
+        ) from e
+
+
+def revision(path: Path) -> str | None:
+    """The commit of a data set fetched from the hub, which keeps it in the path."""
+    parts = path.parts
+    return parts[parts.index("snapshots") + 1] if "snapshots" in parts[:-1] else None
+
+
 def find(path: Path, candidates: Iterable[str], what: str) -> list[Path]:
     """The file itself, or the first candidate (a pattern, with or without .gz) that a folder holds."""
     if path.is_file():

@@ -4,6 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from visreason.bench.figures import by_column, figures, percent, sampling
+from visreason.bench.files import revision
 from visreason.bench.kind import ALL, Bench, Rules
 from visreason.bench.problems import Source
 from visreason.prompt import Style
@@ -23,7 +24,9 @@ def summarize(bench: Bench, samples: list[Sample], extraction: str, missing: int
         "primary": bench.primary if bench.primary in found else ALL,
         "partial": missing > 0,
         "missing": missing,
+        "headline": [name for name in bench.headline if name in found],
         "figures": {name: percent(interval) for name, interval in found.items()},
+        "published": [asdict(p) for p in bench.published],
         "not_read": _not_read(bench, samples),
     }
     if all("answer" in s.score.parts for s in samples):
@@ -64,6 +67,7 @@ def card(
         "bench": bench.name,
         "source": bench.source,
         "split": data.split or None,
+        "revision": revision(data.files[0]) if data.files else None,
         "problems": len({p.id for p in problems}),
         "data_sha256": data.sha256,
         "extraction": extraction,
@@ -71,21 +75,3 @@ def card(
         "prompt": {"style": style.name, "system": style.system, "user": style.user} if style else None,
         "asked": asked,
     }
-
-
-def differences(cards: list[dict[str, Any]]) -> list[str]:
-    """The points in which protocol cards differ, as `asked.temperature`; seeds and models aside.
-
-    >>> differences([{"split": "test", "asked": {"n": 1}}, {"split": "test", "asked": {"n": 4}}])
-    ['asked.n']
-    """
-    flat = [_flat(card) for card in cards]
-    names = sorted({name for card in flat for name in card} - {"asked.model", "asked.seed", "rules.seed"})
-    return [name for name in names if len({repr(card.get(name)) for card in flat}) > 1]
-
-
-def _flat(card: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in card.items():
-        found |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
-    return found

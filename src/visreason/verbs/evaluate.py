@@ -16,7 +16,9 @@ from rich.progress import track
 
 from visreason.bench import summary as figures
 from visreason.bench import task as tasks
+from visreason.bench.files import located
 from visreason.bench.kind import Rules
+from visreason.bench.suites import SUITES, average, part
 from visreason.bench.task import BLOCK, OFFICIAL, Task
 from visreason.data import has_meta, read_problems
 from visreason.engine import Engine, Sampling, connect
@@ -26,7 +28,7 @@ from visreason.recipe import Asking
 from visreason.record import Problem, Sample, Score
 from visreason.reward import from_names
 from visreason.stats import Interval, accuracies, counts
-from visreason.store import SAMPLES, Run, model_files
+from visreason.store import MANIFEST, SAMPLES, Run, manifest, model_files
 from visreason.world.source import data_file, model_folder
 
 META = ("family", "category", "subject", "source", "level")
@@ -34,6 +36,7 @@ META = ("family", "category", "subject", "source", "level")
 ASKING = ("temperature", "top_p", "max_completion_tokens", "precision", "max_pixels", "min_pixels", "device")
 BENCH_ONLY = (
     "completions", "split", "extraction", "judge", "judge_cache", "integer", "random_fallback", "partial", "rewards",
+    "trials",
 )  # fmt: skip
 
 
@@ -47,7 +50,7 @@ class Recipe(Asking):
     data: str = Field(
         "",
         description="Problems: a JSONL file of records or flat rows, or world:SPLIT:N; of a benchmark the file or folder "
-        "its authors publish (not needed where completions carry their problems).",
+        "its authors publish, or hub:OWNER/NAME[@REVISION]; not needed where completions carry their problems.",
         examples=["world:heldout:500"],
     )
     model: str = Field(
@@ -75,6 +78,9 @@ class Recipe(Asking):
         False, description="Guess where no option can be read, as MMMU's published figures do; else it is unparsed."
     )
     partial: bool = Field(False, description="Allow fewer completions than problems; the figures are labelled so.")
+    trials: int = Field(
+        1, ge=1, description="How often a judge sees each pair of a reward benchmark, in shuffled orders (the paper: 5)."
+    )
     rewards: Path | None = Field(
         None, description="Rewards of the samples, as score writes or as rows of id and reward: gives best of n."
     )
@@ -132,6 +138,8 @@ def run(recipe: Recipe, out: Path) -> None:
         return
     if recipe.bench is None:
         _run_plain(recipe, out, record)
+    elif recipe.bench in SUITES:
+        _run_suite(recipe, out, record, recipe.bench)
     else:
         _run_bench(recipe, out, record)
 
@@ -168,14 +176,29 @@ def _run_bench(recipe: Recipe, out: Path, record: Run) -> None:
     _seal(record, samples, summary, [*task.inputs, *inputs], len(task.rejected), device)
 
 
+def _run_suite(recipe: Recipe, out: Path, record: Run, suite: str) -> None:
+    """Every benchmark of a suite as a run of its own in `out`; data and completions are folders with one of each name."""
+    for name in SUITES[suite]:
+        paths = {
+            "data": str(part(Path(recipe.data), name)) if recipe.data else "",
+            "completions": part(recipe.completions, name) if recipe.completions else None,
+        }
+        run(recipe.model_copy(update={"bench": name, **paths}), out / name)
+    made = {name: manifest(out / name) for name in SUITES[suite]}
+    summary = average(suite, {name: m["summary"] for name, m in made.items()})
+    totals = {k: sum(m["counts"][k] for m in made.values()) for k in made[next(iter(made))]["counts"]}
+    record.seal(summary, [out / name / MANIFEST for name in made], totals)
+    console.print(f"{suite}: average {summary['rounded']} (truncated {summary['truncated']}); {out}")
+
+
 def _task(recipe: Recipe, out: Path) -> Task:
     assert recipe.bench is not None
-    rules = Rules(recipe.integer, recipe.random_fallback, seed=recipe.seed)
+    rules = Rules(recipe.integer, recipe.random_fallback, recipe.trials, recipe.seed)
     kept = out / "images"
     if recipe.completions is None:
-        task = tasks.live(recipe.bench, Path(recipe.data), recipe.split, rules, kept)
+        task = tasks.live(recipe.bench, located(recipe.data), recipe.split, rules, kept)
     else:
-        data = Path(recipe.data) if recipe.data else None
+        data = located(recipe.data) if recipe.data else None
         task = tasks.released(
             recipe.bench, data, recipe.split, rules, recipe.completions, recipe.samples, recipe.partial, kept
         )
