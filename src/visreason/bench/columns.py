@@ -12,7 +12,17 @@ IDS = ("id", "pid", "index", "question_id", "sample_index", "idx", "problem_inde
 QUESTIONS = ("question", "query", "problem")
 RESPONSES = ("response", "prediction", "model_output", "output", "pred", "completion", "text")
 EXTRACTIONS = ("extraction", "model_answer", "pred_indexs", "extracted_answer", "extract", "res", "pred")
-VERDICTS = ("true_false", "correct", "if_right", "is_correct", "judged", "hit", "match?", "score", "judgement")
+VERDICTS = (
+    "true_false",
+    "correct",
+    "if_right",
+    "is_correct",
+    "judged",
+    "hit",
+    "match?",
+    "score",
+    "judgement",
+)
 REWARDS = ("reward", "pred_score")
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -78,7 +88,12 @@ def given(row: Row) -> Given | None:
         )
     reward = row.get(*REWARDS)
     return Given(
-        identity(row), answered, extracted, verdict(row), None if reward is None else float(reward), finish(row)
+        identity(row),
+        answered,
+        extracted,
+        verdict(row),
+        None if reward is None else float(reward),
+        finish(row),
     )
 
 
@@ -108,7 +123,15 @@ def text(row: Row, *names: str) -> str | None:
 def verdict(row: Row) -> bool | None:
     """The verdict that a row carries, in whatever spelling."""
     found = row.get(*VERDICTS)
-    words = {"true": True, "1": True, "correct": True, "false": False, "0": False, "fail": False, "wrong": False}
+    words = {
+        "true": True,
+        "1": True,
+        "correct": True,
+        "false": False,
+        "0": False,
+        "fail": False,
+        "wrong": False,
+    }
     return words.get(str(found).lower()) if found is not None else None
 
 
@@ -124,5 +147,3 @@ def _literal(written: str, row: Row) -> Any:
         except (ValueError, SyntaxError, RecursionError, MemoryError):
             continue
     raise DataError(f"{row.where}: expected a list of options, found {written[:80]!r}")
-
-

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 from visreason.bench.columns import given as given_by_columns
-from visreason.bench.columns import identity, need, pictures, verdict
+from visreason.bench.columns import identity, need, pictures
 from visreason.bench.figures import by_column
 from visreason.bench.judging import extraction_prompt, reply
 from visreason.bench.kind import ALL, Bench, Given, Judging, Row, Rules
@@ -24,7 +24,7 @@ VARIANT = re.compile(r"Variant (\d+)")
 
 
 def problem(row: Row) -> Problem:
-    """A question of one trial (its folder says which), of a TSV (varid), or of a table of verdicts (no answer there)."""
+    """A question of one trial (its folder says which), of a TSV (varid), or of a table of verdicts."""
     seed, variant = _place(row)
     meta = {"seed": seed, "subject": row.get("subject", "Topic"), "level": row.get("level", "Difficulty Level"),
             "answer_type": row.get("answer_type")}  # fmt: skip
@@ -46,7 +46,11 @@ def unfold(row: Row) -> list[Row]:
 def given(row: Row) -> Given | None:
     seed, variant = _place(row)
     if "verdict" in row.value:
-        return Given(f"{seed}:{variant}", correct=row.value["verdict"].strip().lower() == "correct") if seed else None
+        return (
+            Given(f"{seed}:{variant}", correct=row.value["verdict"].strip().lower() == "correct")
+            if seed
+            else None
+        )
     found = given_by_columns(row)
     return replace(found, id=f"{seed}:{variant}") if found and "qid" in row.value else found
 
@@ -95,7 +99,7 @@ def _number(text: str) -> float | None:
 
 
 def columns(problem: Problem) -> list[str]:
-    return [SHORT.get(v, v) for k in ("subject", "level") if (v := problem.meta.get(k))]
+    return [SHORT.get(v, v) for k in ("subject", "level") if (v := str(problem.meta.get(k, "")))]
 
 
 def aggregate(samples: list[Sample]) -> dict[str, Interval]:
@@ -117,8 +121,12 @@ def prompt(problem: Problem) -> Style:
         " Answer in JSON with two keys: 'solution', with the steps that lead to the answer, and 'short answer'. For a "
         "multiple choice question the short answer is the letter alone, as 'A'; for a number, one with three digits."
     )
-    floating = " Please answer in a floating-point number." if problem.meta.get("answer_type") == "float" else ""
-    return Style("dynamath", None, f"## Question\n{{question}}{floating}\n{ask.strip()}", write_plain, parse_plain)
+    floating = (
+        " Please answer in a floating-point number." if problem.meta.get("answer_type") == "float" else ""
+    )
+    return Style(
+        "dynamath", None, f"## Question\n{{question}}{floating}\n{ask.strip()}", write_plain, parse_plain
+    )
 
 
 BENCH = Bench(

@@ -70,7 +70,9 @@ def rows(path: Path) -> Iterator[Row]:
     name = path.name.removesuffix(".gz")
     kind = Path(name).suffix
     if kind not in KINDS:
-        raise DataError(f"expected a file of {', '.join(KINDS)} (or with .gz), found {path}; convert it first")
+        raise DataError(
+            f"expected a file of {', '.join(KINDS)} (or with .gz), found {path}; convert it first"
+        )
     if kind == ".parquet":
         values: Iterable[tuple[str, Any]] = (("", row) for row in _parquet(path))
     elif kind == ".xlsx":
@@ -113,7 +115,9 @@ def _json(path: Path, text: str, kind: str) -> Iterator[tuple[str, Any]]:
     elif isinstance(value, list):
         yield from (("", v) for v in value)
     else:
-        raise DataError(f"expected rows in {path}, found {type(value).__name__}; give a list or an object by id")
+        raise DataError(
+            f"expected rows in {path}, found {type(value).__name__}; give a list or an object by id"
+        )
 
 
 def _lines(path: Path, text: str) -> Iterator[tuple[str, Any]]:

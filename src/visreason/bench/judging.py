@@ -72,7 +72,9 @@ class Judge:
 
     def __init__(self, engine: Engine, cache: Path, seed: int = 0) -> None:
         self.engine, self.cache, self.seed = engine, cache, seed
-        self._known = {row["key"]: row["reply"] for _, row in read_rows(cache, True)} if cache.exists() else {}
+        self._known = (
+            {row["key"]: row["reply"] for _, row in read_rows(cache, True)} if cache.exists() else {}
+        )
         self.asked = 0
 
     def ask(self, prompts: Sequence[str], readers: Sequence[Read]) -> list[str | None]:
@@ -106,12 +108,16 @@ class Judge:
         """Failures are remembered for this run only: another day the judge may answer."""
         self._known |= replies
         self.cache.parent.mkdir(parents=True, exist_ok=True)
-        rows = [{"key": k, "judge": self.engine.name, "reply": r} for k, r in replies.items() if r is not None]
+        rows = [
+            {"key": k, "judge": self.engine.name, "reply": r} for k, r in replies.items() if r is not None
+        ]
         with open(self.cache, "a", encoding="utf-8") as out:
             out.write("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
-def read_by(judging: Judging, judge: Judge, problems: Sequence[Problem], responses: Sequence[str]) -> list[str | None]:
+def read_by(
+    judging: Judging, judge: Judge, problems: Sequence[Problem], responses: Sequence[str]
+) -> list[str | None]:
     """First step: what every response answers, as the judge reads it."""
     if judging.extract is None:
         return list(responses)
@@ -119,7 +125,9 @@ def read_by(judging: Judging, judge: Judge, problems: Sequence[Problem], respons
     return judge.ask(prompts, [lambda said, p=p: judging.read(p, said) for p in problems])
 
 
-def judged_by(judging: Judging, judge: Judge, problems: Sequence[Problem], answers: Sequence[str]) -> list[str | None]:
+def judged_by(
+    judging: Judging, judge: Judge, problems: Sequence[Problem], answers: Sequence[str]
+) -> list[str | None]:
     """Second step: "1" or "0" for every extracted answer, None where the judge said neither."""
     if judging.verdict is None:
         raise DataError("expected a benchmark with a verdict prompt, found one that scores by rule")

@@ -94,10 +94,10 @@ class Bench:
     `problem` reads a published row (None: the row belongs to another split); `given` a released output. `read` is the
     benchmark's own rule for finding the answer in a response, where it publishes one; elsewhere `answer/` reads and
     judges. `score` is its normalisation and comparison of an extraction. A problem counts in every column of
-    `columns`, besides ALL; `aggregate` makes figures that are no plain shares. `unfold` makes several outputs of a row that
-    holds them together, `expand` several questions of one problem. `sizes` are problems per split, `files`
-    where each split lies in the authors' folder, `outputs` which files of a folder of outputs are read. `headline` are
-    the columns that tables show.
+    `columns`, besides ALL; `aggregate` makes figures that are no plain shares. `unfold` makes several outputs of a row
+    that holds them together, `expand` several questions of one problem. `sizes` are problems per split, `files` where
+    each split lies in the authors' folder, `outputs` which files of a folder of outputs are read. A missing extraction
+    is wrong without `empty_scores`. `headline` are the columns that tables show, `primary` the one that counts.
     """
 
     name: str

@@ -27,7 +27,11 @@ def problem(row: Row) -> Problem:
 
 
 def given(row: Row) -> Given | None:
-    if isinstance(row.value, dict) and "answer" in row.value and row.get("imagename", "question", "true answer") is None:
+    if (
+        isinstance(row.value, dict)
+        and "answer" in row.value
+        and row.get("imagename", "question", "true answer") is None
+    ):
         return Given(identity(row), response=str(row.value["answer"]))
     names = list(row.value) if isinstance(row.value, dict) else []
     extracted = next((n for n in names if n.endswith(EXTRACTED)), None)

@@ -1,4 +1,4 @@
-"""MathVerse, testmini in six versions. Source: ZrrSkywalker/MathVerse@937b0905, evaluation/{extract,score}_answer_s*.py."""
+"""MathVerse, testmini in six versions. Source: ZrrSkywalker/MathVerse@937b0905, evaluation/*_answer_s*.py."""
 
 from visreason.bench.columns import given as given_by_columns
 from visreason.bench.columns import identity, need, options, pictures
@@ -22,7 +22,9 @@ def problem(row: Row) -> Problem:
         "subfield": row.get("subfield") or metadata.get("subfield", metadata.get("subfields")),
         "question_type": row.get("question_type"),
     }
-    question = row.get("question_for_eval", "question") or "See the picture."  # Vision Only shows it in the picture
+    question = (
+        row.get("question_for_eval", "question") or "See the picture."
+    )  # Vision Only shows it in the picture
     # The page that shows the data keeps its pictures in a folder of their own.
     folder = "../images/" if row.file.name.startswith("mv_data") else ""
     return Problem(
@@ -69,7 +71,8 @@ def aggregate(samples: list[Sample]) -> dict[str, Interval]:
 def prompt(problem: Problem) -> Style:
     """query_cot: reason first, then a letter or a value."""
     choice = problem.meta.get("question_type") == "multi-choice"
-    end = "the correct option letter, e.g., A, B, C, D, at the end" if choice else "the final value, e.g., 1, 2.5, 300, at the end"
+    letter, value = "the correct option letter, e.g., A, B, C, D", "the final value, e.g., 1, 2.5, 300"
+    end = f"{letter if choice else value}, at the end"
     user = f"Please first conduct reasoning, and then answer the question and provide {end}.\nQuestion: {{question}}"
     return Style("mathverse", None, user, write_plain, parse_plain)
 

@@ -11,7 +11,7 @@ from visreason.bench.kind import ALL, Bench, Judging, Published, Row, Rules
 from visreason.bench.mathvision_answer import find_answer
 from visreason.prompt import Style
 from visreason.prompt.layouts import parse_plain, write_plain
-from visreason.record import Problem, Score
+from visreason.record import Problem, Reason, Score
 
 SHORT = {
     "algebra": "Alg", "analytic geometry": "AnaG", "arithmetic": "Ari", "combinatorial geometry": "CombG",
@@ -47,11 +47,13 @@ def score(problem: Problem, extraction: str, rules: Rules) -> Score:
         golds.append(problem.choices[LETTERS.index(answer)])
     if not extraction.strip():
         return Score(0.0, None, "unparsed")
-    rule = next((r for gold in golds if (r := equal(gold, extraction))), None)
-    return Score(1.0, extraction, "choice" if problem.choices else rule) if rule else Score(0.0, extraction, "wrong")
+    rule: Reason | None = next((r for gold in golds if (r := equal(gold, extraction))), None)
+    if rule is None:
+        return Score(0.0, extraction, "wrong")
+    return Score(1.0, extraction, "choice" if problem.choices else rule)
 
 
-def equal(gold: str, answer: str) -> str | None:
+def equal(gold: str, answer: str) -> Reason | None:
     r"""The authors' `is_equal`: same spelling, same lists at two decimals, or same value at two decimals.
 
     >>> equal("B", "b"), equal(r"\frac{1}{3}", "0.333"), equal("(1, 2)", "(1.0,2)"), equal("45", r"45^{\circ}")
@@ -112,8 +114,8 @@ def columns(problem: Problem) -> list[str]:
 
 def prompt(problem: Problem) -> Style:
     user = (
-        'Please solve the problem and put your answer in one "\\boxed{}". If it is a multiple choice question, only one '
-        'letter is allowed in the "\\boxed{}".\n{question}'
+        'Please solve the problem and put your answer in one "\\boxed{}". If it is a multiple choice question, only '
+        'one letter is allowed in the "\\boxed{}".\n{question}'
     )
     return Style("mathvision", None, user, write_plain, parse_plain)
 

@@ -34,7 +34,9 @@ def find_answer(response: str) -> str:
 def _lettered(answer: str) -> str:
     """A letter that ends or leads the response, and a number that ends it."""
     for c in "ABCDE":
-        if answer.endswith((f" {c}.", f" ({c}).")) or answer.startswith((f"{c}\n", f"({c})\n", f"({c}) {c}\n")):
+        if answer.endswith((f" {c}.", f" ({c}).")) or answer.startswith(
+            (f"{c}\n", f"({c})\n", f"({c}) {c}\n")
+        ):
             answer = c
     tail = answer.split("is ")[-1].rstrip(".")
     return tail if _is_number(tail) else answer
@@ -89,7 +91,9 @@ def _braced_fractions(text: str) -> str:
     first, *parts = text.split("\\frac")
     if any(part[:1] != "{" and len(part) < 2 for part in parts):
         return text
-    braced = (p if p[:1] == "{" else f"{{{p[0]}}}{p[1:] if p[1] == '{' else f'{{{p[1]}}}{p[2:]}'}" for p in parts)
+    braced = (
+        p if p[:1] == "{" else f"{{{p[0]}}}{p[1:] if p[1] == '{' else f'{{{p[1]}}}{p[2:]}'}" for p in parts
+    )
     return first + "".join("\\frac" + part for part in braced)
 
 

@@ -27,14 +27,24 @@ SHORT = {
     "statistical reasoning": "STA",
 }
 CODES = frozenset(SHORT.values())
-DIVIDED_BY = ("question_type", "answer_type", "language", "source", "category", "task", "context", "grade", "skills")
+DIVIDED_BY = (
+    "question_type",
+    "answer_type",
+    "language",
+    "source",
+    "category",
+    "task",
+    "context",
+    "grade",
+    "skills",
+)
 MAX_CHARS = 2_000
 HINTS = {
     "integer": "requiring an integer answer and provide the final value, e.g., 1, 2, 3, at the end.",
-    "float1": "requiring a floating-point number with one decimal place and provide the final value, e.g., 1.2, 1.3, 1.4, "
-    "at the end.",
-    "float2": "requiring a floating-point number with two decimal places and provide the final value, e.g., 1.23, 1.34, "
-    "1.45, at the end.",
+    "float1": "requiring a floating-point number with one decimal place and provide the final value, e.g., 1.2, 1.3, "
+    "1.4, at the end.",
+    "float2": "requiring a floating-point number with two decimal places and provide the final value, e.g., 1.23, "
+    "1.34, 1.45, at the end.",
     "list": "requiring a Python list as an answer and provide the final list, e.g., [1, 2, 3], [1.2, 1.3, 1.4], at the "
     "end.",
 }
@@ -42,7 +52,17 @@ HINTS = {
 
 def problem(row: Row) -> Problem:
     meta = dict(row.get("metadata") or {})
-    for name in ("question_type", "answer_type", "precision", "unit", "category", "task", "skills", "source", "grade"):
+    for name in (
+        "question_type",
+        "answer_type",
+        "precision",
+        "unit",
+        "category",
+        "task",
+        "skills",
+        "source",
+        "grade",
+    ):
         if (value := row.get(name)) is not None:
             meta.setdefault(name, options(row, name) if name == "skills" else value)
     choices = options(row)
@@ -51,7 +71,13 @@ def problem(row: Row) -> Problem:
         answer = choices[LETTERS.index(answer)]  # VLMEvalKit keeps the letter
     meta.setdefault("question_type", "multi_choice" if choices else "free_form")
     return Problem(
-        identity(row), need(row, "question"), pictures(row), answer, choices, "choice" if choices else "auto", meta=meta
+        identity(row),
+        need(row, "question"),
+        pictures(row),
+        answer,
+        choices,
+        "choice" if choices else "auto",
+        meta=meta,
     )
 
 
@@ -78,7 +104,10 @@ def prompt(problem: Problem) -> Style:
     kind = str(problem.meta.get("answer_type"))
     unit = f" (Unit: {problem.meta['unit']})" if problem.meta.get("unit") else ""
     if problem.choices:
-        hint, below = "and provide the correct option letter, e.g., A, B, C, D, at the end.", "\nChoices:\n{choices}"
+        hint, below = (
+            "and provide the correct option letter, e.g., A, B, C, D, at the end.",
+            "\nChoices:\n{choices}",
+        )
     else:
         kind += str(int(float(problem.meta.get("precision") or 1))) if kind == "float" else ""
         hint, below = HINTS.get(kind, "and provide the final answer at the end."), ""

@@ -42,7 +42,10 @@ def problem(row: Row) -> Problem:
     choices = options(row, "options", "index2ans")
     kind = str(row.get("question_type") or (CHOICE if choices else "open"))
     subject = re.fullmatch(r"[a-z]+_(.+)_\d+", name)
-    meta = {"question_type": kind, "subject": subject.group(1) if subject else str(row.get("category", "subject"))}
+    meta = {
+        "question_type": kind,
+        "subject": subject.group(1) if subject else str(row.get("category", "subject")),
+    }
     if kind != CHOICE:
         golds = re.findall(r"'([^']*)'", answer) if answer.startswith("[") else [answer]
         found = row.get("answer", "ground_truth")
@@ -116,7 +119,9 @@ def prompt(problem: Problem) -> Style:
     return Style("mmmu", None, f"{{question}}{below}\n\n{ask}", write_plain, parse_plain)
 
 
-BOARD = "mmmu-benchmark.github.io leaderboard_data.json @027ec0b9 (close to, not equal to, the released outputs)"
+BOARD = (
+    "mmmu-benchmark.github.io leaderboard_data.json @027ec0b9 (close to, not equal to, the released outputs)"
+)
 BENCH = Bench(
     name="mmmu",
     title="MMMU",

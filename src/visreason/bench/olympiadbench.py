@@ -1,4 +1,4 @@
-"""OlympiadBench, open-ended problems. Source: OpenBMB/OlympiadBench@ba5b26a7, inference/judge.py, auto_scoring_judge.py."""
+"""OlympiadBench, open-ended problems. Source: OpenBMB/OlympiadBench@ba5b26a7, inference/judge.py, eval/."""
 
 import re
 from dataclasses import replace
@@ -40,10 +40,11 @@ def problem(row: Row) -> Problem | None:
     """A problem with a final answer; proofs (is_multiple_answer and final_answer missing) are not scored."""
     if row.get("final_answer") is None and str(row.get("question_type", "answer_type")).startswith("Theorem"):
         return None
-    found = row.get("final_answer", "answer")
-    golds = [str(g) for g in found] if isinstance(found, list) else [re.sub(r"^\['|'\]$", "", need(row, "final_answer", "answer"))]
+    question, found = need(row, "question"), row.get("final_answer", "answer")
+    one = re.sub(r"^\['|'\]$", "", need(row, "final_answer", "answer"))
+    golds = [str(g) for g in found] if isinstance(found, list) else [one]
     context = f"{row.get('context')}\n" if row.get("context") else ""
-    language = "zh" if "Chinese" in str(row.get("language", "")) or re.search(r"[\u4e00-\u9fff]", need(row, "question")) else "en"
+    language = "zh" if row.get("language") == "Chinese" or re.search(r"[\u4e00-\u9fff]", question) else "en"
     meta: dict[str, Any] = {
         "answer_type": row.get("answer_type"), "unit": row.get("unit"), "subfield": row.get("subfield"),
         "multiple": row.get("is_multiple_answer"), "language": language, "subject": row.get("subject", "category"),
@@ -52,7 +53,7 @@ def problem(row: Row) -> Problem | None:
     if error := row.get("error"):
         meta["error"] = str(error)
     return Problem(
-        identity(row), context + need(row, "question"), pictures(row, "image", "images"), ", ".join(golds),
+        identity(row), context + question, pictures(row, "image", "images"), ", ".join(golds),
         meta={k: v for k, v in meta.items() if v is not None},
     )  # fmt: skip
 
@@ -98,14 +99,16 @@ def prompt(problem: Problem) -> Style:
     box = "\\boxed{multiple answers connected with commas}" if several else "\\boxed{answer}"
     unit = "(unit)" if meta.get("unit") else ""
     if meta.get("language") == "zh":
-        user = f"以下是中国数学或物理竞赛中的解答题。{f'答案类型为{kind[2]}。' if kind else ''}请计算得出答案，解题过程和结果请使用LaTeX格式，" \
-            f"并在最后以“所以最终答案是{box}{unit}。”给出结果。\n{{question}}"  # fmt: skip
-    else:
-        asked = f" The answer of the problem should be {kind[several]}." if kind else ""
-        inside = " Note that the unit of the answer should not be included in \\boxed{}." if unit else ""
+        asked = f"答案类型为{kind[2]}。" if kind else ""
         user = (
-            f"The following is an open-ended problem from a competition.{asked} Please calculate the answer and end your "
-            f'solution with "So the final answer is {box}{unit}."{inside}\n{{question}}'
+            f"请解答下面的竞赛题。{asked}请用LaTeX书写，最后写出“所以最终答案是{box}{unit}。”\n{{question}}"
+        )
+    else:
+        asked = f" The answer should be {kind[several]}." if kind else ""
+        inside = " The unit must not stand inside \\boxed{}." if unit else ""
+        user = (
+            f"Solve this competition problem.{asked} End your solution with "
+            f'"So the final answer is {box}{unit}."{inside}\n{{question}}'
         )
     return Style("olympiadbench", None, user, write_plain, parse_plain)
 

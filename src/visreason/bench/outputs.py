@@ -15,7 +15,7 @@ SHOWN = 5
 
 @dataclass(frozen=True)
 class Outputs:
-    """Samples in the order of the problems, ids that have none, the files they were read from, and what was set aside."""
+    """Samples in the order of the problems, ids that have none, the files read, and what was set aside."""
 
     samples: list[Sample]
     missing: list[str]
@@ -30,15 +30,15 @@ def read_outputs(
     problem as `extraction`, `judged` and `reward`.
 
     Rows may carry their problems; without `source` they must. Metadata that a row carries is used (figures of older
-    runs rest on older metadata), and its gold answer must be that of `source`. Raises DataError for ids that repeat more
-    than `samples` times, and, unless `partial`, for unknown or missing ones.
+    runs rest on older metadata), and its gold answer must be that of `source`. Raises DataError for ids that repeat
+    more than `samples` times, and, unless `partial`, for unknown or missing ones.
     """
     known = {p.id: p for p in source.problems} if source else {}
     found: dict[str, list[tuple[Problem, Given]]] = {}
     rejected: list[dict[str, Any]] = []
     unknown: list[str] = []
     files = _files(bench, path)
-    for row in (part for file in files for row in rows(file) for part in bench.unfold(row)):
+    for row in (part for file in files for whole in rows(file) for part in bench.unfold(whole)):
         try:
             if (given := bench.given(row)) is None:
                 continue
@@ -48,14 +48,16 @@ def read_outputs(
             continue
         if source and given.id not in known:
             unknown.append(given.id)
-            rejected.append({"line": row.line, "reason": "not among the problems", "row": str(row.value)[:500]})
+            rejected.append(
+                {"line": row.line, "reason": "not among the problems", "row": str(row.value)[:500]}
+            )
         else:
             found.setdefault(given.id, []).append((problem, given))
     repeated = [i for i, group in found.items() if len(group) > samples]
     if repeated:
         raise DataError(
-            f"expected {samples} output(s) a problem in {path}, found {len(found[repeated[0]])} of {_some(repeated)}; give "
-            f"samples={max(map(len, found.values()))} if they are samples, else drop one"
+            f"expected {samples} output(s) a problem in {path}, found {len(found[repeated[0]])} of {_some(repeated)}; "
+            f"give samples={max(map(len, found.values()))} if they are samples, else drop one"
         )
     missing = _missing(bench, known, found)
     if not partial:

@@ -27,7 +27,10 @@ def trials(problem: Problem, rules: Rules, ask: Callable[[Problem, bool], Proble
     for k in range(rules.trials):
         turn = swapped(problem.id, k, rules.seed)
         question = ask(problem, turn)
-        meta = {k: v for k, v in problem.meta.items() if k != "responses"} | {"pair": problem.id, "swapped": turn}
+        meta = {k: v for k, v in problem.meta.items() if k != "responses"} | {
+            "pair": problem.id,
+            "swapped": turn,
+        }
         asked.append(replace(question, id=f"{problem.id}#{k + 1}", meta=meta))
     return asked
 

@@ -3,7 +3,6 @@
 import base64
 import binascii
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -90,8 +89,8 @@ def _checked_split(bench: Bench, source: Source, asked: str | None) -> str:
     if asked is None:
         return fitting[0]
     raise DataError(
-        f"expected the {bench.sizes[asked]} problems of split {asked} in {source.files[0]}, found {n}, which are those of "
-        f"{fitting[0]}; give split={fitting[0]}, or the other file"
+        f"expected the {bench.sizes[asked]} problems of split {asked} in {source.files[0]}, found {n}, which are those "
+        f"of {fitting[0]}; give split={fitting[0]}, or the other file"
     )
 
 
@@ -166,5 +165,3 @@ def _bytes(value: Any, where: str) -> bytes:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as e:
         raise DataError(f"{where}: expected a picture in base64, found {text[:24]!r} ({e})") from e
-
-

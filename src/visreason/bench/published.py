@@ -70,10 +70,14 @@ def cells(root: Path) -> Iterator[Cell]:
     for name, make in MAKERS.items():
         if (root / name).is_dir():
             for cell in make(root / name):
-                yield replace(cell, known=cell.known or MISPRINTS.get((cell.bench, cell.model, cell.column), ""))
+                yield replace(
+                    cell, known=cell.known or MISPRINTS.get((cell.bench, cell.model, cell.column), "")
+                )
 
 
-def scored(name: str, path: Path, data: Path | None = None, kind: str = "stored", **rules: Any) -> list[Sample]:
+def scored(
+    name: str, path: Path, data: Path | None = None, kind: str = "stored", **rules: Any
+) -> list[Sample]:
     """The samples of a released file with their scores."""
     bench = find_bench(name)
     source = read_problems(bench, data, None, Path("."), images=False) if data else None
@@ -113,9 +117,13 @@ def _mathvision(folder: Path) -> Iterator[Cell]:
         for name, text in published.items():
             column = ALL if name == "-all" else name.removeprefix("-")
             yield Cell("mathvision", model, column, text.partition("=")[2].rstrip("%"), found[column])
-        row = next((r for k, r in readme.items() if _same_model(model, *k) and r["ALL"] == f"{found[ALL]:.2f}"), {})
+        row = next(
+            (r for k, r in readme.items() if _same_model(model, *k) and r["ALL"] == f"{found[ALL]:.2f}"), {}
+        )
         yield from (
-            Cell("mathvision README", model, c, v, found[c]) for c, v in row.items() if c in found and c != ALL
+            Cell("mathvision README", model, c, v, found[c])
+            for c, v in row.items()
+            if c in found and c != ALL
         )
         raw = scored("mathvision", path, folder, "rule")
         yield from _from_responses("mathvision", model, raw, f"{found[ALL]:.2f}", by_bench=True)
@@ -140,6 +148,8 @@ def _from_responses(
 
 
 RESPONSES = "another way of reading"
+SHOWN = (ALL, "worst ALL", "strict (strict)", "loose (loose)", "Overall", "Macro", "score", "avg")
+"""Columns that are printed; the others only where they are not equal."""
 
 
 def _dynamath(folder: Path) -> Iterator[Cell]:
@@ -161,7 +171,11 @@ def _dynamath(folder: Path) -> Iterator[Cell]:
             ("worst_case", "worst ", "worst_cells_matching_published"),
         ):
             for column, value in site[case].get(names.get(model, model), {}).items():
-                known = "" if column in stated[model][agreeing] else "the site's own tables don't follow from its files"
+                known = (
+                    ""
+                    if column in stated[model][agreeing]
+                    else "the site's own tables don't follow from its files"
+                )
                 yield Cell("dynamath", model, prefix + column, str(value), found[prefix + column], known)
 
 
@@ -171,7 +185,9 @@ def _logicvista(folder: Path) -> Iterator[Cell]:
         found = _figures("logicvista", scored("logicvista", path, folder))
         table = [row.value for row in rows(path)]
         for column in find_bench("logicvista").headline:
-            marks = [int(r["match?"]) for r in table if column in (ALL, *re.findall(r"\w+", r["reasoning skill"]))]
+            marks = [
+                int(r["match?"]) for r in table if column in (ALL, *re.findall(r"\w+", r["reasoning skill"]))
+            ]
             yield Cell("logicvista", model, column, f"{100 * sum(marks) / len(marks):.2f}", found[column])
 
 
@@ -195,12 +211,16 @@ def _rewardbench(folder: Path) -> Iterator[Cell]:
     for path in sorted(p for p in folder.rglob("*.json") if "GPM" in p.name or "readme_example" in p.name):
         model = next((m for m in printed if path.stem.endswith(m)), path.stem)
         found = _figures("rewardbench", scored("rewardbench", path))
-        yield from (Cell("rewardbench", model, c, str(v), found[c]) for c, v in printed.get(model, {}).items())
+        yield from (
+            Cell("rewardbench", model, c, str(v), found[c]) for c, v in printed.get(model, {}).items()
+        )
     tables = _json(folder / "published_sections.json")
     sections = ("chat", "chat_hard", "safety", "reasoning")
     for row in (r for t in tables.values() if isinstance(t, dict) for r in t["rows"]):
         known = "" if row["consistent"] else "not the mean of its four sections"
-        yield Cell("rewardbench tables", row["model"], "score", str(row["score"]), _mean(row, sections), known)
+        yield Cell(
+            "rewardbench tables", row["model"], "score", str(row["score"]), _mean(row, sections), known
+        )
     domains = ("factuality", "precise_if", "math", "safety", "focus", "ties")
     for row in _json(folder / "rewardbench2_paper_table.json")["rows"]:
         yield Cell("rewardbench 2", row["model"], "avg", str(row["avg"]), _mean(row, domains))
@@ -215,7 +235,9 @@ def _wemath(folder: Path) -> Iterator[Cell]:
             stated = {mode: printed["score"], "IK": printed["IK"][0], "IG": printed["IG"][0],
                       f"CM {mode}": printed["CM"][0], f"RM {mode}": printed["RM"][0]}  # fmt: skip
             for column, value in stated.items():
-                yield Cell("wemath", row["model"], f"{column} ({mode})", f"{value:.2f}", 100 * found[column].value)
+                yield Cell(
+                    "wemath", row["model"], f"{column} ({mode})", f"{value:.2f}", 100 * found[column].value
+                )
 
 
 def _mathverse(folder: Path) -> Iterator[Cell]:
@@ -245,7 +267,9 @@ def _counting(folder: Path) -> Iterator[Cell]:
     for path in sorted(folder.glob("src/eval/logs/*.json*")):
         printed = json.loads(read_text(path))["accuracy"]
         samples = scored("counting", path)
-        yield Cell("counting", path.name.partition(".")[0], ALL, f"{printed:.2f}", _figures("counting", samples)[ALL])
+        yield Cell(
+            "counting", path.name.partition(".")[0], ALL, f"{printed:.2f}", _figures("counting", samples)[ALL]
+        )
 
 
 def _geometry3k(folder: Path) -> Iterator[Cell]:
@@ -270,7 +294,9 @@ def _r1_onevision(folder: Path) -> Iterator[Cell]:
     for row in (r.value for r in rows(analysis / "reproduction_paired_deltas.csv")):
         p = mcnemar(int(row["left_only_correct"]), int(row["right_only_correct"]))
         name = f"{row['left']} and {row['right']}"
-        yield Cell("r1_onevision_bench", name, "p x 100", f"{100 * float(row['mcnemar_exact_p']):.3f}", 100 * p)
+        yield Cell(
+            "r1_onevision_bench", name, "p x 100", f"{100 * float(row['mcnemar_exact_p']):.3f}", 100 * p
+        )
 
 
 def _best_of_n(folder: Path) -> Iterator[Cell]:
@@ -279,7 +305,12 @@ def _best_of_n(folder: Path) -> Iterator[Cell]:
     samples = read_outputs(bench, next(iter(sorted(folder.glob("math_cot_100.jsonl*")))), None, 8).samples
     samples = [replace(s, score=x) for s, x in zip(samples, by_stored(bench, Rules())(samples), strict=True)]
     found = sampling(samples, [s.problem.meta["reward"] for s in samples])
-    for column, stated in {"best@8": "94.0", "majority@8": "93.0", "average@8": "91.0", "pass@8": "96.0"}.items():
+    for column, stated in {
+        "best@8": "94.0",
+        "majority@8": "93.0",
+        "average@8": "91.0",
+        "pass@8": "96.0",
+    }.items():
         yield Cell("best of n", "math_cot_100", column, stated, 100 * found[column].value)
 
 
@@ -304,9 +335,20 @@ def main(root: Path, table: Path | None) -> int:
     """Print the comparison; returns the exit status."""
     found = list(cells(root))
     console = Console(width=130)
-    shown = Table("benchmark", "model", "column", "published", "ours", "difference", "", title="Published and ours")
+    shown = Table(
+        "benchmark", "model", "column", "published", "ours", "difference", "", title="Published and ours"
+    )
     for c in found:
-        headline = c.column in (ALL, "worst ALL", "strict (strict)", "loose (loose)", "Overall", "Macro", "score", "avg")
+        headline = c.column in (
+            ALL,
+            "worst ALL",
+            "strict (strict)",
+            "loose (loose)",
+            "Overall",
+            "Macro",
+            "score",
+            "avg",
+        )
         if headline or c.known or not c.equal:
             verdict = "equal" if c.equal and c.known != RESPONSES else c.known or "DIFFERS"
             shown.add_row(c.bench, c.model, c.column, c.published, f"{c.ours:.2f}",
@@ -321,7 +363,9 @@ def main(root: Path, table: Path | None) -> int:
         table.parent.mkdir(parents=True, exist_ok=True)
         with open(table, "w", newline="", encoding="utf-8") as out:
             writer = csv.writer(out)
-            writer.writerow(("benchmark", "model", "column", "published", "ours", "difference", "equal", "note"))
+            writer.writerow(
+                ("benchmark", "model", "column", "published", "ours", "difference", "equal", "note")
+            )
             for c in found:
                 writer.writerow((c.bench, c.model, c.column, c.published, f"{c.ours:.4f}",
                                  f"{c.ours - float(c.published):.4f}", c.equal, c.known))  # fmt: skip

@@ -1,4 +1,4 @@
-"""RewardBench v1, 2,985 pairs in 23 subsets. Source: allenai/reward-bench@05a9005e, rewardbench/{constants,utils}.py."""
+"""RewardBench v1, 2,985 pairs in 23 subsets. Source: allenai/reward-bench@05a9005e, rewardbench/constants.py."""
 
 import re
 from dataclasses import replace
@@ -82,7 +82,9 @@ def expand(problem: Problem, rules: Rules) -> list[Problem]:
 def _asked(problem: Problem, turn: bool) -> Problem:
     first, second = problem.meta["responses"][::-1] if turn else problem.meta["responses"]
     values = {"{question}": problem.question, "{first}": first, "{second}": second}
-    filled = re.sub(r"\{(?:question|first|second)\}", lambda m: values[m.group()], text("judge.rewardbench.md"))
+    filled = re.sub(
+        r"\{(?:question|first|second)\}", lambda m: values[m.group()], text("judge.rewardbench.md")
+    )
     return replace(problem, question=filled)
 
 

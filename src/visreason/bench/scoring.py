@@ -29,7 +29,7 @@ def by_rule(bench: Bench, rules: Rules, style: Style | None = None) -> Scoring:
 
 
 def by_stored(bench: Bench, rules: Rules) -> Scoring:
-    """The extraction (else the verdict) that a released row carries, under the benchmark's normalisation and scoring."""
+    """The extraction (else the verdict) that a released row carries, scored as the benchmark does."""
 
     def scores(samples: list[Sample]) -> list[Score]:
         return [_by_stored(bench, rules, s) for s in samples]

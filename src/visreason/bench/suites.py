@@ -29,14 +29,19 @@ def part(folder: Path, name: str) -> Path:
     """What a folder holds for one benchmark of a suite: a file or folder of that name."""
     found = sorted(p for p in folder.glob(f"{name}*") if p.name.partition(".")[0] == name)
     if not found:
-        raise DataError(f"expected {name} in {folder}, found nothing of that name; put its files at {folder / name}")
+        raise DataError(
+            f"expected {name} in {folder}, found nothing of that name; put its files at {folder / name}"
+        )
     return found[0]
 
 
 def average(suite: str, summaries: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Figures of a suite from the summaries of its benchmarks, with their plain mean, rounded and truncated."""
     figures = {name: summaries[name]["figures"][column] for name, column in SUITES[suite].items()}
-    parts = [(1.0, Interval(f["value"] / 100, f["low"] / 100, f["high"] / 100, int(f["n"]))) for f in figures.values()]
+    parts = [
+        (1.0, Interval(f["value"] / 100, f["low"] / 100, f["high"] / 100, int(f["n"])))
+        for f in figures.values()
+    ]
     mean = percent(mean_of(parts))
     return {
         "bench": suite,

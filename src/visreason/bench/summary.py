@@ -15,8 +15,8 @@ NOT_READ = ("unparsed", "truncated", "errored")
 
 def summarize(bench: Bench, samples: list[Sample], extraction: str, missing: int) -> dict[str, Any]:
     """`figures` maps every published column to {"value", "n", "low", "high"} in percent. Beside them: `not_read`, the
-    percentages of unparsed, truncated and errored answers; `by_answer_room`, the share that `answer/` finds right in the
-    responses, where that is another rule; and figures of several answers to a problem."""
+    percentages of unparsed, truncated and errored answers; `by_answer_room`, the share that `answer/` finds right in
+    the responses; and figures of several answers to a problem."""
     found = figures(bench, samples)
     summary: dict[str, Any] = {
         "bench": bench.name,
@@ -46,7 +46,9 @@ def summarize(bench: Bench, samples: list[Sample], extraction: str, missing: int
 
 def _not_read(bench: Bench, samples: list[Sample]) -> dict[str, dict[str, float]]:
     """For every column the percentages of answers that were not read, by reason; columns without any are left out."""
-    shares = {r: by_column(samples, bench.columns, lambda s, r=r: float(s.score.reason == r)) for r in NOT_READ}
+    shares = {
+        r: by_column(samples, bench.columns, lambda s, r=r: float(s.score.reason == r)) for r in NOT_READ
+    }
     columns = {name for found in shares.values() for name, share in found.items() if share.value > 0}
     order = [name for name in shares["errored"] if name in columns]
     return {name: {r: 100 * shares[r][name].value for r in NOT_READ} for name in order}

@@ -96,7 +96,9 @@ def with_rewards(task: Task, path: Path) -> Task:
     given = []
     for sample in task.given:
         if not found.get(sample.problem.id):
-            raise DataError(f"expected a reward for every sample in {path}, found too few of {sample.problem.id!r}")
+            raise DataError(
+                f"expected a reward for every sample in {path}, found too few of {sample.problem.id!r}"
+            )
         meta = {**sample.problem.meta, "reward": found[sample.problem.id].pop(0)}
         given.append(replace(sample, problem=replace(sample.problem, meta=meta)))
     return replace(task, given=given)
@@ -111,7 +113,9 @@ def layout(bench: Bench, name: str, problem: Problem | None = None) -> Style:
     return bench.prompt(problem or Problem("", "{question}"))
 
 
-def score(bench: Bench, kind: str, rules: Rules, read_as: Style | None, samples: list[Sample]) -> list[Sample]:
+def score(
+    bench: Bench, kind: str, rules: Rules, read_as: Style | None, samples: list[Sample]
+) -> list[Sample]:
     """Samples with their scores, by rule or by what is stored."""
     scoring = by_stored(bench, rules) if kind == "stored" else by_rule(bench, rules, read_as)
     return [replace(s, score=found) for s, found in zip(samples, scoring(samples), strict=True)]
@@ -122,7 +126,9 @@ def score_block(name: str, kind: str, rules: Rules, read_as: str, samples: list[
     return score(find_bench(name), kind, rules, None if read_as == OFFICIAL else style(read_as), samples)
 
 
-def scored_blocks(name: str, kind: str, rules: Rules, read_as: str, blocks: list[list[Sample]]) -> Iterator[list[Sample]]:
+def scored_blocks(
+    name: str, kind: str, rules: Rules, read_as: str, blocks: list[list[Sample]]
+) -> Iterator[list[Sample]]:
     """Scored samples block by block, over the cores where there are many."""
     work = partial(score_block, name, kind, rules, read_as)
     yield from over_cores(work, blocks, alone=sum(map(len, blocks)) < ALONE)

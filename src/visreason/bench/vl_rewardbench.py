@@ -1,4 +1,4 @@
-"""VL-RewardBench, about 1,250 pairs. Source: vl-rewardbench/VL_RewardBench@9b10abdc, inference_hf.py, prompt.py, cal.py."""
+"""VL-RewardBench, about 1,250 pairs. Source: vl-rewardbench/VL_RewardBench@9b10abdc, inference_hf.py, cal.py."""
 
 import re
 from dataclasses import replace

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from visreason.bench.columns import given as given_by_columns
-from visreason.bench.columns import identity, need, pictures
+from visreason.bench.columns import need, pictures
 from visreason.bench.figures import mean_of
 from visreason.bench.judging import letter, letter_prompt
 from visreason.bench.kind import ALL, Bench, Given, Judging, Published, Row, Rules
@@ -83,7 +83,9 @@ def aggregate(samples: list[Sample]) -> dict[str, Interval]:
         meta = sample.problem.meta
         groups.setdefault(meta["group"], {})[meta["step"]] = sample.score.correct
     if any(not any(s.endswith("multi") for s in steps) or len(steps) < 3 for steps in groups.values()):
-        raise DataError("expected every step of every We-Math group, found groups that lack some; score whole groups")
+        raise DataError(
+            "expected every step of every We-Math group, found groups that lack some; score whole groups"
+        )
     found: dict[str, Interval] = {}
     for mode in ("strict", "loose"):
         kinds = [dimension(steps, mode) for steps in groups.values()]
@@ -140,16 +142,16 @@ def _domains(samples: list[Sample]) -> dict[str, Interval]:
     for sample in samples:
         for domain, node in sample.problem.meta.get("domains", ()):
             if not sample.problem.meta["step"].endswith("multi"):
-                nodes.setdefault(SHORT.get(domain, domain), {}).setdefault(node, []).append(sample.score.correct)
+                nodes.setdefault(SHORT.get(domain, str(domain)), {}).setdefault(node, []).append(
+                    sample.score.correct
+                )
     return {d: mean_of([(1.0, wilson(sum(v), len(v))) for v in by.values()]) for d, by in nodes.items()}
 
 
 def prompt(problem: Problem) -> Style:
     user = (
-        "Now, we require you to solve a multiple-choice math question. Please briefly describe your thought process and "
-        "provide the final answer(option).\nQuestion: {question}\nOption: {choices}\nRegarding the format, please answer "
-        'following the template below, and be sure to include two <> symbols:\n<Thought process>: <<your thought process>> '
-        "<Answer>: <<your option>>"
+        "Solve this multiple choice question. Describe your thoughts briefly, then give the letter of your option, in "
+        "this form:\n<Thought process>: <<thoughts>> <Answer>: <<letter>>\nQuestion: {question}\nOptions: {choices}"
     )
     return Style("wemath", None, user, write_plain, parse_plain)
 
@@ -161,7 +163,19 @@ BENCH = Bench(
     source="We-Math/We-Math@a57a0e83",
     sizes={"testmini": 1740},
     files={"testmini": ("data/testmini.json",)},
-    headline=(ALL, "strict", "loose", "IK", "IG", "CM strict", "RM strict", "S1", "S2", "S3", *SHORT.values()),
+    headline=(
+        ALL,
+        "strict",
+        "loose",
+        "IK",
+        "IG",
+        "CM strict",
+        "RM strict",
+        "S1",
+        "S2",
+        "S3",
+        *SHORT.values(),
+    ),
     problem=problem,
     given=given,
     read=read,

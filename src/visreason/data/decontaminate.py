@@ -105,9 +105,8 @@ def _pictures(train: Sequence[Problem], benchmark: Sequence[Problem]) -> list[Ov
 
 @lru_cache(maxsize=65_536)
 def edges(path: str) -> np.ndarray | None:
-    """Where a picture gets lighter or darker, as bits in 64-bit words: its perceptual hash. None for a blank one, or one
-    that can't be opened.
-    """
+    """Where a picture gets lighter or darker, as bits in 64-bit words: its perceptual hash. None for a blank one, or
+    one that can't be opened."""
     try:
         picture = open_image(Image(path))
     except DataError:

@@ -1,7 +1,7 @@
 """Let an engine answer problems, or take answers made elsewhere, and score them; a killed evaluation resumes.
 
-With `bench` the problems are a benchmark's, read from the files its authors publish and scored as they do; docs/benchmarks.md
-has the benchmarks, their files and the figures that come out.
+With `bench` the problems are a benchmark's, read from the files its authors publish and scored as they do:
+docs/benchmarks.md has the benchmarks, their files and the figures that come out.
 """
 
 from collections.abc import Callable, Iterator
@@ -34,6 +34,7 @@ from visreason.world.source import data_file, model_folder
 META = ("family", "category", "subject", "source", "level")
 """Fields of `meta` by which the summary divides the problems."""
 ASKING = ("temperature", "top_p", "max_completion_tokens", "precision", "max_pixels", "min_pixels", "device")
+ASKED = ("model", "samples", "seed", *ASKING[:-1])
 BENCH_ONLY = (
     "completions", "split", "extraction", "judge", "judge_cache", "integer", "random_fallback", "partial", "rewards",
     "trials",
@@ -49,8 +50,8 @@ class Recipe(Asking):
 
     data: str = Field(
         "",
-        description="Problems: a JSONL file of records or flat rows, or world:SPLIT:N; of a benchmark the file or folder "
-        "its authors publish, or hub:OWNER/NAME[@REVISION]; not needed where completions carry their problems.",
+        description="Problems: a JSONL file of records or flat rows, or world:SPLIT:N; of a benchmark the file or "
+        "folder its authors publish, or hub:OWNER/NAME[@REVISION]; not needed where completions carry their problems.",
         examples=["world:heldout:500"],
     )
     model: str = Field(
@@ -72,17 +73,24 @@ class Recipe(Asking):
         Path("runs/judge.jsonl"), description="Replies of judges; nothing in it is asked again."
     )
     integer: Literal["strict", "float"] = Field(
-        "strict", description="MathVista's whole numbers: int(text), as in published labels, or int(float(text))."
+        "strict",
+        description="MathVista's whole numbers: int(text), as in published labels, or int(float(text)).",
     )
     random_fallback: bool = Field(
-        False, description="Guess where no option can be read, as MMMU's published figures do; else it is unparsed."
+        False,
+        description="Guess where no option can be read, as MMMU's published figures do; else it is unparsed.",
     )
-    partial: bool = Field(False, description="Allow fewer completions than problems; the figures are labelled so.")
+    partial: bool = Field(
+        False, description="Allow fewer completions than problems; the figures are labelled so."
+    )
     trials: int = Field(
-        1, ge=1, description="How often a judge sees each pair of a reward benchmark, in shuffled orders (the paper: 5)."
+        1,
+        ge=1,
+        description="How often a judge sees each pair of a reward benchmark, in shuffled orders.",
     )
     rewards: Path | None = Field(
-        None, description="Rewards of the samples, as score writes or as rows of id and reward: gives best of n."
+        None,
+        description="Rewards of the samples, as score writes or as rows of id and reward: gives best of n.",
     )
     samples: int = Field(1, ge=1, description="Answers to each problem.")
     temperature: float = Field(0.0, ge=0, description="Sampling temperature; 0 takes the likeliest token.")
@@ -112,7 +120,9 @@ class Recipe(Asking):
     def _need(self) -> Self:
         fields = type(self).model_fields
         if not self.model and not self.completions:
-            raise ValueError(f"model is needed: {fields['model'].description} Give model=... (or completions=...)")
+            raise ValueError(
+                f"model is needed: {fields['model'].description} Give model=... (or completions=...)"
+            )
         if self.model and self.completions:
             raise ValueError("expected a model or completions, found both; leave one out")
         if not self.data and not self.completions:
@@ -120,7 +130,9 @@ class Recipe(Asking):
         if self.extraction == "judge" and self.judge is None:
             raise ValueError("extraction=judge needs an engine; give judge=...")
         if self.extraction == "stored" and self.model:
-            raise ValueError("extraction=stored reads released completions; give completions=... in place of model")
+            raise ValueError(
+                "extraction=stored reads released completions; give completions=... in place of model"
+            )
         if self.style == OFFICIAL and not self.bench:
             raise ValueError("style=official is a benchmark's own prompt; give bench=...")
         return self
@@ -156,7 +168,9 @@ def _run_plain(recipe: Recipe, out: Path, record: Run) -> None:
         return [replace(s, score=score) for s, score in zip(fresh, reward(fresh), strict=True)]
 
     samples = _answer(record, recipe, problems, engine, lambda problem: layout, scored)
-    _seal(record, samples, {}, [data, *model_files(engine.name.partition(":")[2])], len(rejected), engine.device)
+    _seal(
+        record, samples, {}, [data, *model_files(engine.name.partition(":")[2])], len(rejected), engine.device
+    )
 
 
 def _run_bench(recipe: Recipe, out: Path, record: Run) -> None:
@@ -177,7 +191,7 @@ def _run_bench(recipe: Recipe, out: Path, record: Run) -> None:
 
 
 def _run_suite(recipe: Recipe, out: Path, record: Run, suite: str) -> None:
-    """Every benchmark of a suite as a run of its own in `out`; data and completions are folders with one of each name."""
+    """Every benchmark of a suite as a run of its own in `out`; data and completions are folders with one of each."""
     for name in SUITES[suite]:
         paths = {
             "data": str(part(Path(recipe.data), name)) if recipe.data else "",
@@ -245,7 +259,16 @@ def _score_given(record: Run, recipe: Recipe, task: Task) -> list[Sample]:
 
 
 def _card(recipe: Recipe, task: Task) -> dict[str, Any]:
-    names = ("model", "samples", "temperature", "top_p", "max_completion_tokens", "precision", "max_pixels", "min_pixels")
+    names = (
+        "model",
+        "samples",
+        "temperature",
+        "top_p",
+        "max_completion_tokens",
+        "precision",
+        "max_pixels",
+        "min_pixels",
+    )
     asked = {n: getattr(recipe, n) for n in (*names, "seed")} if recipe.model else {"made": "elsewhere"}
     read = {"kind": recipe.extraction, "judge": recipe.judge}
     layout = tasks.layout(task.bench, recipe.style) if recipe.model else None
@@ -255,7 +278,9 @@ def _card(recipe: Recipe, task: Task) -> dict[str, Any]:
 def _show(task: Task, summary: dict[str, Any]) -> None:
     """The first figures, and what limits them."""
     if summary["partial"]:
-        console.print(f"PARTIAL: {summary['missing']} problems of {task.bench.title} are missing; no published figure")
+        console.print(
+            f"PARTIAL: {summary['missing']} problems of {task.bench.title} are missing; no published figure"
+        )
     shown = [name for name in task.bench.headline if name in summary["figures"]]
     for name in shown:
         figure = summary["figures"][name]

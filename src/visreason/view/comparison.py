@@ -1,7 +1,6 @@
 """Runs on the same benchmark side by side: figures with intervals, published rows, paired differences, regressions.
 
-Figures read by rule, stored and judged are different columns of the comparison and are never subtracted. As HTML rows, Markdown
-and CSV.
+Figures read by rule, stored and judged are never subtracted from each other. As rows for HTML, Markdown and CSV.
 """
 
 import csv
@@ -84,7 +83,11 @@ def _line(run: RunView) -> Line:
     summary = run.manifest["summary"]
     figures = {c: (f["value"], f["low"], f["high"]) for c, f in summary["figures"].items()}
     lost = [f"{v:.1f} % {k}" for k, v in summary.get("not_read", {}).get("ALL", {}).items() if v]
-    note = [f"partial: {summary['missing']} problems missing"] if summary.get("partial") and "missing" in summary else []
+    note = (
+        [f"partial: {summary['missing']} problems missing"]
+        if summary.get("partial") and "missing" in summary
+        else []
+    )
     n = int(summary["figures"].get("ALL", {}).get("n", 0)) or None
     return Line(run.label, read_by(run), figures, n, "; ".join(note + lost))
 
@@ -97,7 +100,7 @@ def read_by(run: RunView) -> str:
 
 
 def _difference(first: RunView, second: RunView) -> Difference | None:
-    """Over the problems both have; exact McNemar where each has one answer to a problem, else the paired normal test."""
+    """Over the problems both have: exact McNemar for one answer to a problem each, else the paired normal test."""
     groups = [by_problem(run.samples) for run in (first, second)]
     shared = [name for name in groups[0] if name in groups[1]]
     if len(shared) < 2:
@@ -121,7 +124,9 @@ def protocol_differences(cards: Sequence[dict[str, Any]]) -> list[str]:
     flat = [_flat(card) for card in cards]
     names = sorted({name for card in flat for name in card}.difference(ALONE))
     found = {name: list(dict.fromkeys(str(card.get(name, "none")) for card in flat)) for name in names}
-    return [f"{name}: {' and '.join(v[:60] for v in values)}" for name, values in found.items() if len(values) > 1]
+    return [
+        f"{name}: {' and '.join(v[:60] for v in values)}" for name, values in found.items() if len(values) > 1
+    ]
 
 
 def _flat(card: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -170,11 +175,13 @@ def markdown(found: Sequence[Comparison]) -> str:
 
 
 def _md_row(cells: list[str]) -> str:
-    return "| " + " | ".join(c.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;") for c in cells) + " |"
+    return (
+        "| " + " | ".join(c.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;") for c in cells) + " |"
+    )
 
 
 def table(found: Sequence[Comparison]) -> str:
-    """The comparisons as CSV: one line for each model and column, then one for each difference and problem it lost or won."""
+    """The comparisons as CSV: a line for each model and column, then for each difference and problem lost or won."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(("bench", "kind", "model", "read by", "column", "value", "low", "high", "n", "note"))

@@ -100,7 +100,7 @@ def percent(interval: Interval) -> str:
 
 
 def _gain(run: RunView, before: RunView) -> Card | None:
-    """The paired difference of two runs on the problems both answered; those on benchmarks have a comparison of their own."""
+    """The paired difference of two runs on the problems both answered; benchmarks have a comparison of their own."""
     if run.recipe.get("bench") or before.recipe.get("bench"):
         return None
     after_P, before_P = _means(run), _means(before)

@@ -23,9 +23,10 @@ def write_report(
     summary: Mapping[str, Any] | None = None,
     problems: int = 24,
 ) -> Path:
-    """Write out/index.html and its plots, and comparison.md and .csv of benchmarks; returns the page's path. A `summary`'s numbers replace the headline's.
+    """Write out/index.html and its plots, and comparison.md and .csv of benchmarks; returns the page's path.
 
-    Shown are the accuracies of the evaluations (`verb` "evaluate"), of training rollouts where there is no evaluation.
+    A `summary`'s numbers replace the headline's. Shown are the accuracies of the evaluations (`verb` "evaluate"), of
+    training rollouts where there is no evaluation.
     """
     out.mkdir(parents=True, exist_ok=True)
     everything = list(runs.values())
