@@ -5,8 +5,9 @@ Axes: P problems, G completions of each.
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from typing import Any
 
 import torch
 
@@ -38,6 +39,7 @@ class GRPO:
     settings: Reinforcement
     reference: Policy | None = None
     cursor: int = 0
+    memory: dict[str, Any] = field(default_factory=dict)
 
     def batch(self, step: int) -> Batch:
         """Roll out the next problems, score and compare their completions, and plant the groups that teach."""
