@@ -49,7 +49,7 @@ def read_problems(
     Raises DataError when the file can't be read and when no problem is left.
     """
     problems: dict[str, Problem] = {}
-    for line, row, problem in readusable(path, rejected, need_answer, verify):
+    for line, row, problem in read_usable(path, rejected, need_answer, verify):
         if "completion" in row and problems.get(problem.id) == problem:
             continue  # another sample of a problem that is already there
         if problem.id in problems:
@@ -63,7 +63,7 @@ def read_problems(
     return list(problems.values())
 
 
-def readusable(
+def read_usable(
     path: Path, rejected: list[dict[str, Any]], need_answer: bool = False, verify: Verify = "pixels"
 ) -> Iterator[tuple[int, dict[str, Any], Problem]]:
     """Line, row and problem of every row that can be asked; ids may repeat, as they do where rows are samples."""

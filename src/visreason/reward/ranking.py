@@ -125,10 +125,13 @@ def choices(samples: Sequence[Sample], part: str = "learned") -> dict[str, Any]:
     score (best), the most frequent answer's (majority), a right one where there is one (oracle). By n = 2, 4, 8, ...;
     the last row holds all completions.
 
-    Problems count alike. Raises DataError for samples without that part.
+    Problems count alike, as far as rules could judge them: those without an answer are left out, and errored samples
+    are never chosen. Empty where some problem has one completion only.
     """
-    groups = list(by_problem(samples).values())
-    n = min(map(len, groups))
+    groups = [g for g in by_problem(samples).values() if g[0].problem.answer is not None]
+    n = min(map(len, groups), default=0)
+    if n < 2:
+        return {}
     sizes = [k for k in (2**i for i in range(1, n.bit_length())) if k < n] + [n]
     return {
         str(k): {name: take(groups, k, rule).as_dict() for name, rule in _rules(part).items()} for k in sizes
@@ -151,12 +154,7 @@ def _rules(part: str) -> dict[str, Callable[[Sequence[Sample]], float]]:
 
 def best(group: Sequence[Sample], part: str = "learned") -> float:
     """Whether the completion with the highest score is right; the mean over those that share it."""
-    try:
-        scores = [s.score.parts[part] for s in group]
-    except KeyError as e:
-        raise DataError(
-            f"expected samples scored by {part!r}, found one without; score them with reward=..."
-        ) from e
+    scores = [s.score.parts.get(part, -math.inf) for s in group]
     top = [s.score.correct for s, score in zip(group, scores, strict=True) if score == max(scores)]
     return sum(top) / len(top)
 

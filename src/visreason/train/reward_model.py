@@ -14,8 +14,8 @@ from visreason.model.forest import Tree
 from visreason.model.load import Policy
 from visreason.prompt import Style, messages
 from visreason.record import Pair
-from visreason.reward.learned import group_scores, turn_tree
-from visreason.reward.ranking import Ranked
+from visreason.reward.learned import turn_tree
+from visreason.reward.scoring import rank
 from visreason.train import optimizer
 from visreason.train.loop import Batch, order
 from visreason.train.losses import BradleyTerry
@@ -84,18 +84,6 @@ class RewardModel:
         gaps = [r.chosen - r.rejected for r in ranked]
         loss = sum(math.log1p(math.exp(-abs(gap))) + max(0.0, -gap) for gap in gaps) / len(gaps)
         return {"heldout/accuracy": sum(r.right for r in ranked) / len(ranked), "heldout/loss": loss}
-
-
-def rank(policy: Policy, pairs: list[Pair], style: Style, budget: int) -> list[Ranked]:
-    """Every pair with its scores. Raises DataError for a problem that can't be read."""
-    groups = [(p.problem, (p.chosen.text, p.rejected.text)) for p in pairs]
-    ranked = []
-    for pair, found in zip(pairs, group_scores(policy, groups, style, budget), strict=True):
-        if isinstance(found, DataError):
-            raise found
-        lengths = [len(policy.encoder.completion(side.text)) for side in (pair.chosen, pair.rejected)]
-        ranked.append(Ranked(pair, *found, *lengths))
-    return ranked
 
 
 def stretches(settings: RewardModelling, pairs: list[Pair]) -> list[Stretch]:

@@ -30,15 +30,15 @@ def train(
     out: Path,
     read: Callable[[Path, Style, list[dict[str, Any]]], Iterable[T]],
     problem_of: Callable[[T], Problem],
-    objective: Callable[[Policy, list[T], Style, str], Objective],
+    objective: Callable[[store.Run, Policy, list[T], Style, str], Objective],
     plan: Callable[[list[T]], dict[str, object]],
     opened: Callable[[Policy, str], None] = lambda policy, path: None,
     finish: Callable[[store.Run, Any], dict[str, Any]] = lambda run, objective: {},
 ) -> None:
     """The course of a training run: read, open the policy, set aside what doesn't fit, print the plan, fit, seal.
 
-    `read` gets the data's file, the style and the list of rejected rows; `objective` the policy, the items, the style
-    and the model that the run starts from. `opened` may add to the policy, given the folder it was loaded from;
+    `read` gets the file of the data, the style and the list of rejected rows; `objective` the run, policy, items,
+    style and the model that the run starts from. `opened` may add to the policy, given the folder it was loaded from;
     `finish` gives what the summary has to say of the trained objective. An objective may have its own `steps`.
     A finished run is left as it is.
     """
@@ -54,7 +54,7 @@ def train(
     policy, state = open_policy(record, recipe, start, opened)
     items = within_budget(policy, items, problem_of, layout, rejected)
     keep_rejected(record, rejected)
-    made = objective(policy, items, layout, start)
+    made = objective(record, policy, items, layout, start)
     steps = getattr(made, "steps", None) or total_steps(recipe, len(items))
     loop = Loop(record, policy, made, recipe, steps)
     print_plan(

@@ -6,6 +6,7 @@ from visreason.data import read_problems
 from visreason.prompt import Style
 from visreason.record import Problem
 from visreason.reward import from_names
+from visreason.store import Run
 from visreason.train.settings import Reinforcement
 
 
@@ -22,7 +23,7 @@ def run(recipe: Recipe, out: Path) -> None:
 
     completions = recipe.problems_per_step * recipe.completions_per_problem
 
-    def objective(policy: Policy, problems: list[Problem], style: Style, start: str) -> GRPO:
+    def objective(_: Run, policy: Policy, problems: list[Problem], style: Style, start: str) -> GRPO:
         reward = from_names(recipe.rewards, style)
         reference = setup.open_reference(recipe, start) if recipe.kl > 0 else None
         return GRPO(policy, HF(policy), problems, style, reward, recipe, reference)

@@ -28,7 +28,7 @@ def run(recipe: Recipe, out: Path) -> None:
     from visreason.model.load import Policy
     from visreason.train import setup
     from visreason.train.loop import console
-    from visreason.train.reward_model import RewardModel, rank, stretches
+    from visreason.train.reward_model import RewardModel, stretches
 
     if not recipe.share_trunk:
         raise UsageError(
@@ -44,7 +44,7 @@ def run(recipe: Recipe, out: Path) -> None:
         if recipe.lm_head == "drop":
             loading.drop_lm_head(policy)
 
-    def objective(policy: Policy, pairs: list[Pair], style: Style, start: str) -> RewardModel:
+    def objective(_: Run, policy: Policy, pairs: list[Pair], style: Style, start: str) -> RewardModel:
         learned, heldout = split(pairs, recipe.heldout_one_in)
         if recipe.heldout:
             learned, heldout = pairs, _heldout(recipe.heldout)
@@ -58,6 +58,7 @@ def run(recipe: Recipe, out: Path) -> None:
 
     def finish(record: Run, trained: RewardModel) -> dict[str, Any]:
         from visreason.reward.ranking import pair_summary
+        from visreason.reward.scoring import rank
 
         ranked = rank(trained.policy, trained.heldout, trained.style, recipe.micro_batch_tokens)
         record.rewind({SCORES: 0})
