@@ -89,8 +89,15 @@ class Reinforcement(Training):
     )
     rewards: dict[str, float] = Field(
         {"correct": 1.0, "format": 1.0},
-        description="Rewards and their weights; a name or module:function each.",
+        description="Rewards and their weights: correct, format, learned:PATH, judge:ENGINE, or module:function.",
     )
+    squash: Literal["sigmoid", "clip", "none"] = Field(
+        "sigmoid", description="How a learned score is bounded, after centre and scale; clip is at -1 and 1."
+    )
+    squash_centre: float = Field(
+        0.0, description="Learned score in the middle; about 15 for Skywork-VL-Reward-7B."
+    )
+    squash_scale: float = Field(1.0, gt=0, description="Learned scores to the unit of the bounded one.")
     advantage: Literal["group_zscore", "group_mean"] = Field(
         "group_zscore", description="Divide by the group's spread (GRPO) or not (Dr. GRPO)."
     )
@@ -109,9 +116,12 @@ class Reinforcement(Training):
     kl: float = Field(
         0.0, ge=0, description="Weight of the KL (k3) to the frozen starting policy; 0 keeps no reference."
     )
-    zero_spread: Literal["keep", "drop", "resample"] = Field(
+    zero_spread: Literal["keep", "drop", "resample", "reuse"] = Field(
         "keep",
-        description="Groups with equal rewards: keep, leave out, or replace by further problems (DAPO).",
+        description="Groups with equal rewards: keep, leave out, replace by further problems (DAPO) or earlier groups.",
+    )
+    buffer_groups: int = Field(
+        64, ge=1, description="Latest groups with spread that zero_spread=reuse draws from, each once."
     )
     overlong: Literal["keep", "mask", "penalty"] = Field(
         "keep",
@@ -146,9 +156,21 @@ class Reinforcement(Training):
     def idle(self) -> dict[str, str]:
         kl = {} if self.kl else {"stop_kl": "kl above 0"}
         overlong = {} if self.overlong == "penalty" else {"overlong_margin": "overlong=penalty"}
-        clips = ("clip_low", "clip_high", "dual_clip") if self.passes * self.minibatches == 1 else ()
-        second = dict.fromkeys(clips, "a second update of each rollout (passes or minibatches above 1)")
-        return {**super().idle(), **kl, **overlong, **second}
+        reuse = {} if self.zero_spread == "reuse" else {"buffer_groups": "zero_spread=reuse"}
+        once = self.passes * self.minibatches == 1 and not self.off_policy
+        clips = ("clip_low", "clip_high", "dual_clip") if once else ()
+        second = dict.fromkeys(
+            clips, "a second update of each rollout (passes or minibatches above 1, or reuse)"
+        )
+        learned = any(name.startswith("learned:") for name in self.rewards)
+        squashing = () if learned else ("squash", "squash_centre", "squash_scale")
+        squash = dict.fromkeys(squashing, "a reward learned:PATH")
+        return {**super().idle(), **kl, **overlong, **reuse, **second, **squash}
+
+    @property
+    def off_policy(self) -> bool:
+        """Whether what is learned from may be older than the policy of the step."""
+        return self.zero_spread == "reuse"
 
 
 class Stage(BaseModel):
