@@ -91,12 +91,12 @@ def trl(model, ids, pixels, thw, completions_GT):
     )[0]
 
 
-def batch(rows, pixels, thw):
+def batch(rows, pixels, thw, repeats=G):
     return {
         "input_ids": rows,
         "attention_mask": torch.ones_like(rows),
-        "pixel_values": pixels.repeat(G, 1),
-        "image_grid_thw": thw.repeat(G, 1),
+        "pixel_values": pixels.repeat(repeats, 1),
+        "image_grid_thw": thw.repeat(repeats, 1),
         "mm_token_type_ids": (rows == IMAGE).int(),
     }
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from visreason.errors import DataError
 from visreason.record import Pair, Sample
-from visreason.stats import Interval, accuracy, by_problem
+from visreason.stats import Interval, accuracy, by_problem, paired
 
 BINS = 10
 
@@ -136,6 +136,13 @@ def choices(samples: Sequence[Sample], part: str = "learned") -> dict[str, Any]:
     return {
         str(k): {name: take(groups, k, rule).as_dict() for name, rule in _rules(part).items()} for k in sizes
     }
+
+
+def best_over_mean(samples: Sequence[Sample], part: str = "learned") -> Interval:
+    """What choosing by score gains over any completion, problem by problem, of all completions."""
+    groups = [g for g in by_problem(samples).values() if g[0].problem.answer is not None]
+    means = [sum(s.score.correct for s in g) / len(g) for g in groups]
+    return paired([best(g, part) for g in groups], means)
 
 
 def take(groups: Sequence[Sequence[Sample]], n: int, rule: Callable[[Sequence[Sample]], float]) -> Interval:

@@ -196,6 +196,9 @@ class RewardModelling(Training):
     heldout: Path | None = Field(
         None, description="File of held-out pairs; a part of the data's problems when not given."
     )
+    heldout_pairs: int = Field(
+        256, ge=1, description="Held-out pairs looked at while training; at its end all are."
+    )
     heldout_one_in: int = Field(
         20,
         ge=2,

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from visreason.data import has_meta
 from visreason.data.pairs import chosen_is_right, read_pairs, split
 from visreason.errors import DataError, UsageError
 from visreason.prompt import Style
@@ -47,7 +48,7 @@ def run(recipe: Recipe, out: Path) -> None:
     def objective(_: Run, policy: Policy, pairs: list[Pair], style: Style, start: str) -> RewardModel:
         learned, heldout = split(pairs, recipe.heldout_one_in)
         if recipe.heldout:
-            learned, heldout = pairs, _heldout(recipe.heldout)
+            learned, heldout = pairs, _heldout(recipe.heldout, recipe.where)
         if not learned or not heldout:
             raise DataError(
                 f"expected pairs to learn and pairs held out, found {len(learned)} and {len(heldout)}; give more "
@@ -85,7 +86,7 @@ def run(recipe: Recipe, out: Path) -> None:
     )
 
 
-def _heldout(path: Path) -> list[Pair]:
+def _heldout(path: Path, where: dict[str, str | int]) -> list[Pair]:
     rejected: list[dict[str, Any]] = []
     pairs = read_pairs(path, rejected)
     if rejected:
@@ -93,7 +94,7 @@ def _heldout(path: Path) -> list[Pair]:
             f"expected held-out pairs that can all be used in {path}, found {len(rejected)} that can't: line "
             f"{rejected[0]['line']}: {rejected[0]['reason']}. Clean the file first (visreason curate)"
         )
-    return pairs
+    return [p for p in pairs if has_meta(p.problem, where)]
 
 
 def _warn_of_swapped(pairs: list[Pair], console: Any) -> None:

@@ -29,7 +29,7 @@ from visreason.prompt import style
 from visreason.record import Problem, Sample, Score
 from visreason.reward import REWARDS, from_names
 from visreason.reward.agreement import agreement, grouped, set_aside, verdict
-from visreason.reward.ranking import calibration, choices, pair_summary
+from visreason.reward.ranking import best_over_mean, calibration, choices, pair_summary
 from visreason.stats import Interval, accuracies, counts
 from visreason.store import SAMPLES, Run, model_files, model_path
 
@@ -154,7 +154,7 @@ def _samples(
     summary = summarize(scored, recipe.by) | {"length_bias": length_bias(scored)}
     figures = {"score against length": plots.lengths(length_points(scored), out / "report" / "lengths.png")}
     if chosen := choices(scored):
-        summary["best_of"] = chosen
+        summary |= {"best_of": chosen, "best_over_mean": best_over_mean(scored).as_dict()}
         figures = {"best of n": plots.best_of(chosen, out / "report" / "best_of.png"), **figures}
         most, found = list(chosen.items())[-1]
         said = "; ".join(f"{rule} {100 * found[rule]['value']:.1f} %" for rule in found)
