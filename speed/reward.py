@@ -144,8 +144,8 @@ def main() -> None:
     keep(
         "Reward model: scoring and pair training against plain scripts",
         "360 prompt and 128 completion tokens, float32, CPU. Scoring: 8 completions of one prompt. Training: forward "
-        "and backward of 4 pairs, vision tower frozen. Faster: time of the other way divided by the forest's. Memory: the "
-        "forest's peak divided by the other's, above the loaded model, and of the whole process.",
+        "and backward of 4 pairs, vision tower frozen. Faster: time of the other way divided by the forest's. Memory: "
+        "the forest's peak divided by the other's, above the loaded model, and of the whole process.",
         ["work", "against", "seconds", "times faster", "memory above model", "memory of process"],
         rows,
     )
