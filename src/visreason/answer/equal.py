@@ -1,9 +1,9 @@
 """Whether an answer equals the gold one, and by which rule: exact spelling, number, list of such, or symbolic.
 
 Numbers: exact fractions are compared exactly, and within a relative 1e-6 where one side is a decimal or irrational. A
-decimal with two or more places also equals the fraction or root it is the rounding of (0.33 and 1/3; 3.46 and
-2 sqrt 3, but not 0.00 and 1/300), and a gold decimal equals a longer one that rounds to it. A percent sign may be left
-out or worked out (28%, 28, 0.28). Units may be left out or converted, but not differ.
+gold decimal of two or more places and digits also equals what rounds to it (0.33 and 1/3; 3.46 and 2 sqrt 3), but an
+exact gold answer is not equal to its rounding. A percent sign may be left out or worked out (28%, 28, 0.28). Units may be
+left out or converted, but not differ.
 """
 
 import math
@@ -34,13 +34,15 @@ class Rules:
 
     `precision` is an absolute error that the problem allows. `times_100` lets x and 100 x be the same without a percent
     sign (OlympiadBench, ToRA). `reduced` wants fractions in lowest terms (PRM800K). `python` reads the gold answer as
-    the output of a program (sympy's).
+    the output of a program (sympy's). `relations` lets a chain of inequalities stand for the set of its solutions
+    (Math-Verify's allow_set_relation_comp).
     """
 
     precision: float | None = None
     times_100: bool = False
     reduced: bool = False
     python: bool = False
+    relations: bool = True
 
 
 DEFAULT = Rules()
@@ -70,7 +72,10 @@ def equal(gold: str, answer: str, rules: Rules = DEFAULT, depth: int = 0) -> Rea
         return "numeric"
     if depth < MAX_DEPTH and _equal_lists(gold, answer, rules, depth + 1):
         return "set"
-    if _equal_trees(spell(whole_gold), spell(whole_answer)) or _equal_trees(gold, answer):
+    whole_gold, whole_answer = spell(whole_gold), spell(whole_answer)
+    if not rules.relations and _is_chain(whole_gold) != _is_chain(whole_answer):
+        return None
+    if _equal_trees(whole_gold, whole_answer) or _equal_trees(gold, answer):
         return "symbolic"
     return None
 
@@ -145,6 +150,12 @@ def _equal_output(gold: str, answer: str) -> Reason | None:
     return "symbolic" if tree is not None and other is not None and same(tree, other) else None
 
 
+def _is_chain(text: str) -> bool:
+    """Whether a text is an inequality, as `-2 <= x <= 7`."""
+    tree = parse(text)
+    return tree is not None and tree[0] == "rel" and tree[1] in ("<", "<=", ">", ">=")
+
+
 def _equal_trees(gold: str, answer: str) -> bool:
     """Expressions, relations, matrices; words are none, though LaTeX reads their letters as a product."""
     if any(WORDS.fullmatch(text) for text in (gold, answer)):
@@ -217,12 +228,11 @@ def _close(
         return False
     if difference <= TOLERANCE * size or (precision is not None and difference <= 1.01 * precision):
         return True
-    rounded, coarse = (places, answer) if gold_places is None else (gold_places, gold)
-    if rounded is None or rounded < 2 or abs(coarse) < 10 * 10.0**-rounded:  # at least two significant digits
+    if gold_places is None or gold_places < 2 or abs(gold) < 10 * 10.0**-gold_places:
+        return False  # the gold answer has less than two digits that a rounding shows in
+    if places is not None and places < gold_places:
         return False
-    if gold_places is not None and places is not None and places < gold_places:
-        return False
-    return difference <= 0.5000001 * 10.0**-rounded
+    return difference <= 0.5000001 * 10.0**-gold_places
 
 
 def _whole(number: Number) -> bool:

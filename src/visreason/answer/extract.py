@@ -24,7 +24,7 @@ FINAL = re.compile(r"\b(?:(?:final|correct|the) answer|Answer)(?: is\b|\s*[:：=
 STATES = re.compile(r"\s*[$(\\]*(?:[A-J]\b|[-−]?[\d\\])")
 """How a value or a letter begins, so that "the answer is right" states none."""
 NUMBER = re.compile(
-    r"(?<![\w.])[-−]?[$€£]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.?\d+)(?:/\d+(?![\d.]))?(?:\s?\\?[%°])?"
+    r"(?<![\w.])[-−]?[$€£]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.?\d+)(?:/\d+(?![\d.])|(?::\d+)+)?(?:\s?\\?[%°])?"
 )
 BOX = re.compile(r"\\(?:begin)?(?:boxed|fbox)\s*\{")
 JOINED = re.compile(
@@ -53,7 +53,22 @@ SPACED = re.compile(r"<[ \n]{0,3}(/?)[ \n]{0,3}(think|answer)[ \n]{0,3}>")
 IMPORT = re.compile(r"^[ \t]*(?:import|from|def) \w+", re.MULTILINE)
 ENDED = re.compile(r"<\|(?:im_end|im_start|endoftext|eot_id)\|>|</s>")
 INVISIBLE = re.compile("[\u200b\u200c\u200d\u2060\ufeff]")
-HEDGE = re.compile(r"\b(?:or|either)\b|或", re.IGNORECASE)
+QUOTED = re.compile("[\"'“”‘’\x91-\x94]([A-Z])[\"'“”‘’\x91-\x94]")
+HEDGE = re.compile(r"\b(?:or|either)\b|\b(?:between|from) \S+ (?:and|to) \S+$|或", re.IGNORECASE)
+DECLINED = re.compile(
+    r"\b(?:impossible|unable|insufficient|(?:can ?not|can['’]t|could ?n['’]t|unable to) (?:\w+ ){0,2}(?:determine|find|tell|know|calculate|answer|say|give|provide)"
+    r"|(?:not|without) (?:\w+ ){0,2}(?:enough|sufficient|additional|further|more) (?:\w+ )?(?:information|data|context|details))\b",
+    re.IGNORECASE,
+)
+"""A sentence that says that there is no answer: a number in it is none."""
+ANOTHER = re.compile(
+    r"\n\s*(?:hint|question|q|human|user|problem|prompt|instruction)s?\s*\d*\s*[:：]|\n\s*\d+[.)] [^\n]{10,}\?\s*\n",
+    re.IGNORECASE,
+)
+"""The start of another question."""
+COUNTS = re.compile(r"\d[\d,.]* [a-z]+(?: [a-z]+){0,2},? and \d[\d,.]* [a-z]")
+"""Several things counted, of which none is the answer."""
+OPTION = re.compile(r"(?:^|\n)[ \t]*\(?[A-J](?:\)|\. |$|\n)")
 DENIAL = re.compile(r"\b(?:not|neither|nor)\b|n't\b|不", re.IGNORECASE)
 
 
@@ -100,6 +115,17 @@ def is_program(text: str) -> bool:
     return "(" in last.group() or "return" in last.group() or IMPORT.search(text) is not None
 
 
+def runs_on(text: str) -> bool:
+    """Whether a text goes on to another question once it has answered one: to which it answers last is not known.
+
+    >>> runs_on("The answer is B.\\n\\nQuestion: How many apples?"), runs_on("Question: How many?\\nThe answer is B.")
+    (True, False)
+    """
+    mark = ANOTHER.search(text)
+    head = text[: mark.start()] if mark else ""
+    return any(pattern.search(head) for pattern in (PHRASE, BOX, OPTION))
+
+
 def extract(text: str, cut: bool = False) -> Extraction | None:
     """The answer a solution states. With `cut` (it broke off at the length limit) only closed statements count."""
     if "<answer>" in text:
@@ -117,8 +143,8 @@ def extract(text: str, cut: bool = False) -> Extraction | None:
 
 
 def plain(text: str) -> str:
-    """The text without the marks of bold type."""
-    return text.replace("**", "").replace("__", "").strip()
+    """The text without the marks of bold type and the quotes round a letter."""
+    return QUOTED.sub(r"\1", text.replace("**", "").replace("__", "").strip())
 
 
 def inside(text: str) -> str:
@@ -146,6 +172,8 @@ def bare(text: str) -> str | None:
     if len(text.split()) <= FEW_WORDS or (WORD.search(text) is None and "\n" not in text):
         return text.strip() or None
     for sentence in reversed(sentences(text)[-3:]):
+        if DECLINED.search(sentence) or COUNTS.search(sentence):
+            return None
         if values := _values(sentence, compared=False) or WORDED.findall(sentence) or _values(sentence):
             return sentence if len(set(values)) > 1 and HEDGE.search(sentence) else values[-1]
     return None
@@ -171,6 +199,8 @@ def _values(sentence: str, compared: bool = True) -> list[str]:
 def _stands_alone(text: str, start: int, end: int) -> bool:
     before, after = text[max(0, start - 2) : start].strip()[-1:], text[end : end + 2].strip()[:1]
     if RANGE.match(text, end) or (text[start] == "-" and text[start - 1 : start].isdigit()):
+        return False
+    if re.search(r"[A-Za-z]\($", text[max(0, start - 2) : start]):  # f(0)
         return False
     return before not in tuple("+-*/^<>_{\\") and after not in tuple("+*/^<>_{=(")
 

@@ -33,7 +33,7 @@ from visreason.answer.tokens import (
     tokens,
 )
 
-READ_CHARS, MAX_DEPTH, MAX_DIGITS = 1_000, 24, 400
+READ_CHARS, MAX_DEPTH, MAX_DIGITS, MAX_PLACES = 1_000, 24, 400, 50
 Tree = tuple[Any, ...]
 
 
@@ -233,7 +233,11 @@ class _Reader:
         raise NotMaths
 
     def number(self, token: str) -> Tree:
-        if len(token) > MAX_DIGITS or (len(re.split("[eE][+-]?", token)[-1]) > 3 and "e" in token.lower()):
+        if (
+            len(token) > MAX_DIGITS
+            or len(token.partition(".")[2]) > MAX_PLACES
+            or (len(re.split("[eE][+-]?", token)[-1]) > 3 and "e" in token.lower())
+        ):
             raise NotMaths
         if self.peek() == "\\overline" and "." in token:
             self.take()
