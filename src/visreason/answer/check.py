@@ -6,17 +6,10 @@ from typing import Any
 
 from visreason.answer.choice import OUTSIDE, by_value, pick, pick_from_prose, without_options
 from visreason.answer.equal import Rules, equal, is_value, parts
-from visreason.answer.extract import (
-    Extraction,
-    extract,
-    inside,
-    is_program,
-    plain,
-    runs_on,
-    sentences,
-    solution,
-)
+from visreason.answer.extract import Extraction, extract, inside
 from visreason.answer.normalize import normalize, unwrap
+from visreason.answer.prose import plain, sentences
+from visreason.answer.solution import is_program, runs_on, solution
 from visreason.errors import DataError
 from visreason.record import Finish, Problem, Reason, Score
 

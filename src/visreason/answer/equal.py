@@ -2,8 +2,8 @@
 
 Numbers: exact fractions are compared exactly, and within a relative 1e-6 where one side is a decimal or irrational. A
 gold decimal of two or more places and digits also equals what rounds to it (0.33 and 1/3; 3.46 and 2 sqrt 3), but an
-exact gold answer is not equal to its rounding. A percent sign may be left out or worked out (28%, 28, 0.28). Units may be
-left out or converted, but not differ.
+exact gold answer is not equal to its rounding. A percent sign may be left out or worked out (28%, 28, 0.28). Units may
+be left out or converted, but not differ.
 """
 
 import math

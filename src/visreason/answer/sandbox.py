@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from fractions import Fraction
 from typing import Any
 
-from visreason.answer.parse import Tree
+from visreason.answer.tree import Tree
 
 TIMEOUT_S, START_S = 1.0, 30.0
 """How long a child may work on one question, and how long it may take to start."""
