@@ -1,4 +1,4 @@
-r"""What a solution states as its answer: <answer>, \boxed{}, "the answer is", or a bare last value; not compared here."""
+r"""What a solution states as its answer: <answer>, \boxed{}, "the answer is", or a bare last value."""
 
 import re
 from dataclasses import dataclass
