@@ -9,6 +9,7 @@ from visreason.answer.equal import Rules, equal, is_value, parts
 from visreason.answer.extract import Extraction, extract, inside
 from visreason.answer.normalize import normalize, unwrap
 from visreason.answer.prose import plain, sentences
+from visreason.answer.quantity import unit_word, worded
 from visreason.answer.solution import is_program, runs_on, solution
 from visreason.errors import DataError
 from visreason.record import Finish, Problem, Reason, Score
@@ -52,13 +53,14 @@ def _check(problem: Problem, rules: Rules, gold: str, text: str, finish: Finish)
 
 def rules_of(problem: Problem) -> Rules:
     """The conventions that a problem's meta states: `rules`, `precision` (decimals, or an error below 1 or above 20),
-    `error`, `gold_syntax` "sympy", and Math-Verify's `allow_set_relation_comp`.
+    `error`, `unit`, `gold_syntax` "sympy", and Math-Verify's `allow_set_relation_comp`.
     """
     meta = problem.meta
     rules = meta.get("rules")
     stated = rules if isinstance(rules, dict) else {}
     told = {
         "precision": _precision(meta),
+        "unit": unit_word(str(meta.get("unit") or "")),
         "python": meta.get("gold_syntax") == "sympy",
         "relations": meta.get("allow_set_relation_comp", True),
     }
@@ -106,7 +108,7 @@ def _golds(problem: Problem) -> tuple[str, ...]:
 def _check_value(
     problem: Problem, rules: Rules, gold: str, text: str, found: Extraction | None, finish: Finish
 ) -> Score:
-    if finish != "length" and normalize(text) == normalize(gold):
+    if finish != "length" and normalize(worded(text)) == normalize(worded(gold)):
         return _score(gold, "exact")
     if found is None:
         if finish != "length" and (letters := _letters(gold)):

@@ -15,8 +15,9 @@ from functools import lru_cache
 from visreason.answer.compute import NoNumber, Number, number, symbols
 from visreason.answer.normalize import normalize, spell, split_name, split_percent, split_unit
 from visreason.answer.parse import parse
+from visreason.answer.quantity import same_quantity, worded
 from visreason.answer.same import same
-from visreason.answer.units import ratio
+from visreason.answer.units import measure, ratio
 from visreason.answer.words import number_in_words
 from visreason.record import Reason
 
@@ -32,13 +33,14 @@ WORDS = re.compile(r"[A-Za-z]{2,}|[A-Za-z]+(?: [A-Za-z]+)+")
 class Rules:
     """Conventions that graders differ in. The defaults hold unless a problem's meta says otherwise.
 
-    `precision` is an absolute error that the problem allows. `times_100` lets x and 100 x be the same without a percent
-    sign (OlympiadBench, ToRA). `reduced` wants fractions in lowest terms (PRM800K). `python` reads the gold answer as
-    the output of a program (sympy's). `relations` lets a chain of inequalities stand for the set of its solutions
-    (Math-Verify's allow_set_relation_comp).
+    `precision` is an absolute error that the problem allows, `unit` what a gold answer without one is measured in.
+    `times_100` lets x and 100 x be the same without a percent sign (OlympiadBench, ToRA). `reduced` wants fractions in
+    lowest terms (PRM800K). `python` reads the gold answer as the output of a program (sympy's). `relations` lets a chain
+    of inequalities stand for the set of its solutions (Math-Verify's allow_set_relation_comp).
     """
 
     precision: float | None = None
+    unit: str = ""
     times_100: bool = False
     reduced: bool = False
     python: bool = False
@@ -56,17 +58,20 @@ def equal(gold: str, answer: str, rules: Rules = DEFAULT, depth: int = 0) -> Rea
     >>> equal("(x+1)^2", "x^2+2x+1"), equal("1/2", "2/4", Rules(reduced=True))
     ('symbolic', None)
     """
-    if (spelling := normalize(gold)) and spelling == normalize(answer):
-        return "exact"
     if rules.python:
-        return _equal_output(gold, answer)
+        return "exact" if _alike(gold, answer) else _equal_output(gold, answer)
+    gold, answer = worded(gold), worded(answer)
+    if _alike(gold, answer):
+        return "exact"
+    if (same_size := same_quantity(spell(gold), spell(answer))) is not None:
+        return "numeric" if same_size else None
     if rules.reduced and _unreduced(spell(answer)):
         return None
     whole_gold, whole_answer = gold, answer
     (gold_name, gold), (name, answer) = _named(gold), _named(answer)
     if gold_name and name and not _same_name(gold_name, name):
         return None
-    if (spelling := normalize(gold)) and spelling == normalize(answer):
+    if _alike(gold, answer):
         return "exact"
     if _equal_numbers(gold, answer, rules):
         return "numeric"
@@ -78,6 +83,11 @@ def equal(gold: str, answer: str, rules: Rules = DEFAULT, depth: int = 0) -> Rea
     if _equal_trees(whole_gold, whole_answer) or _equal_trees(gold, answer):
         return "symbolic"
     return None
+
+
+def _alike(gold: str, answer: str) -> bool:
+    spelling = normalize(gold)
+    return spelling != "" and spelling == normalize(answer)
 
 
 def value(text: str) -> Number | None:
@@ -198,6 +208,8 @@ def _equal_lists(gold: str, answer: str, rules: Rules, depth: int) -> bool:
 
 def _equal_numbers(gold: str, answer: str, rules: Rules) -> bool:
     (gold, gold_unit), (answer, unit) = split_unit(gold), split_unit(answer)
+    if rules.unit and measure(rules.unit):
+        gold_unit = gold_unit or rules.unit
     scale = ratio(unit, gold_unit)
     if scale is None:
         return False
