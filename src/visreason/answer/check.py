@@ -5,8 +5,9 @@ from dataclasses import fields
 from typing import Any
 
 from visreason.answer.choice import OUTSIDE, by_value, pick, pick_from_prose, without_options
-from visreason.answer.equal import Rules, equal, is_value, parts
+from visreason.answer.equal import Rules, equal, is_value
 from visreason.answer.extract import Extraction, extract, inside
+from visreason.answer.lists import parts
 from visreason.answer.normalize import normalize, unwrap
 from visreason.answer.prose import plain, sentences
 from visreason.answer.quantity import unit_word, worded
