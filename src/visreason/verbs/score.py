@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import track
 
 from visreason import recipe
-from visreason.answer import check
+from visreason.answer import check, sandbox
 from visreason.answer.recorded import check_extraction
 from visreason.data import has_meta, read_samples
 from visreason.errors import DataError
@@ -64,6 +64,7 @@ def run(recipe: Recipe, out: Path) -> None:
     if record.finished:
         console.print(f"{out} is finished; nothing to do")
         return
+    sandbox.start()  # ready when the first question comes that needs it
     rejected: list[dict[str, Any]] = []
     samples = [s for s in read_samples(recipe.samples, rejected) if has_meta(s.problem, recipe.where)][
         : recipe.limit
@@ -132,7 +133,7 @@ def _score(record: Run, recipe: Recipe, samples: list[Sample]) -> list[Sample]:
 
 def _pool() -> ProcessPoolExecutor:
     """One process a core; started afresh, since a fork of a process with threads may hang."""
-    return ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn"))
+    return ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn"), initializer=sandbox.start)
 
 
 def _shown(blocks: Iterable[list[Sample]], before: int, left: int) -> Iterator[list[Sample]]:
