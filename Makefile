@@ -34,4 +34,5 @@ speed: setup
 	$(PYTHON) speed/update.py
 	$(PYTHON) speed/sft.py
 	$(PYTHON) speed/engine.py
+	$(PYTHON) speed/reward.py
 	test ! -f ../shared/cases/answers.jsonl || $(PYTHON) speed/answers.py ../shared/cases/answers.jsonl

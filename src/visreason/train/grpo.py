@@ -3,10 +3,12 @@
 Axes: P problems, G completions of each.
 """
 
+import random
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from typing import Any
 
 import torch
 
@@ -14,7 +16,7 @@ from visreason.engine import Engine, Sampling
 from visreason.model.forest import Branch, Tree
 from visreason.model.load import Policy
 from visreason.prompt import Style, messages
-from visreason.record import Problem, Sample, Score
+from visreason.record import Problem, Sample, Score, from_json, to_json
 from visreason.reward import Reward
 from visreason.train import losses
 from visreason.train.advantages import ADVANTAGES
@@ -38,6 +40,7 @@ class GRPO:
     settings: Reinforcement
     reference: Policy | None = None
     cursor: int = 0
+    memory: dict[str, Any] = field(default_factory=dict)
 
     def batch(self, step: int) -> Batch:
         """Roll out the next problems, score and compare their completions, and plant the groups that teach."""
@@ -45,14 +48,17 @@ class GRPO:
         start = time.perf_counter()
         rolled, kept = self._groups(step)
         seconds = time.perf_counter() - start
+        reused = self._reused(step, kept)
+        fresh, kept = len(kept), kept + reused
         trees = [self._tree(g, a) for g, a in zip(kept, self._advantages(kept), strict=True)]
-        trees = self._with_log_probs(trees)
+        trees = self._with_log_probs(trees, fresh)
         loss = PolicyGradient(s.clip_low, s.clip_high, s.dual_clip, s.ratio, s.kl, s.tis_cap)
         samples = [x for g in rolled for x in g]
         sampled = sum(len(x.completion.token_ids) for x in samples)
         metrics = {
             **rollout_metrics(rolled),
             "groups_learned": len(kept),
+            **({"groups_reused": len(reused)} if s.zero_spread == "reuse" else {}),
             "seconds_rollout": seconds,
             "rollout_tokens_per_s": sampled / seconds,
         }
@@ -69,6 +75,24 @@ class GRPO:
             more = self._roll(step, attempt, s.problems_per_step - len(kept))
             rolled, kept = rolled + more, kept + [g for g in more if self._teaches(g)]
         return rolled, kept
+
+    def _reused(self, step: int, kept: list[list[Sample]]) -> list[list[Sample]]:
+        """Earlier groups in place of those without spread, drawn by their mean absolute advantage (the selective sample
+        buffer of Skywork R1V2, arXiv 2504.16656); each once. The step's own groups join the buffer."""
+        s = self.settings
+        if s.zero_spread != "reuse":
+            return []
+        buffer = self.memory.setdefault("groups", [])
+        rng, drawn = random.Random(f"{s.seed}/{step}/reuse"), []
+        while buffer and len(kept) + len(drawn) < s.problems_per_step:
+            (place,) = rng.choices(range(len(buffer)), [g["advantage"] for g in buffer])
+            drawn.append([from_json(Sample, row) for row in buffer.pop(place)["samples"]])
+        known = [g for g in kept if all(x.completion.logps for x in g if x.completion.token_ids)]
+        sizes = [sum(map(abs, a)) / len(a) for a in self._advantages(known)]
+        rows = [[to_json(x) for x in group] for group in known]
+        buffer += [{"advantage": a, "samples": r} for a, r in zip(sizes, rows, strict=True)]
+        del buffer[: -s.buffer_groups]
+        return drawn
 
     def _teaches(self, group: list[Sample]) -> bool:
         """Whether a group is learned from: something was sampled, and its rewards differ where that is asked for."""
@@ -126,12 +150,15 @@ class GRPO:
             fields["sampler"] = torch.tensor(completion.logps)
         return Branch(torch.tensor(completion.token_ids), weights, fields, sample.problem.id)
 
-    def _with_log_probs(self, trees: list[Tree]) -> list[Tree]:
-        """Log-probs of the policy before its first update, needed when a rollout is learned from more than once, and
-        of the reference."""
+    def _with_log_probs(self, trees: list[Tree], fresh: int) -> list[Tree]:
+        """Log-probs of the policy before its first update, needed when a rollout is learned from more than once or
+        later, and of the reference. The trees after the `fresh` ones were sampled by earlier policies, whose log-probs
+        are the sampler's."""
         s = self.settings
-        if s.passes * s.minibatches > 1:
-            trees = _attach(trees, "old", score(self.policy, trees, s, s.temperature))
+        if s.passes * s.minibatches > 1 or s.off_policy:
+            old = score(self.policy, trees[:fresh], s, s.temperature)
+            old += [b.fields["sampler"] for t in trees[fresh:] for b in t.branches]
+            trees = _attach(trees, "old", old)
         if self.reference is not None:
             trees = _attach(trees, "reference", score(self.reference, trees, s, s.temperature))
         return trees
