@@ -1,4 +1,4 @@
-.PHONY: setup demo test test-peers check speed
+.PHONY: setup demo test test-slow test-peers check speed
 PYTHON = .venv/bin/python
 UV = $(shell command -v uv || echo python3 -m uv)
 READY = .venv/.ready
@@ -16,6 +16,9 @@ demo: setup
 
 test: setup
 	$(PYTHON) -m pytest -q
+
+test-slow: setup
+	$(PYTHON) -m pytest -q -m slow
 
 test-peers: setup
 	$(UV) pip install --quiet --python $(PYTHON) -r requirements.txt -e '.[peers]'

@@ -19,9 +19,9 @@ from rich.console import Console
 from rich.progress import Progress, track
 
 from visreason import recipe
-from visreason.answer import check
+from visreason.answer import check, sandbox
 from visreason.answer.recorded import check_extraction
-from visreason.data import has_meta, read_samples
+from visreason.data import has_meta, part, read_samples
 from visreason.data.files import read_rows
 from visreason.data.pairs import is_pair, read_pairs
 from visreason.errors import DataError
@@ -60,6 +60,7 @@ class Recipe(recipe.Recipe):
         {}, description="Score only problems whose meta has these values, as {level: 1}."
     )
     limit: int | None = Field(None, ge=1, description="Score only the first samples.")
+    shard: recipe.Shard | None = Field(None, description=recipe.SHARD)
     precision: Literal["float32", "bfloat16"] = Field(
         "float32", description="Numbers the reward model computes with."
     )
@@ -89,6 +90,7 @@ def run(recipe: Recipe, out: Path) -> None:
     if recipe.reward.startswith(LEARNED):
         _learned(recipe, record, out)
         return
+    sandbox.start()  # ready when the first question comes that needs it
     rejected: list[dict[str, Any]] = []
     samples = _read(recipe, rejected)
     record.set_aside(rejected)
@@ -131,7 +133,7 @@ def _read(recipe: Recipe, rejected: list[dict[str, Any]]) -> list[Sample]:
         raise DataError(
             f"expected samples in {recipe.samples}, found none that can be read; see the columns it has"
         )
-    return samples[: recipe.limit]
+    return part(samples[: recipe.limit], recipe.shard)
 
 
 def _samples(
@@ -169,9 +171,8 @@ def _pairs(
     from visreason.reward.scoring import rank
     from visreason.view import ranking as plots
 
-    pairs = [p for p in read_pairs(recipe.samples, rejected) if has_meta(p.problem, recipe.where)][
-        : recipe.limit
-    ]
+    pairs = [p for p in read_pairs(recipe.samples, rejected) if has_meta(p.problem, recipe.where)]
+    pairs = part(pairs[: recipe.limit], recipe.shard)
     ranked = rank(reward.policy, pairs, reward.style, reward.budget)
     record.rewind({PAIR_SCORES: 0})
     record.append(PAIR_SCORES, (r.row() for r in ranked))
@@ -241,7 +242,7 @@ def _score(record: Run, recipe: Recipe, samples: list[Sample]) -> list[Sample]:
 
 def _pool() -> ProcessPoolExecutor:
     """One process a core; started afresh, since a fork of a process with threads may hang."""
-    return ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn"))
+    return ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn"), initializer=sandbox.start)
 
 
 def _shown(blocks: Iterable[list[Sample]], before: int, left: int) -> Iterator[list[Sample]]:
