@@ -42,12 +42,13 @@ class Synced:
         Raises RunError above the tolerance: the engine would answer with other weights than are trained.
         """
         start = time.perf_counter()
-        self._transfer()
+        self.transfer()
         numbers = {} if self.syncs % self.check_every else {"sync_difference": self._prove()}
         self.syncs += 1
         return {**numbers, "seconds_sync": time.perf_counter() - start}
 
-    def _transfer(self) -> None:
+    def transfer(self) -> None:
+        """Give the engine the policy's weights, unproved."""
         weights = self.policy.merged_weights()
         needed = 2 * sum(t.numel() * t.element_size() for t in weights.values())
         roomy = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > needed

@@ -26,7 +26,8 @@ class VLLM:
     """`vllm:PATH`, with vLLM in worker processes of its own.
 
     `max_completion_tokens` bounds what `generate` may be asked for; with `max_prompt_tokens` it sizes the store of keys
-    and values. `memory_share` is the share of the GPU's memory that vLLM takes in all; on a CPU, of the free memory, for that store.
+    and values. `memory_share` is the share of the GPU's memory that vLLM takes in all; on a CPU, that of the free
+    memory which the store takes.
     Raises UsageError where vLLM is not installed, ModelError when it can't serve the model.
     """
 
