@@ -39,9 +39,9 @@ check: setup
 	.venv/bin/ruff format --check
 	.venv/bin/pyright
 
-speed: setup
+speed: setup setup-vllm
 	$(UV) pip install --quiet --python $(PYTHON) -r requirements.txt -e '.[peers]'
 	$(PYTHON) speed/update.py
 	$(PYTHON) speed/sft.py
-	$(PYTHON) speed/engine.py
+	.venv-vllm/bin/python speed/engine.py
 	test ! -f ../shared/cases/answers.jsonl || $(PYTHON) speed/answers.py ../shared/cases/answers.jsonl

@@ -68,7 +68,7 @@ def start(world, tmp_path):
 
     @contextmanager
     def started():
-        log = open(tmp_path / "server.log", "ab")
+        log = open(tmp_path / "server.log", "ab")  # noqa: SIM115 - outlives this function
         process = subprocess.Popen(
             [sys.executable, "-m", "visreason", "serve", f"model={world}/model", f"port={PORT}", "name=tiny",
              "memory_share=0.05", "max_prompt_tokens=600", "max_completion_tokens=64", "precision=float32"],
