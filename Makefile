@@ -1,4 +1,4 @@
-.PHONY: setup setup-vllm demo test test-vllm test-peers check speed
+.PHONY: setup setup-vllm demo test test-slow test-vllm test-peers check speed
 PYTHON = .venv/bin/python
 UV = $(shell command -v uv || echo python3 -m uv)
 READY = .venv/.ready
@@ -27,6 +27,9 @@ demo: setup
 test: setup
 	$(PYTHON) -m pytest -q
 
+test-slow: setup
+	$(PYTHON) -m pytest -q -m slow
+
 test-vllm: setup-vllm
 	.venv-vllm/bin/python -m pytest -q -m vllm
 
@@ -44,4 +47,5 @@ speed: setup setup-vllm
 	$(PYTHON) speed/update.py
 	$(PYTHON) speed/sft.py
 	.venv-vllm/bin/python speed/engine.py
+	$(PYTHON) speed/reward.py
 	test ! -f ../shared/cases/answers.jsonl || $(PYTHON) speed/answers.py ../shared/cases/answers.jsonl

@@ -1,5 +1,6 @@
 """Loading, freezing, adapting and saving a policy: a transformers model with its processor and encoder."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +14,8 @@ from visreason.errors import ModelError
 from visreason.model import attention
 from visreason.model.encode import Encoder
 from visreason.model.forest import Forest
-from visreason.model.logps import Logps, forest_logps
+from visreason.model.logps import Logps, forest_logps, hidden_states
+from visreason.model.value_head import PREFIX, ValueHead
 
 Part = Literal["vision", "merger", "language"]
 
@@ -22,7 +24,8 @@ Part = Literal["vision", "merger", "language"]
 class Policy:
     """A model that answers and can be trained. `share` is false when its attention can't share a trunk.
 
-    Under `autocast` it computes in bfloat16, answering and training alike, and its weights stay as they are.
+    Under `autocast` it computes in bfloat16, answering and training alike, and its weights stay as they are. With a
+    `value_head` it is a reward model, and scores completions.
     """
 
     model: Any
@@ -32,6 +35,7 @@ class Policy:
     attention_path: attention.AttentionPath
     share: bool = True
     autocast: bool = False
+    value_head: ValueHead | None = None
 
     @property
     def dtype(self) -> torch.dtype:
@@ -51,6 +55,24 @@ class Policy:
         """Log-probabilities (nats) of a forest's branch tokens, (S,), with gradient where autograd is on."""
         with self.precision():
             return forest_logps(self.base, forest.to(self.device), temperature, entropy)
+
+    def scores(self, forest: Forest) -> torch.Tensor:
+        """Scores (B,) of a forest's branches by the value head, float32, with gradient where autograd is on.
+
+        A branch is read up to the token before its last one, see `Encoder.turns`.
+        """
+        if self.value_head is None:
+            raise ModelError(f"expected a reward model, found {self.name} without a value head")
+        forest = forest.to(self.device)
+        with self.precision():
+            hidden_SD = hidden_states(self.base, forest)
+        return self.value_head(hidden_SD[forest.lengths_B.cumsum(0) - 1])
+
+    def named_parameters(self) -> Iterator[tuple[str, torch.nn.Parameter]]:
+        """The model's parameters and the value head's."""
+        yield from self.model.named_parameters()
+        if self.value_head is not None:
+            yield from ((PREFIX + name, p) for name, p in self.value_head.named_parameters())
 
     def precision(self) -> torch.autocast:
         """The context of every forward of the model."""
@@ -79,6 +101,8 @@ class Policy:
             config.target_modules = sorted(config.target_modules)
         self.model.save_pretrained(folder, **({"save_embedding_layers": False} if adapted else {}))
         self.processor.save_pretrained(folder)
+        if self.value_head is not None:
+            self.value_head.save(folder)
 
 
 def load(
@@ -145,6 +169,15 @@ def create(config: Any, folder: Path, seed: int = 0, bias_spread: float = 0.0) -
             if part_of(name) == "language" and name.endswith(("q_proj.bias", "k_proj.bias")):
                 torch.nn.init.normal_(parameter, std=bias_spread)
         model.save_pretrained(folder)
+
+
+def drop_lm_head(policy: Policy) -> None:
+    """Leave out the matrix from hidden states to words, which scores don't need. Raises ModelError where it is tied."""
+    if policy.base.config.get_text_config().tie_word_embeddings:
+        raise ModelError(
+            f"{policy.name} has no head of its own to drop: it is tied to the embedding; give lm_head=keep"
+        )
+    policy.base.lm_head = torch.nn.Identity()
 
 
 def freeze(policy: Policy, parts: tuple[Part, ...]) -> None:

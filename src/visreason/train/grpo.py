@@ -3,11 +3,13 @@
 Axes: P problems, G completions of each.
 """
 
+import random
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from typing import Any
 
 import torch
 
@@ -15,7 +17,7 @@ from visreason.engine import Engine, Sampling
 from visreason.model.forest import Branch, Tree
 from visreason.model.load import Policy
 from visreason.prompt import Style, messages
-from visreason.record import Problem, Sample, Score
+from visreason.record import Problem, Sample, Score, from_json, to_json
 from visreason.reward import Reward
 from visreason.train import losses
 from visreason.train.advantages import ADVANTAGES
@@ -56,6 +58,7 @@ class GRPO:
     sync: Callable[[], dict[str, float]] = dict
     rest: Callable[[], None] = lambda: None
     cursor: int = 0
+    memory: dict[str, Any] = field(default_factory=dict)
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
     ahead: Future[Rollout] | None = None
 
@@ -64,14 +67,17 @@ class GRPO:
         s = self.settings
         rollout, numbers = self._rollout(step)
         rolled, kept, self.cursor = rollout.groups, rollout.kept, rollout.cursor
+        reused = self._reused(step, kept)
+        fresh, kept = len(kept), kept + reused
         trees = [self._tree(g, a) for g, a in zip(kept, self._advantages(kept), strict=True)]
-        trees = self._with_log_probs(trees)
+        trees = self._with_log_probs(trees, fresh)
         loss = PolicyGradient(s.clip_low, s.clip_high, s.dual_clip, s.ratio, s.kl, s.tis_cap)
         samples = [x for g in rolled for x in g]
         sampled = sum(len(x.completion.token_ids) for x in samples)
         metrics = {
             **rollout_metrics(rolled),
             "groups_learned": len(kept),
+            **({"groups_reused": len(reused)} if s.zero_spread == "reuse" else {}),
             "seconds_rollout": rollout.seconds,
             "rollout_tokens_per_s": sampled / rollout.seconds,
             **numbers,
@@ -105,6 +111,24 @@ class GRPO:
             cursor += missing
             rolled, kept = rolled + more, kept + [g for g in more if self._teaches(g)]
         return Rollout(rolled, kept, cursor, time.perf_counter() - start)
+
+    def _reused(self, step: int, kept: list[list[Sample]]) -> list[list[Sample]]:
+        """Earlier groups in place of those without spread, drawn by their mean absolute advantage (the selective sample
+        buffer of Skywork R1V2, arXiv 2504.16656); each once. The step's own groups join the buffer."""
+        s = self.settings
+        if s.zero_spread != "reuse":
+            return []
+        buffer = self.memory.setdefault("groups", [])
+        rng, drawn = random.Random(f"{s.seed}/{step}/reuse"), []
+        while buffer and len(kept) + len(drawn) < s.problems_per_step:
+            (place,) = rng.choices(range(len(buffer)), [g["advantage"] for g in buffer])
+            drawn.append([from_json(Sample, row) for row in buffer.pop(place)["samples"]])
+        known = [g for g in kept if all(x.completion.logps for x in g if x.completion.token_ids)]
+        sizes = [sum(map(abs, a)) / len(a) for a in self._advantages(known)]
+        rows = [[to_json(x) for x in group] for group in known]
+        buffer += [{"advantage": a, "samples": r} for a, r in zip(sizes, rows, strict=True)]
+        del buffer[: -s.buffer_groups]
+        return drawn
 
     def _teaches(self, group: list[Sample]) -> bool:
         """Whether a group is learned from: something was sampled, and its rewards differ where that is asked for."""
@@ -161,12 +185,15 @@ class GRPO:
             fields["sampler"] = torch.tensor(completion.logps)
         return Branch(torch.tensor(completion.token_ids), weights, fields, sample.problem.id)
 
-    def _with_log_probs(self, trees: list[Tree]) -> list[Tree]:
-        """Log-probs of the policy before its first update, needed when a rollout is learned from more than once, and
-        of the reference."""
+    def _with_log_probs(self, trees: list[Tree], fresh: int) -> list[Tree]:
+        """Log-probs of the policy before its first update, needed when a rollout is learned from more than once or
+        later, and of the reference. The trees after the `fresh` ones were sampled by earlier policies, whose log-probs
+        are the sampler's."""
         s = self.settings
-        if s.passes * s.minibatches > 1:
-            trees = _attach(trees, "old", score(self.policy, trees, s, s.temperature))
+        if s.passes * s.minibatches > 1 or s.off_policy:
+            old = score(self.policy, trees[:fresh], s, s.temperature)
+            old += [b.fields["sampler"] for t in trees[fresh:] for b in t.branches]
+            trees = _attach(trees, "old", old)
         if self.reference is not None:
             trees = _attach(trees, "reference", score(self.reference, trees, s, s.temperature))
         return trees
