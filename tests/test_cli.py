@@ -1,7 +1,11 @@
 """The command line, with a verb made by hand in place of the real ones."""
 
 import errno
+import os
+import re
+import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from types import ModuleType
 
@@ -131,3 +135,50 @@ def test_debug_shows_the_traceback(verb, capsys):
     verb.run = raising(ZeroDivisionError("division by zero"))
     assert cli.main(["sft", "data=a", "--debug"]) == 1
     assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_library_that_is_not_installed_names_the_extra_that_brings_it(verb, monkeypatch, capsys):
+    verb.run = raising(ModuleNotFoundError("No module named 'torch.nn'", name="torch.nn"))
+    assert cli.main(["sft", "data=x"]) == 1
+    assert "visreason[train]" in capsys.readouterr().err
+
+
+def test_extras_are_those_of_the_package():
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))[
+        "project"
+    ]
+    wanted = project["optional-dependencies"]
+    for extra, libraries in cli.EXTRAS.items():
+        assert [re.match(r"[\w-]+", line).group() for line in wanted[extra]] == list(libraries)
+
+
+WITHOUT = """
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {names}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Absent())
+from visreason import cli
+status = cli.main({words})
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        (["score", "samples=rows.jsonl", "out=run"], 0),
+        *(([verb, "--help"], 0) for verb in cli.VERBS),
+        (["sft", "model=x", "data=rows.jsonl"], 1),
+    ],
+)
+def test_all_but_training_works_without_torch(words, status, tmp_path):
+    (tmp_path / "rows.jsonl").write_text('{"question": "Q?", "answer": "1", "response": "1"}\n')
+    code = WITHOUT.format(names=cli.EXTRAS["train"], words=words) + f"assert status == {status}, status"
+    source = str(Path(__file__).parents[1] / "src")
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env={**os.environ, "PYTHONPATH": source}, check=False,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert status == 0 or "visreason[train]" in done.stderr

@@ -25,11 +25,24 @@ VERBS = {
     "demo": "Train a visual reasoning model from nothing and report what each stage gained.",
     "sft": "Fine-tune a model on worked solutions.",
     "grpo": "Train a model by reinforcement learning with rewards (GRPO).",
+    "reward_model": "Train a reward model on pairs of a better and a worse completion.",
+    "mpo": "Train a model on pairs by mixed preference optimisation (MPO, or DPO alone).",
+    "curate": "Make pairs of scored samples, and clean them stage by stage.",
     "evaluate": "Let an engine answer problems and score the answers.",
     "score": "Score responses on file; show the agreement with recorded verdicts.",
     "ask": "Put one question about an image to an engine; show its thought and its answer.",
+    "serve": "Serve a model to OpenAI's clients.",
+    "merge": "Put the shards of a run together.",
     "report": "Write an HTML page about one or several runs.",
 }
+EXTRAS = {
+    "train": ("torch", "torchvision", "transformers", "peft", "accelerate", "safetensors"),
+    "vllm": ("vllm",),
+    "serve": ("openai", "fastapi", "uvicorn", "gradio"),
+    "data": ("rapidocr",),
+    "tensorboard": ("tensorboard",),
+}
+"""What `pip install 'visreason[EXTRA]'` brings."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -85,7 +98,21 @@ def _verdict(error: Exception | KeyboardInterrupt) -> tuple[int, str]:
             1,
             f"the disk is full{where}. What was written before is kept; make room and give the same command again.",
         )
+    if isinstance(error, ModuleNotFoundError) and (found := _missing(error)):
+        return 1, found
     return 1, f"unexpected {type(error).__name__}: {error}. Give --debug for the traceback."
+
+
+def _missing(error: ModuleNotFoundError) -> str | None:
+    """What to install for a library of an extra that is not here; None for any other module."""
+    library = (error.name or "").partition(".")[0]
+    extra = next((extra for extra, names in EXTRAS.items() if library in names), None)
+    install = f"`pip install 'visreason[{extra}]'`"
+    return (
+        f"expected {library}, which this command needs, found none installed; {install} brings it."
+        if extra
+        else None
+    )
 
 
 def _verb(name: str) -> ModuleType:

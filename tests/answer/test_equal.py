@@ -33,6 +33,20 @@ from visreason.answer.equal import Rules, equal
         (r"\int_0^1 x\,dx", r"\frac{1}{2}", "symbolic"),
         (r"\lim_{x \to 0} \frac{\sin x}{x}", "1", "symbolic"),
         ("1:4", r"\frac{1}{4}", "numeric"),
+        ("1:02:03", "01:02:03", "numeric"),
+        ("1:02:03", "1 h 2 min 3 s", "numeric"),
+        ("1:02:03", "3723 seconds", "numeric"),
+        ("2:30 pm", "14:30", "numeric"),
+        ("8:30", "8:30 a.m.", "numeric"),
+        ("90 minutes", "1 hour and 30 minutes", "numeric"),
+        ("5 feet 3 inches", "63 in", "numeric"),
+        ("5'3\"", "63 inches", "numeric"),
+        ("2小时30分钟", "150分钟", "numeric"),
+        ("1:2:3", "2:4:6", "numeric"),
+        ("$5", "500 cents", "numeric"),
+        (r"\$5", "5", "numeric"),
+        ("£5", "5 pounds", "exact"),
+        ("$1.2 million", "1200000", "numeric"),
         ("2^{2007}", "2 \\cdot 2^{2006}", "numeric"),
     ],
 )
@@ -59,6 +73,15 @@ def test_what_means_the_same_is_equal(gold, answer, rule):
         (r"\int_0^1 x\,dx", r"\frac{1}{3}"),
         ("1", "2^{2^{2^{49}}}"),
         ("40", "40-50"),
+        ("1:02:03", "1:03:02"),
+        ("2:30", "1:15"),
+        ("4:30 pm", "4:30"),
+        ("8:30 am", "8:30 pm"),
+        ("1:2:3", "1:2:4"),
+        ("1 h 30 min", "90"),
+        ("£5", "$5"),
+        ("5 euros", "5 dollars"),
+        ("60\\pi", "188.496"),
         ("2024^{4046}", "2024^{4045}"),
     ],
 )
@@ -73,4 +96,10 @@ def test_conventions_are_stated_by_the_rules():
     assert equal("1/2", "2/4", Rules(reduced=True)) is None
     assert equal("7", "7.1") is None
     assert equal("7", "7.1", Rules(precision=0.1)) == "numeric"
+    assert equal("5", "500 cents") is None
+    assert equal("5", "500 cents", Rules(unit="dollars")) == "numeric"
+    assert equal("5", "5", Rules(unit="dollars")) == "exact"
+    assert equal("5", "5 kg", Rules(unit="g")) is None
+    assert equal(r"x \in [1,2]", "1 <= x <= 2") == "symbolic"
+    assert equal(r"x \in [1,2]", "1 <= x <= 2", Rules(relations=False)) is None
     assert equal("2*x**2", "2x^2", Rules(python=True)) == "symbolic"

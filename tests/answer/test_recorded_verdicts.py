@@ -1,4 +1,7 @@
-"""Agreement with the recorded verdicts of public graders and benchmarks, and the verdicts we believe to be wrong."""
+"""Agreement with the recorded verdicts of public graders and benchmarks, and the verdicts we believe to be wrong.
+
+`contested.json`: reason to sources of rows that are recorded wrong and that we find right.
+"""
 
 import json
 from pathlib import Path
@@ -23,6 +26,7 @@ def judged(every):
 def assert_agreement(samples, kind_size):
     found = agreement(score_block("correct", "awaker", samples))
     assert found["value"] >= 0.97, found["value"]
+    assert found["wrong_accepts"] < 0.01 * found["negatives"] or len(samples) < 5_000, found
     for kind, part in found["by_kind"].items():
         assert part["n"] < kind_size or part["value"] >= 0.93, (kind, part)
 
@@ -38,17 +42,10 @@ def test_all_recorded_verdicts():
 
 def test_contested_verdicts_are_as_stated():
     cases = {s.problem.meta["source"]: s for s in judged(1)}
-    for row in CONTESTED:
-        sample = cases.get(row["source"])
-        if sample is not None:
-            score = check(sample.problem, sample.completion.text)
-            assert verdict(sample.problem) is row["recorded"], row
-            assert score.correct is not row["recorded"], (row, score)
-
-
-def test_every_contested_verdict_has_its_reason():
-    assert all(row["because"].strip() and row["source"] for row in CONTESTED)
-    assert len({row["source"] for row in CONTESTED}) == len(CONTESTED)
+    for reason, sources in CONTESTED.items():
+        for sample in (cases[source] for source in sources):
+            assert verdict(sample.problem) is False, (reason, sample)
+            assert check(sample.problem, sample.completion.text).correct, (reason, sample)
 
 
 def test_mathvista_extractions_score_as_published():

@@ -1,4 +1,6 @@
 import asyncio
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -40,6 +42,40 @@ def test_a_child_that_overruns_is_killed_and_the_next_question_is_answered(monke
     assert time.monotonic() - started < 2
     monkeypatch.setattr(sandbox, "TIMEOUT_S", 20.0)
     assert sandbox.same(INTEGRAL, HALF)
+
+
+def test_a_child_that_was_killed_from_outside_is_replaced():
+    sandbox.same(INTEGRAL, HALF)
+    with sandbox._child() as child:
+        os.killpg(child.process.pid, signal.SIGKILL)
+        child.process.wait()
+    assert sandbox.same(INTEGRAL, HALF)
+
+
+def test_children_end_with_the_process_that_started_them():
+    code = (
+        "import time; from visreason.answer import sandbox; from tests.answer.test_sandbox import HARD, HALF\n"
+        "sandbox.start(); sandbox.TIMEOUT_S = 0.1; sandbox.same(HARD, HALF)\n"
+        "with sandbox._child() as child: print(child.process.pid, flush=True)\n"
+        "sandbox.TIMEOUT_S = 2.0; sandbox.same(HARD, HALF)"
+    )
+    root = Path(__file__).parents[2]
+    env = {**os.environ, "PYTHONPATH": f"{root / 'src'}{os.pathsep}{root}"}
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=env) as process:
+        pid = int(process.stdout.readline())
+        process.kill()
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and _group_lives(pid):
+        time.sleep(0.1)
+    assert not _group_lives(pid)
+
+
+def _group_lives(pid):
+    try:
+        os.killpg(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def test_trees_survive_the_pipe():

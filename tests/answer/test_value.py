@@ -3,8 +3,8 @@ from fractions import Fraction
 
 import pytest
 
-from visreason.answer.equal import value
 from visreason.answer.normalize import normalize
+from visreason.answer.value import value
 
 
 @pytest.mark.parametrize(

@@ -5,14 +5,20 @@ from dataclasses import fields
 from typing import Any
 
 from visreason.answer.choice import OUTSIDE, by_value, pick, pick_from_prose, without_options
-from visreason.answer.equal import Rules, equal, is_value, parts
-from visreason.answer.extract import Extraction, extract, inside, is_program, plain, sentences, solution
+from visreason.answer.equal import Rules, equal, is_value
+from visreason.answer.extract import Extraction, extract, inside
+from visreason.answer.lists import parts
 from visreason.answer.normalize import normalize, unwrap
+from visreason.answer.prose import plain, sentences
+from visreason.answer.quantity import unit_word, worded
+from visreason.answer.solution import is_program, runs_on, solution
 from visreason.errors import DataError
 from visreason.record import Finish, Problem, Reason, Score
 
 SUPPORTED = ("auto", "choice", "math", "exact")
 SHOWN_CHARS = 200
+OPTION = re.compile(r"(?:^|\s)\(?[A-H][).] ?\S")
+"""An option with its letter: "A. 8" answers no problem that has none."""
 UNKNOWN = ("",) * 10
 """Options A to J without their texts."""
 
@@ -32,7 +38,7 @@ def check(problem: Problem, response: str, finish: Finish = "stop") -> Score:
     if finish == "error":
         return Score(0.0, reason="errored")
     text = solution(response)
-    if is_program(text):
+    if is_program(text) or runs_on(text):
         return _score(None, "truncated" if finish == "length" else "unparsed")
     scores = (_check(problem, rules, gold, text, finish) for gold in golds)
     first = next(scores)
@@ -48,14 +54,19 @@ def _check(problem: Problem, rules: Rules, gold: str, text: str, finish: Finish)
 
 def rules_of(problem: Problem) -> Rules:
     """The conventions that a problem's meta states: `rules`, `precision` (decimals, or an error below 1 or above 20),
-    `error`, and `gold_syntax` "sympy".
+    `error`, `unit`, `gold_syntax` "sympy", and Math-Verify's `allow_set_relation_comp`.
     """
     meta = problem.meta
     rules = meta.get("rules")
     stated = rules if isinstance(rules, dict) else {}
-    python = meta.get("gold_syntax") == "sympy"
+    told = {
+        "precision": _precision(meta),
+        "unit": unit_word(str(meta.get("unit") or "")),
+        "python": meta.get("gold_syntax") == "sympy",
+        "relations": meta.get("allow_set_relation_comp", True),
+    }
     try:
-        return Rules(**{"precision": _precision(meta), "python": python, **stated})
+        return Rules(**{**told, **stated})
     except TypeError as e:
         known = ", ".join(f.name for f in fields(Rules))
         raise DataError(
@@ -98,7 +109,7 @@ def _golds(problem: Problem) -> tuple[str, ...]:
 def _check_value(
     problem: Problem, rules: Rules, gold: str, text: str, found: Extraction | None, finish: Finish
 ) -> Score:
-    if finish != "length" and normalize(text) == normalize(gold):
+    if finish != "length" and normalize(worded(text)) == normalize(worded(gold)):
         return _score(gold, "exact")
     if found is None:
         if finish != "length" and (letters := _letters(gold)):
@@ -113,7 +124,8 @@ def _check_value(
     answer = ", ".join(texts if listed else found.texts)
     if problem.check == "exact":
         return _score(answer, "exact" if normalize(answer) == normalize(gold) else "wrong")
-    for candidate in (answer,) if is_value(answer) else dict.fromkeys((answer, inside(answer))):
+    whole = is_value(answer) or (OPTION.match(answer) and not OPTION.search(problem.question))
+    for candidate in (answer,) if whole else dict.fromkeys((answer, inside(answer))):
         if rule := equal(_boxed(gold), candidate, rules):
             return _score(candidate, rule)
     if letters := _letters(gold):
@@ -123,7 +135,8 @@ def _check_value(
 
 def _boxed(gold: str) -> str:
     """A gold answer that is a worked solution counts by its boxes."""
-    return inside(gold) if "\\boxed" in gold else gold
+    found = extract(gold) if "\\boxed" in gold else None
+    return ", ".join(found.texts) if found else gold
 
 
 def _letters(gold: str) -> frozenset[int]:
@@ -172,7 +185,7 @@ def _named(
         answer = ", ".join(found.texts)
         if named := pick(answer, choices) or pick(inside(answer), choices):
             return answer, named
-        if found.kind in ("tag", "box"):
+        if found.kind in ("tag", "box") or is_value(answer):
             return answer, frozenset({OUTSIDE})
     if finish == "length":
         return None, frozenset()

@@ -3,16 +3,16 @@
 import re
 
 from visreason.answer.equal import equal
-from visreason.answer.normalize import normalize, spell, unwrap
+from visreason.answer.normalize import normalize, spell, split_unit, unwrap
 
 READ_CHARS = 2_000
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 OUTSIDE = -1
 """Stands for a letter that no option has."""
-ALONE = re.compile(r"\(?\s*([A-Za-z])\s*[).:、．。]?")
+ALONE = re.compile(r"\(?\s*([A-Za-z])\s*[).:、．。]?(?:\s*\(?\1[).:]?)*")
 LEADING = re.compile(r"\(?([A-Z])[).:、．。]\s*(\S.*)", re.DOTALL)
 LISTED = re.compile(
-    r"\(?[A-Z]\)?\.?(?:\s*(?:,|/|&|\bor\b|\band\b|或|和|、)\s*(?:\bor\b|\band\b)?\s*\(?[A-Z]\)?\.?(?![\w']))+"
+    r"\(?[A-Z]\)?\.?(?:\s*(?:,|/|&|(?i:\bor\b|\band\b)|或|和|、)\s*(?i:\bor\b|\band\b)?\s*\(?[A-Z]\)?\.?(?![\w']))+"
 )
 STRONG = re.compile(
     r"\(([A-Z])\)|\b(?:option|choice|answer|figure|picture)s? ?(?:is )?:? ?\(?([A-Z])\b(?!')"
@@ -48,6 +48,7 @@ def pick(text: str, choices: tuple[str, ...]) -> frozenset[int]:
     [[1], [1], [1], [0, 1], [-1], []]
     """
     text = DENIED_LETTER.sub("", unwrap(text[:READ_CHARS]))
+    text = text.upper() if LISTED.fullmatch(text.upper()) else text
     if alone := ALONE.fullmatch(text):
         letter = _index(alone.group(1), choices)
         return letter if OUTSIDE not in letter else _by_text(text, choices) or letter
@@ -55,7 +56,7 @@ def pick(text: str, choices: tuple[str, ...]) -> frozenset[int]:
         return found
     if listed := LISTED.match(text):
         return frozenset().union(
-            *(_index(c, choices) for c in re.findall(r"(?<![a-z])[A-Z](?![a-z])", listed.group()))
+            *(_index(c, choices) for c in re.findall(r"(?<![A-Za-z])[A-Z](?![A-Za-z])", listed.group()))
         )
     if leading := LEADING.match(text):
         rest = leading.group(2)
@@ -74,14 +75,22 @@ def pick_from_prose(sentences: list[str], choices: tuple[str, ...]) -> frozenset
     or compare options name none.
     """
     first = sentences[0]
+    headed = [m.group(1) if (m := LISTING.match(f"{sentence} ")) else "" for sentence in sentences]
+    if len({*headed} - {""}) > 1:  # options gone through one by one
+        sentences = [s for s, head in zip(sentences, headed, strict=True) if not head or s is sentences[-1]]
+        first = ""
     leads = ALONE.fullmatch(first) or (LEADING.match(first) and len(first.split()) <= LEADING_WORDS)
     if leads and len(sentences) > 1 and OUTSIDE not in (named := pick(first, choices)):
         return named
     long = tuple(c if len(c) > 3 and not c[0].isdigit() else "" for c in choices)
-    if found := _letters(STRONG, sentences[-1], choices) or _affirmed(sentences[-1], choices):
+    if found := _letters(STRONG, DENIED.split(sentences[-1])[0], choices) or _affirmed(
+        sentences[-1], choices
+    ):
         return found
     for sentence in reversed(sentences):
-        if not DENIED.search(sentence) and (found := _letters(STRONG, CONTRAST.split(sentence)[0], choices)):
+        if not (DENIED.search(sentence) or sentence.endswith(":")) and (
+            found := _letters(STRONG, CONTRAST.split(sentence)[0], choices)
+        ):
             return found
     for sentence in reversed(sentences):
         if len(found := _affirmed(sentence, long)) == 1:
@@ -144,6 +153,11 @@ def _mentioned(text: str, choices: tuple[str, ...]) -> frozenset[int]:
 
 
 def by_value(text: str, choices: tuple[str, ...]) -> frozenset[int]:
-    """The option whose value a text gives, if it is one alone."""
-    found = frozenset(i for i, choice in enumerate(choices) if equal(choice, text))
+    """The option whose value a text gives, if it is one alone; one with a unit wants it."""
+    bare = not split_unit(spell(text))[1]
+    found = frozenset(
+        i
+        for i, choice in enumerate(choices)
+        if equal(choice, text) and not (bare and split_unit(spell(choice))[1])
+    )
     return found if len(found) == 1 else frozenset()

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 from functools import reduce
 
-from visreason.answer.parse import Tree
+from visreason.answer.tree import Tree
 
 MAX_BITS, MAX_TERMS, MAX_FACTORIAL = 8_192, 200, 170
 Number = Fraction | float | complex

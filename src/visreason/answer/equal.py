@@ -1,29 +1,27 @@
 """Whether an answer equals the gold one, and by which rule: exact spelling, number, list of such, or symbolic.
 
 Numbers: exact fractions are compared exactly, and within a relative 1e-6 where one side is a decimal or irrational. A
-decimal with two or more places also equals the fraction or root it is the rounding of (0.33 and 1/3; 3.46 and
-2 sqrt 3, but not 0.00 and 1/300), and a gold decimal equals a longer one that rounds to it. A percent sign may be left
-out or worked out (28%, 28, 0.28). Units may be left out or converted, but not differ.
+gold decimal of two or more places and digits also equals what rounds to it (0.33 and 1/3; 3.46 and 2 sqrt 3), but an
+exact gold answer is not equal to its rounding. A percent sign may be left out or worked out (28%, 28, 0.28). Units may
+be left out or converted, but not differ.
 """
 
-import math
 import re
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
-from visreason.answer.compute import NoNumber, Number, number, symbols
+from visreason.answer.compute import symbols
+from visreason.answer.lists import parts, shape
 from visreason.answer.normalize import normalize, spell, split_name, split_percent, split_unit
 from visreason.answer.parse import parse
+from visreason.answer.quantity import same_quantity, worded
 from visreason.answer.same import same
-from visreason.answer.units import ratio
-from visreason.answer.words import number_in_words
+from visreason.answer.units import measure, ratio
+from visreason.answer.value import close, constant, decimals, value
 from visreason.record import Reason
 
-TOLERANCE = 1e-6
-MAX_PARTS, MAX_DEPTH = 30, 4
-BRACKETS = {"(": ")", "[": "]", "{": "}"}
-PLUS_MINUS = re.compile(r"\\pm(?![A-Za-z])|±|\+/-")
+MAX_DEPTH = 4
 FRACTION = re.compile(r"-?(?:\\frac\{(\d+)\}\{(\d+)\}|(\d+)/(\d+))")
 WORDS = re.compile(r"[A-Za-z]{2,}|[A-Za-z]+(?: [A-Za-z]+)+")
 
@@ -32,15 +30,18 @@ WORDS = re.compile(r"[A-Za-z]{2,}|[A-Za-z]+(?: [A-Za-z]+)+")
 class Rules:
     """Conventions that graders differ in. The defaults hold unless a problem's meta says otherwise.
 
-    `precision` is an absolute error that the problem allows. `times_100` lets x and 100 x be the same without a percent
-    sign (OlympiadBench, ToRA). `reduced` wants fractions in lowest terms (PRM800K). `python` reads the gold answer as
-    the output of a program (sympy's).
+    `precision` is an absolute error that the problem allows, `unit` what a gold answer without one is measured in.
+    `times_100` lets x and 100 x be the same without a percent sign (OlympiadBench, ToRA). `reduced` wants fractions in
+    lowest terms (PRM800K). `python` reads the gold answer as the output of a program (sympy's). `relations` lets a
+    chain of inequalities stand for the set of its solutions (Math-Verify's allow_set_relation_comp).
     """
 
     precision: float | None = None
+    unit: str = ""
     times_100: bool = False
     reduced: bool = False
     python: bool = False
+    relations: bool = True
 
 
 DEFAULT = Rules()
@@ -54,51 +55,36 @@ def equal(gold: str, answer: str, rules: Rules = DEFAULT, depth: int = 0) -> Rea
     >>> equal("(x+1)^2", "x^2+2x+1"), equal("1/2", "2/4", Rules(reduced=True))
     ('symbolic', None)
     """
-    if (spelling := normalize(gold)) and spelling == normalize(answer):
-        return "exact"
     if rules.python:
-        return _equal_output(gold, answer)
+        return "exact" if _alike(gold, answer) else _equal_output(gold, answer)
+    gold, answer = worded(gold), worded(answer)
+    if _alike(gold, answer):
+        return "exact"
+    if (same_size := same_quantity(spell(gold), spell(answer))) is not None:
+        return "numeric" if same_size else None
     if rules.reduced and _unreduced(spell(answer)):
         return None
     whole_gold, whole_answer = gold, answer
     (gold_name, gold), (name, answer) = _named(gold), _named(answer)
     if gold_name and name and not _same_name(gold_name, name):
         return None
-    if (spelling := normalize(gold)) and spelling == normalize(answer):
+    if _alike(gold, answer):
         return "exact"
     if _equal_numbers(gold, answer, rules):
         return "numeric"
     if depth < MAX_DEPTH and _equal_lists(gold, answer, rules, depth + 1):
         return "set"
-    if _equal_trees(spell(whole_gold), spell(whole_answer)) or _equal_trees(gold, answer):
+    whole_gold, whole_answer = spell(whole_gold), spell(whole_answer)
+    if not rules.relations and _is_chain(whole_gold) != _is_chain(whole_answer):
+        return None
+    if _equal_trees(whole_gold, whole_answer) or _equal_trees(gold, answer):
         return "symbolic"
     return None
 
 
-def value(text: str) -> Number | None:
-    """The number that a spelled text stands for, or None: a constant expression, or a number in words.
-
-    >>> value("1/4"), value("2x"), value("twelve")
-    (Fraction(1, 4), None, Fraction(12, 1))
-    """
-    words = number_in_words(text) if text[:1].isalpha() else None
-    if words is not None:
-        return Fraction(words)
-    tree = parse(text)
-    if tree is None:
-        suffixed = number_in_words(text)
-        return None if suffixed is None else Fraction(suffixed)
-    return _number(tree)
-
-
-def decimals(text: str) -> int | None:
-    """Digits after the point of a plain decimal number; None for anything else.
-
-    >>> decimals("3.14"), decimals("22/7")
-    (2, None)
-    """
-    match = re.fullmatch(r"[-+]?\d*\.(\d+)", text)
-    return len(match.group(1)) if match else None
+def _alike(gold: str, answer: str) -> bool:
+    spelling = normalize(gold)
+    return spelling != "" and spelling == normalize(answer)
 
 
 def is_value(text: str) -> bool:
@@ -145,6 +131,12 @@ def _equal_output(gold: str, answer: str) -> Reason | None:
     return "symbolic" if tree is not None and other is not None and same(tree, other) else None
 
 
+def _is_chain(text: str) -> bool:
+    """Whether a text is an inequality, as `-2 <= x <= 7`."""
+    tree = parse(text)
+    return tree is not None and tree[0] == "rel" and tree[1] in ("<", "<=", ">", ">=")
+
+
 def _equal_trees(gold: str, answer: str) -> bool:
     """Expressions, relations, matrices; words are none, though LaTeX reads their letters as a product."""
     if any(WORDS.fullmatch(text) for text in (gold, answer)):
@@ -168,25 +160,20 @@ def _equal_trees(gold: str, answer: str) -> bool:
 
 def _near_none(tree: tuple, other: tuple) -> bool:
     """Whether one of two constant expressions has no value, so that only symbolic work can decide."""
-    return any(_number(t) is None for t in (tree, other))
-
-
-def _number(tree: tuple) -> Number | None:
-    try:
-        return number(tree, {})
-    except NoNumber:
-        return None
+    return any(constant(t) is None for t in (tree, other))
 
 
 def _equal_lists(gold: str, answer: str, rules: Rules, depth: int) -> bool:
     gold_parts, answer_parts = parts(gold), parts(answer)
-    if len(gold_parts) < 2 or len(gold_parts) != len(answer_parts) or _shape(gold) != _shape(answer):
+    if len(gold_parts) < 2 or len(gold_parts) != len(answer_parts) or shape(gold) != shape(answer):
         return False
-    return _equal_parts(gold_parts, answer_parts, _shape(gold) not in ("", "{}"), rules, depth)
+    return _equal_parts(gold_parts, answer_parts, shape(gold) not in ("", "{}"), rules, depth)
 
 
 def _equal_numbers(gold: str, answer: str, rules: Rules) -> bool:
     (gold, gold_unit), (answer, unit) = split_unit(gold), split_unit(answer)
+    if rules.unit and measure(rules.unit):
+        gold_unit = gold_unit or rules.unit
     scale = ratio(unit, gold_unit)
     if scale is None:
         return False
@@ -194,74 +181,13 @@ def _equal_numbers(gold: str, answer: str, rules: Rules) -> bool:
     x, y = value(gold), value(answer)
     if x is None or y is None:
         return bool(gold_unit or unit) and normalize(gold) == normalize(answer) != ""
-    if _close(x, y * scale, decimals(gold), decimals(answer) if scale == 1 else None, rules.precision):
+    if close(x, y * scale, decimals(gold), decimals(answer) if scale == 1 else None, rules.precision):
         return True
-    if rules.times_100 and any(_close(x, z, None, None, rules.precision) for z in (y / 100, 100 * y)):
+    if rules.times_100 and any(close(x, z, None, None, rules.precision) for z in (y / 100, 100 * y)):
         return True
     if gold_percent and not percent:
-        return _close(x / 100, y, None, None, rules.precision)
-    return percent and not gold_percent and _close(x, y / 100, None, None, rules.precision)
-
-
-def _close(
-    gold: Number, answer: Number, gold_places: int | None, places: int | None, precision: float | None
-) -> bool:
-    """Equal exactly, or nearly where one is no whole number, or where one is the other rounded to its places."""
-    if gold == answer or (_whole(gold) and _whole(answer) and precision is None):
-        return gold == answer
-    try:
-        difference, size = float(abs(gold - answer)), float(max(abs(gold), abs(answer)))
-    except OverflowError:  # two numbers beyond floating point that are not the same
-        return False
-    if not math.isfinite(difference):
-        return False
-    if difference <= TOLERANCE * size or (precision is not None and difference <= 1.01 * precision):
-        return True
-    rounded, coarse = (places, answer) if gold_places is None else (gold_places, gold)
-    if rounded is None or rounded < 2 or abs(coarse) < 10 * 10.0**-rounded:  # at least two significant digits
-        return False
-    if gold_places is not None and places is not None and places < gold_places:
-        return False
-    return difference <= 0.5000001 * 10.0**-rounded
-
-
-def _whole(number: Number) -> bool:
-    return isinstance(number, Fraction) and number.denominator == 1
-
-
-def parts(text: str) -> list[str]:
-    """The elements of a list written with commas, semicolons or "and", in brackets or not; a plus-minus is two."""
-    text = text.replace("\\{", "{").replace("\\}", "}")
-    inner = text[1:-1] if _brackets(text) else text
-    found, depth, start = [], 0, 0
-    for i, char in enumerate(inner):
-        depth += (char in "([{") - (char in ")]}")
-        if char in ",;，；、" and depth == 0:
-            found.append(inner[start:i])
-            start = i + 1
-    found.append(inner[start:])
-    if len(found) == 1:
-        found = re.split(r"\band\b|\bor\b|\\cup(?![A-Za-z])|∪", inner)
-    found = [re.sub(r"^(?:and|or)\b", "", p.strip()).strip() for p in found]
-    signed = [[PLUS_MINUS.sub(s, p) for s in "+-"] if PLUS_MINUS.search(p) else [p] for p in found if p]
-    split = [p.removeprefix("+") for pair in signed for p in pair]
-    return split if len(split) <= MAX_PARTS else [text]
-
-
-def _shape(text: str) -> str:
-    return _brackets(text.replace("\\{", "{").replace("\\}", "}")).replace("{}", "")
-
-
-def _brackets(text: str) -> str:
-    """The brackets round a whole text, or an empty string: `(1, 2]` has "(]", `(1)(2)` none."""
-    if len(text) < 2 or text[0] not in BRACKETS or text[-1] not in BRACKETS.values():
-        return ""
-    depth = 0
-    for i, char in enumerate(text):
-        depth += (char in BRACKETS) - (char in BRACKETS.values())
-        if depth == 0 and i < len(text) - 1:
-            return ""
-    return text[0] + text[-1]
+        return close(x / 100, y, None, None, rules.precision)
+    return percent and not gold_percent and close(x, y / 100, None, None, rules.precision)
 
 
 def _equal_parts(gold: list[str], answer: list[str], ordered: bool, rules: Rules, depth: int) -> bool:

@@ -1,18 +1,12 @@
-r"""Finding the answer in a response: past the thought, then <answer>, \boxed{}, "the answer is", or a bare last value.
-
-Nothing is compared here. Only the last 20,000 characters of a solution are read, so that the time is bounded.
-"""
+r"""What a solution states as its answer: <answer>, \boxed{}, "the answer is", or a bare last value."""
 
 import re
 from dataclasses import dataclass
 from typing import Literal
 
-READ_CHARS = 20_000
-FEW_WORDS = 6
-BOX_CHARS, MAX_BOXES = 2_000, 20
-THOUGHTS = (("<think>", "</think>"), ("<|begin_of_thought|>", "<|end_of_thought|>"))
-SOLUTIONS = ("<answer>", "<|begin_of_solution|>")
+from visreason.answer.prose import FEW_WORDS, HEDGE, MATH, WORD, bare, plain, values
 
+BOX_CHARS, MAX_BOXES = 2_000, 20
 PHRASE = re.compile(
     r"(?:\b(?:answers?|option|choice|result)(?: is| are|'s| would be| should be| must be| will be| =)?\s*[:：]"
     r"|\b(?:answer|correct option|correct choice)s?(?: to [^.\n]{1,60})?"
@@ -23,37 +17,15 @@ PHRASE = re.compile(
 FINAL = re.compile(r"\b(?:(?:final|correct|the) answer|Answer)(?: is\b|\s*[:：=])\s*[:：]?", re.IGNORECASE)
 STATES = re.compile(r"\s*[$(\\]*(?:[A-J]\b|[-−]?[\d\\])")
 """How a value or a letter begins, so that "the answer is right" states none."""
-NUMBER = re.compile(
-    r"(?<![\w.])[-−]?[$€£]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.?\d+)(?:/\d+(?![\d.]))?(?:\s?\\?[%°])?"
-)
 BOX = re.compile(r"\\(?:begin)?(?:boxed|fbox)\s*\{")
 JOINED = re.compile(
     r"(?:[\s$,;:.()*|&+]|\\[()\[\],;!]|\\\\|\\q?quad|\\text\{\s*(?:and|or)\s*\}|\band\b|\bor\b|\w{1,4}\s*=|或|和|、){0,40}"
 )
 """What stands between boxes that state one answer together."""
-MATH = re.compile(r"\$\$?([^$]{1,300})\$\$?|\\\(([^\n]{1,300}?)\\\)|\\\[(.{1,300}?)\\\]", re.DOTALL)
 LEADING = re.compile(
     r"\s*[$*]*([-−]?\d[\d,.]*?)\**[.,]? (?:with|because|since|for|as|which|where|when|from|given|due|after)\b"
 )
 """A number and the reason behind it."""
-COMPARED = re.compile(r"\b(?:than|exactly|least|most|above|below|under|over|beyond)\s+[$]?$")
-WORDED = re.compile(
-    r"\b(?:are|is|has|have|were|was|only|total of) (one|two|three|four|five|six|seven|eight|nine|ten|no)\b"
-)
-RANGE = re.compile(r"\s?[-–~]\s?\d")
-WORD = re.compile(r"(?<![\\A-Za-z{])[^\W\d_]{3,}")
-VALUED = re.compile(r"\d|\\pi|\\infty|\\emptyset")
-PROGRAM = re.compile(
-    r"(?:\A|\n)[ \t]*(?:print\(.*|return\b.*|\w+ = .*\)|[A-Za-z_]\w*(?:\(.*\))?)[ \t]*(?:\n\s*```\s*)?\Z"
-)
-CODE = re.compile(r"^[ \t]*(?:def \w+\(|import \w|from \w+ import|print\(|for \w+ in|\w+ = )", re.MULTILINE)
-"""A text that ends in a line of a program states no answer: its output would."""
-SPACED = re.compile(r"<[ \n]{0,3}(/?)[ \n]{0,3}(think|answer)[ \n]{0,3}>")
-"""Tags as Qwen2.5-VL-32B writes them, with spaces."""
-IMPORT = re.compile(r"^[ \t]*(?:import|from|def) \w+", re.MULTILINE)
-ENDED = re.compile(r"<\|(?:im_end|im_start|endoftext|eot_id)\|>|</s>")
-INVISIBLE = re.compile("[\u200b\u200c\u200d\u2060\ufeff]")
-HEDGE = re.compile(r"\b(?:or|either)\b|或", re.IGNORECASE)
 DENIAL = re.compile(r"\b(?:not|neither|nor)\b|n't\b|不", re.IGNORECASE)
 
 
@@ -73,33 +45,6 @@ class Extraction:
     earlier: tuple[str, ...] = ()
 
 
-def solution(response: str) -> str:
-    """The response without its thoughts, up to the end of the turn. A thought that is never closed hides everything
-    but an answer block after it.
-
-    >>> solution("<think>maybe 7</think>It is 8.")
-    'It is 8.'
-    >>> solution("<think>maybe 7")
-    ''
-    """
-    response = SPACED.sub(r"<\1\2>", ENDED.split(response, maxsplit=1)[0])
-    for begin, end in THOUGHTS:
-        response = _without(response, begin, end)
-    return INVISIBLE.sub("", response[-READ_CHARS:]).strip()
-
-
-def is_program(text: str) -> bool:
-    """Whether a text ends in the last line of a program, whose output it does not show.
-
-    >>> is_program("x = 3\\nprint(x + 1)"), is_program("So x = 3")
-    (True, False)
-    """
-    last = PROGRAM.search(text[-500:])
-    if last is None or len(CODE.findall(text[-4000:])) < 2:
-        return False
-    return "(" in last.group() or "return" in last.group() or IMPORT.search(text) is not None
-
-
 def extract(text: str, cut: bool = False) -> Extraction | None:
     """The answer a solution states. With `cut` (it broke off at the length limit) only closed statements count."""
     if "<answer>" in text:
@@ -116,11 +61,6 @@ def extract(text: str, cut: bool = False) -> Extraction | None:
     return None
 
 
-def plain(text: str) -> str:
-    """The text without the marks of bold type."""
-    return text.replace("**", "").replace("__", "").strip()
-
-
 def inside(text: str) -> str:
     r"""The value within an answer that is a sentence: its boxes, what follows "is", or the only number in it.
 
@@ -133,68 +73,8 @@ def inside(text: str) -> str:
         return stated
     if (leading := LEADING.match(text)) and WORD.search(text):
         return leading.group(1)
-    values = set(_values(text))
-    return values.pop() if len(values) == 1 and not HEDGE.search(text) and not DENIAL.search(text) else text
-
-
-def bare(text: str) -> str | None:
-    """A few words as they are; of a longer text the last formula or number of its last sentence that has one.
-
-    >>> bare("We add 3 and 4, so there are 7 of them in all.")
-    '7'
-    """
-    if len(text.split()) <= FEW_WORDS or (WORD.search(text) is None and "\n" not in text):
-        return text.strip() or None
-    for sentence in reversed(sentences(text)[-3:]):
-        if values := _values(sentence, compared=False) or WORDED.findall(sentence) or _values(sentence):
-            return sentence if len(set(values)) > 1 and HEDGE.search(sentence) else values[-1]
-    return None
-
-
-def _values(sentence: str, compared: bool = True) -> list[str]:
-    """Formulas with a number in them, and numbers that are not part of an expression, in order; without `compared`
-    those that others are only compared with ("greater than 60") are left out.
-    """
-    found = [(m.start(), next(g for g in m.groups() if g).strip()) for m in MATH.finditer(sentence)]
-    found = [(at, formula) for at, formula in found if VALUED.search(formula)]
-    prose = MATH.sub(lambda m: " " * len(m.group()), sentence)
-    if not compared:
-        found = [(at, text) for at, text in found if not COMPARED.search(sentence[:at])]
-    found += [
-        (m.start(), m.group().strip())
-        for m in NUMBER.finditer(prose)
-        if _stands_alone(prose, *m.span()) and (compared or not COMPARED.search(prose[: m.start()]))
-    ]
-    return [text for _, text in sorted(found)]
-
-
-def _stands_alone(text: str, start: int, end: int) -> bool:
-    before, after = text[max(0, start - 2) : start].strip()[-1:], text[end : end + 2].strip()[:1]
-    if RANGE.match(text, end) or (text[start] == "-" and text[start - 1 : start].isdigit()):
-        return False
-    return before not in tuple("+-*/^<>_{\\") and after not in tuple("+*/^<>_{=(")
-
-
-def sentences(text: str) -> list[str]:
-    """The sentences and lines of a text."""
-    return [s.strip() for s in re.split(r"(?<=[.!?])\s+(?=[A-Z$\\])|\n+|(?<=[。！？])", text) if s.strip()]
-
-
-def _without(text: str, begin: str, end: str) -> str:
-    """Text outside begin..end. A stray end closes a thought that the prompt opened; a stray begin hides the rest."""
-    kept: list[str] = []
-    at = 0
-    while (start := text.find(begin, at)) >= 0:
-        kept.append(text[at:start])
-        stop = text.find(end, start)
-        if stop < 0:
-            marks = [m for m in (text.find(s, start) for s in SOLUTIONS) if m >= 0]
-            kept.append(text[min(marks) :] if marks else "")
-            break
-        at = stop + len(end)
-    else:
-        kept.append(text[at:])
-    return "".join(kept).rpartition(end)[2]
+    found = set(values(text))
+    return found.pop() if len(found) == 1 and not HEDGE.search(text) and not DENIAL.search(text) else text
 
 
 def _blocks(text: str, cut: bool) -> list[str]:

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from visreason.answer import sandbox
 from visreason.answer.compute import NoNumber, Number, number, symbols
-from visreason.answer.parse import Tree
+from visreason.answer.tree import Tree
 
 TOLERANCE = 1e-9
 MAX_SYMBOLS, MAX_PARTS = 10, 40

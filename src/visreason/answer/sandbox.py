@@ -1,8 +1,8 @@
-"""Symbolic work in child processes with bounded memory and time, killed and replaced on overrun.
+"""Symbolic work in child processes with bounded memory and time, killed on overrun.
 
 Children are started on first need, `python -m visreason.answer.worker`, and speak JSON over pipes; a tree goes in, a
 yes or no comes out. Any thread may ask; each child serves one at a time. What takes too long is not equal. The first
-question waits for a child to import sympy, a second or two.
+question waits for a child to import sympy, about a second, unless `start` was called before it.
 """
 
 import atexit
@@ -10,19 +10,20 @@ import json
 import os
 import queue
 import select
+import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from typing import Any
 
-from visreason.answer.parse import Tree
+from visreason.answer.tree import Tree
 
-TIMEOUT_S, START_S = 1.0, 30.0
-"""How long a child may work on one question, and how long it may take to start."""
+TIMEOUT_S, START_S, GRACE_S = 0.8, 30.0, 1.0
+"""How long a child may work on one question, to start, and to say that it gave up."""
 MAX_CHILDREN = min(4, os.cpu_count() or 1)
 MAX_NODES = 200
 
@@ -33,6 +34,12 @@ def same(gold: Tree, answer: Tree) -> bool:
         return False
     with _child() as child:
         return child.ask([to_rows(gold), to_rows(answer)])
+
+
+def start() -> None:
+    """Begin to start a child, for questions to come; returns at once."""
+    with _child() as child:
+        child.begin()
 
 
 def to_rows(tree: Any) -> Any:
@@ -50,36 +57,39 @@ def from_rows(rows: Any) -> Any:
 
 
 class _Child:
-    """One process; dead until it is asked, and dead again once it overran."""
+    """One process; dead until it is asked, and dead again if it stops to answer."""
 
     def __init__(self) -> None:
         self.process: subprocess.Popen[bytes] | None = None
+        self.ready = False
 
-    def ask(self, question: Any) -> bool:
+    def ask(self, question: list[Any]) -> bool:
         try:
-            pipe = self._alive().stdin
-            assert pipe is not None
-            pipe.write(json.dumps(question).encode() + b"\n")
-            pipe.flush()
-            return self._line(TIMEOUT_S) == b"true\n"
+            self.begin()
+            self.ready = self.ready or self._line(START_S) == b"ready\n"
+            assert self.process is not None
+            assert self.process.stdin is not None
+            self.process.stdin.write(json.dumps([TIMEOUT_S, *question]).encode() + b"\n")
+            self.process.stdin.flush()
+            return self._line(TIMEOUT_S + GRACE_S) == b"true\n"
         except (OSError, TimeoutError):
             self.kill()
             return False
 
-    def _alive(self) -> "subprocess.Popen[bytes]":
-        if self.process is None or self.process.poll() is not None:
-            self.kill()
-            path = os.pathsep.join(p for p in sys.path if p)
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "visreason.answer.worker"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                env={**os.environ, "PYTHONPATH": path},
-            )
-            if self._line(START_S) != b"ready\n":
-                raise TimeoutError
-        return self.process
+    def begin(self) -> None:
+        """Start the process where none runs."""
+        if self.process is not None and self.process.poll() is None:
+            return
+        self.kill()
+        path = os.pathsep.join(p for p in sys.path if p)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "visreason.answer.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": path},
+            start_new_session=True,
+        )
 
     def _line(self, timeout_s: float) -> bytes:
         assert self.process is not None
@@ -99,15 +109,14 @@ class _Child:
 
     def kill(self) -> None:
         if self.process is not None:
-            self.process.kill()
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)  # with its fork
             self.process.wait()
             for pipe in (self.process.stdin, self.process.stdout):
-                if pipe is not None:
-                    try:
+                with suppress(OSError):  # what was not yet written to a dead child
+                    if pipe is not None:
                         pipe.close()
-                    except OSError:  # what was not yet written to a dead child
-                        continue
-            self.process = None
+            self.process, self.ready = None, False
 
 
 _idle: "queue.LifoQueue[_Child]" = queue.LifoQueue()

@@ -8,7 +8,7 @@ from typing import Any
 
 import sympy
 
-from visreason.answer.parse import Tree
+from visreason.answer.tree import Tree
 
 CONSTANTS = {"pi": sympy.pi, "e": sympy.E, "i": sympy.I, "infty": sympy.oo}
 SAME_NAME = (

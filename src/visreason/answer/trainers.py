@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from visreason.answer.check import check
-from visreason.answer.extract import solution
+from visreason.answer.solution import solution
 from visreason.errors import DataError
 from visreason.record import Finish, Problem, Score
 

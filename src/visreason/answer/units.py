@@ -1,4 +1,4 @@
-"""Units of measure: how they are written, and how they convert within a dimension. Currencies convert to cents only."""
+"""Units of measure: how they are written, and how they convert within a dimension. Of money only dollars and cents."""
 
 import re
 from fractions import Fraction
@@ -47,6 +47,7 @@ TABLE: dict[str, tuple[str, str, str]] = {
     "kpa": ("pressure", "1000", "kilopascal kilopascals"),
     "hz": ("frequency", "1", "hertz"),
     "dollar": ("money", "1", "dollars usd bucks 美元"),
+    "euro": ("euros", "1", "euros eur"),
     "cent": ("money", "1/100", "cents 美分"),
     "元": ("yuan", "1", "yuan rmb"),
     "": ("", "1", "unit units degree degrees deg 度"),
@@ -58,13 +59,14 @@ NAMES = {
 POWERS = (("square ", 2), ("sq ", 2), ("sq. ", 2), ("cubic ", 3), ("cu ", 3), ("平方", 2), ("立方", 3))
 
 
-def known(unit: str) -> bool:
-    """Whether a unit is one of the table, perhaps squared or cubed.
+def measure(unit: str) -> tuple[str, Fraction] | None:
+    """The dimension of a unit of the table and its factor to the base unit; None for other words.
 
-    >>> known("square meters"), known("km^2"), known("apples")
-    (True, True, False)
+    >>> measure("minutes"), measure("apples")
+    (('time', Fraction(60, 1)), None)
     """
-    return _base(unit)[0] in NAMES
+    name = NAMES.get(unit.lower())
+    return KNOWN[name] if name else None
 
 
 def ratio(unit: str, other: str) -> Fraction | None:

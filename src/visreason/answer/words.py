@@ -1,6 +1,7 @@
 """Numbers written as words: cardinals and ordinals, English and Chinese."""
 
 import re
+from fractions import Fraction
 
 SMALL = (
     "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
@@ -14,7 +15,13 @@ ORDINALS = (
     "twelfth",
 )  # fmt: skip
 CHINESE = "零一二三四五六七八九"
-SCALES = {"hundred": 100, "thousand": 1_000, "million": 1_000_000, "billion": 1_000_000_000}
+SCALES = {
+    "hundred": 100,
+    "thousand": 1_000,
+    "million": 1_000_000,
+    "billion": 1_000_000_000,
+    "trillion": 1_000_000_000_000,
+}
 VALUES = {
     **{w: i for i, w in enumerate(SMALL)},
     **{w: 10 * i for i, w in enumerate(TENS, 2)},
@@ -23,20 +30,25 @@ VALUES = {
 }  # fmt: skip
 ALONE = ("no", "a", "second")
 """Words that are numbers only beside other words of number."""
+SCALED = re.compile(r"(-?\d+(?:\.\d+)?) ?(thousand|million|billion|trillion)")
 SUFFIXED = re.compile(r"(\d+)(?:st|nd|rd|th)", re.IGNORECASE)
 
 
-def number_in_words(text: str) -> int | None:
-    """The whole number that a text says in words, or None.
+def number_in_words(text: str) -> Fraction | int | None:
+    """The number that a text says in words, or None.
 
     >>> [number_in_words(t) for t in ("twenty-five", "Two hundred and one", "3rd", "third", "十二", "a cat")]
     [25, 201, 3, 3, 12, None]
+    >>> number_in_words("1.5 million")
+    Fraction(1500000, 1)
     """
     text = text.strip().lower().rstrip(".")
     if len(text) > 80:
         return None
     if suffixed := SUFFIXED.fullmatch(text):
         return int(suffixed.group(1))
+    if scaled := SCALED.fullmatch(text):
+        return Fraction(scaled[1]) * SCALES[scaled[2]]
     if text and all(c in CHINESE + "十两" for c in text):
         return _chinese(text)
     words = [w for w in re.split(r"[\s-]+", text) if w and w != "and"]

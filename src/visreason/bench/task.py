@@ -15,7 +15,7 @@ from visreason.bench.outputs import read_outputs
 from visreason.bench.problems import Source, read_problems
 from visreason.bench.scoring import by_judge, by_rule, by_stored
 from visreason.cores import over_cores
-from visreason.data import has_meta
+from visreason.data import has_meta, part
 from visreason.engine import connect
 from visreason.errors import DataError
 from visreason.prompt import STYLES, Style, style
@@ -72,13 +72,13 @@ def released(
     return Task(bench, rules, problems, found.samples, source, len(found.missing), inputs, rejected)
 
 
-def narrowed(task: Task, where: dict[str, str | int], limit: int | None) -> Task:
-    """Only the problems with these values in their meta, and the first of those; the rest is missing."""
-    if not where and limit is None:
-        return task
-    kept = [p for p in task.problems if has_meta(p, where)][:limit]
+def narrowed(task: Task, where: dict[str, str | int], limit: int | None, shard: str | None) -> Task:
+    """Only the problems with these values in their meta, the first of those, one part of them; the rest is missing."""
+    kept = part([p for p in task.problems if has_meta(p, where)][:limit], shard)
     if not kept:
         raise DataError(f"expected problems of {task.bench.title} with {where}, found none; change where")
+    if len(kept) == len(task.problems):
+        return task
     ids = {p.id for p in kept}
     missing = task.missing + len(task.problems) - len(kept)
     return replace(task, problems=kept, given=[s for s in task.given if s.problem.id in ids], missing=missing)

@@ -5,7 +5,7 @@ docs/benchmarks.md has the benchmarks, their files and the figures that come out
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -14,17 +14,17 @@ from pydantic import Field, model_validator
 from rich.console import Console
 from rich.progress import track
 
+from visreason.bench import suites
 from visreason.bench import summary as figures
 from visreason.bench import task as tasks
 from visreason.bench.files import located
 from visreason.bench.kind import Rules
-from visreason.bench.suites import SUITES, average, part
 from visreason.bench.task import BLOCK, OFFICIAL, Task
-from visreason.data import has_meta, read_problems
+from visreason.data import has_meta, part, read_problems
 from visreason.engine import Engine, Sampling, connect
 from visreason.errors import DataError
 from visreason.prompt import Style, messages, style
-from visreason.recipe import Asking
+from visreason.recipe import Answering
 from visreason.record import Problem, Sample, Score
 from visreason.reward import from_names
 from visreason.stats import Interval, accuracies, counts
@@ -45,7 +45,17 @@ Scored = Callable[[list[Sample]], list[Sample]]
 """Fills in the scores of fresh samples."""
 
 
-class Recipe(Asking):
+@dataclass(frozen=True)
+class Asked:
+    """What an engine is asked: problems, how each is put, the layout of the answers, and how those are scored."""
+
+    problems: list[Problem]
+    lay: Callable[[Problem], Style]
+    layout: Style
+    scored: Scored
+
+
+class Recipe(Answering):
     """What answers, what is asked, how it is decoded, how answers are read."""
 
     data: str = Field(
@@ -56,7 +66,7 @@ class Recipe(Asking):
     )
     model: str = Field(
         "",
-        description="Engine: hf:PATH, a run directory, script:FILE.jsonl, or world.",
+        description="Engine: hf:PATH, vllm:PATH, http://HOST/v1#MODEL, script:FILE.jsonl, a run directory, or world.",
         examples=["runs/grpo/a"],
     )
     bench: str | None = Field(None, description="Benchmark by name, or module:object; its rules then hold.")
@@ -97,9 +107,6 @@ class Recipe(Asking):
     top_p: float = Field(1.0, gt=0, le=1, description="Nucleus of the sampling.")
     max_completion_tokens: int = Field(
         1024, ge=1, description="Longest answer; longer ones are cut and counted."
-    )
-    precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="Numbers the model computes with; auto is what it was saved in."
     )
     block: int = Field(
         128, ge=1, description="Problems asked at a time; a resumed run goes on after the last whole block."
@@ -150,7 +157,7 @@ def run(recipe: Recipe, out: Path) -> None:
         return
     if recipe.bench is None:
         _run_plain(recipe, out, record)
-    elif recipe.bench in SUITES:
+    elif recipe.bench in suites.SUITES:
         _run_suite(recipe, out, record, recipe.bench)
     else:
         _run_bench(recipe, out, record)
@@ -160,46 +167,43 @@ def _run_plain(recipe: Recipe, out: Path, record: Run) -> None:
     layout = style(recipe.style)
     data = data_file(recipe.data, out, layout)
     problems, rejected = _problems(recipe, data, record)
-    engine = _engine(recipe, out, layout)
-    _plan(recipe, len(problems), len(rejected), engine)
     reward = from_names({"correct": 1.0, "format": 0.0}, layout)
 
     def scored(fresh: list[Sample]) -> list[Sample]:
         return [replace(s, score=score) for s, score in zip(fresh, reward(fresh), strict=True)]
 
-    samples = _answer(record, recipe, problems, engine, lambda problem: layout, scored)
-    _seal(
-        record, samples, {}, [data, *model_files(engine.name.partition(":")[2])], len(rejected), engine.device
-    )
+    asked = Asked(problems, lambda problem: layout, layout, scored)
+    samples, engine = _answer(record, recipe, out, asked, len(rejected))
+    _seal(record, samples, {}, [data], len(rejected), engine)
 
 
 def _run_bench(recipe: Recipe, out: Path, record: Run) -> None:
     task = _task(recipe, out)
     record.set_aside(task.rejected)
+    engine = None
     if recipe.completions:
-        samples, inputs, device = _score_given(record, recipe, task), [], "none"
+        samples = _score_given(record, recipe, task)
     else:
-        engine = _engine(recipe, out, tasks.layout(task.bench, recipe.style))
-        _plan(recipe, len(task.problems), len(task.rejected), engine)
+        layout = tasks.layout(task.bench, recipe.style)
         lay = partial(tasks.layout, task.bench, recipe.style)
-        samples = _answer(record, recipe, task.problems, engine, lay, _bench_scoring(recipe, task))
-        inputs, device = model_files(engine.name.partition(":")[2]), engine.device
+        asked = Asked(task.problems, lay, layout, _bench_scoring(recipe, task))
+        samples, engine = _answer(record, recipe, out, asked, len(task.rejected))
     summary = figures.summarize(task.bench, samples, recipe.extraction, task.missing)
     summary["protocol"] = _card(recipe, task)
     _show(task, summary)
-    _seal(record, samples, summary, [*task.inputs, *inputs], len(task.rejected), device)
+    _seal(record, samples, summary, list(task.inputs), len(task.rejected), engine)
 
 
 def _run_suite(recipe: Recipe, out: Path, record: Run, suite: str) -> None:
     """Every benchmark of a suite as a run of its own in `out`; data and completions are folders with one of each."""
-    for name in SUITES[suite]:
+    for name in suites.SUITES[suite]:
         paths = {
-            "data": str(part(Path(recipe.data), name)) if recipe.data else "",
-            "completions": part(recipe.completions, name) if recipe.completions else None,
+            "data": str(suites.part(Path(recipe.data), name)) if recipe.data else "",
+            "completions": suites.part(recipe.completions, name) if recipe.completions else None,
         }
         run(recipe.model_copy(update={"bench": name, **paths}), out / name)
-    made = {name: manifest(out / name) for name in SUITES[suite]}
-    summary = average(suite, {name: m["summary"] for name, m in made.items()})
+    made = {name: manifest(out / name) for name in suites.SUITES[suite]}
+    summary = suites.average(suite, {name: m["summary"] for name, m in made.items()})
     totals = {k: sum(m["counts"][k] for m in made.values()) for k in made[next(iter(made))]["counts"]}
     record.seal(summary, [out / name / MANIFEST for name in made], totals)
     console.print(f"{suite}: average {summary['rounded']} (truncated {summary['truncated']}); {out}")
@@ -216,7 +220,7 @@ def _task(recipe: Recipe, out: Path) -> Task:
         task = tasks.released(
             recipe.bench, data, recipe.split, rules, recipe.completions, recipe.samples, recipe.partial, kept
         )
-    task = tasks.narrowed(task, recipe.where, recipe.limit)
+    task = tasks.narrowed(task, recipe.where, recipe.limit, recipe.shard)
     return tasks.with_rewards(task, recipe.rewards) if recipe.rewards else task
 
 
@@ -259,17 +263,7 @@ def _score_given(record: Run, recipe: Recipe, task: Task) -> list[Sample]:
 
 
 def _card(recipe: Recipe, task: Task) -> dict[str, Any]:
-    names = (
-        "model",
-        "samples",
-        "temperature",
-        "top_p",
-        "max_completion_tokens",
-        "precision",
-        "max_pixels",
-        "min_pixels",
-    )
-    asked = {n: getattr(recipe, n) for n in (*names, "seed")} if recipe.model else {"made": "elsewhere"}
+    asked = {n: getattr(recipe, n) for n in ASKED} if recipe.model else {"made": "elsewhere"}
     read = {"kind": recipe.extraction, "judge": recipe.judge}
     layout = tasks.layout(task.bench, recipe.style) if recipe.model else None
     return figures.card(task.bench, task.source, task.problems, task.rules, read, asked, layout)
@@ -289,21 +283,27 @@ def _show(task: Task, summary: dict[str, Any]) -> None:
 
 
 def _seal(
-    record: Run, samples: list[Sample], more: dict[str, Any], inputs: list[Path], rejected: int, device: str
+    record: Run,
+    samples: list[Sample],
+    more: dict[str, Any],
+    inputs: list[Path],
+    rejected: int,
+    engine: Engine | None,
 ) -> None:
     summary = {**summarize(samples, by_meta=not more), **more}
-    record.seal(summary, inputs, {**counts(s.score for s in samples), "rejected": rejected}, device)
+    if troubles := getattr(engine, "troubles", None):
+        summary["troubles"] = dict(troubles)
+    model = samples[0].completion.model.partition(":")[2]
+    record.seal(
+        summary,
+        [*inputs, *(model_files(model) if model else [])],
+        {**counts(s.score for s in samples), "rejected": rejected},
+        engine.device if engine else "none",
+    )
     completed = summary["accuracy_of_completed"]
     console.print(
         f"accuracy {Interval(**summary['accuracy'])}; of completed answers "
         f"{Interval(**completed) if completed else 'none'}; format {summary['format']:.3f}; {record.path}"
-    )
-
-
-def _plan(recipe: Recipe, problems: int, rejected: int, engine: Engine) -> None:
-    console.print(
-        f"{problems} problems, {rejected} set aside; {recipe.samples} answers each at temperature "
-        f"{recipe.temperature:g} from {engine.name}"
     )
 
 
@@ -313,44 +313,50 @@ def _problems(recipe: Recipe, data: Path, record: Run) -> tuple[list[Problem], l
     if not problems:
         raise DataError(f"expected problems in {data}, found none with {recipe.where}; change where")
     record.set_aside(rejected)
-    return problems[: recipe.limit], rejected
+    return part(problems[: recipe.limit], recipe.shard), rejected
 
 
 def _engine(recipe: Recipe, out: Path, layout: Style) -> Engine:
-    return connect(
-        model_folder(recipe.model, out, layout, recipe.seed),
-        dtype=recipe.precision,
-        device=recipe.device,
-        max_pixels=recipe.max_pixels,
-        min_pixels=recipe.min_pixels,
-        max_prompt_tokens=recipe.max_prompt_tokens,
-    )
+    model = model_folder(recipe.model, out, layout, recipe.seed)
+    return connect(model, **recipe.engine_options(out))
+
+
+def _on_disk(record: Run, recipe: Recipe, problems: list[Problem]) -> list[Sample]:
+    """The samples of the whole blocks that were answered before; what follows them is cut off."""
+    samples = record.records(SAMPLES, Sample)
+    asked = min(len(samples) // recipe.samples, len(problems))
+    if asked < len(problems):
+        asked -= asked % recipe.block
+    record.keep(SAMPLES, recipe.samples * asked)
+    return samples[: recipe.samples * asked]
 
 
 def _answer(
-    record: Run,
-    recipe: Recipe,
-    problems: list[Problem],
-    engine: Engine,
-    lay: Callable[[Problem], Style],
-    scored: Scored,
-) -> list[Sample]:
-    """Samples of every problem, in order, block by block; those on disk are not asked again."""
+    record: Run, recipe: Recipe, out: Path, asked: Asked, rejected: int
+) -> tuple[list[Sample], Engine | None]:
+    """Samples of every problem, in order, block by block, and the engine, if one was needed; samples on disk are not
+    asked again."""
+    problems = asked.problems
+    samples = _on_disk(record, recipe, problems)
     n, size = recipe.samples, recipe.block
+    if len(samples) == n * len(problems):
+        return samples, None
+    engine = _engine(recipe, out, asked.layout)
+    console.print(
+        f"{len(problems)} problems, {rejected} set aside; {n} answers each at temperature {recipe.temperature:g} "
+        f"from {engine.name}"
+    )
     blocks = [problems[i : i + size] for i in range(0, len(problems), size)]
-    samples = record.records(SAMPLES, Sample)
-    done = next((k for k in range(len(blocks), 0, -1) if len(samples) >= n * min(k * size, len(problems))), 0)
-    samples = samples[: n * min(done * size, len(problems))]
-    record.keep(SAMPLES, len(samples))
+    done = len(samples) // (n * size)
     for i in track(range(done, len(blocks)), "evaluate", total=len(blocks), completed=done, console=console):
         seed = recipe.seed * 100_003 + i
         sampling = Sampling(n, recipe.temperature, recipe.top_p, 0, recipe.max_completion_tokens, seed)
-        answers = engine.generate([messages(p, lay(p)) for p in blocks[i]], sampling)
+        answers = engine.generate([messages(p, asked.lay(p)) for p in blocks[i]], sampling)
         fresh = [Sample(p, c, Score(0.0)) for p, group in zip(blocks[i], answers, strict=True) for c in group]
-        fresh = scored(fresh)
+        fresh = asked.scored(fresh)
         record.append(SAMPLES, fresh)
         samples += fresh
-    return samples
+    return samples, engine
 
 
 def summarize(samples: list[Sample], by_meta: bool = True) -> dict[str, Any]:

@@ -22,8 +22,10 @@ def write_report(
     intro: str = "",
     summary: Mapping[str, Any] | None = None,
     problems: int = 24,
+    figures: Mapping[str, Path] | None = None,
 ) -> Path:
     """Write out/index.html and its plots, and comparison.md and .csv of benchmarks; returns the page's path.
+    `figures` are further plots, by what they show.
 
     A `summary`'s numbers replace the headline's. Shown are the accuracies of the evaluations (`verb` "evaluate"), of
     training rollouts where there is no evaluation.
@@ -38,6 +40,7 @@ def write_report(
         intro=intro,
         cards=list(numbers.summary_cards(summary)) if summary else numbers.cards(everything),
         curves=_curves(everything, out),
+        figures=[(name, _embed(path)) for name, path in (figures or {}).items()],
         counts=numbers.count_rows(judged),
         bars=_embed(plots.bars(cells, out / "accuracy.png")) if cells else None,
         places=sorted({place for found in cells.values() for place in found}),

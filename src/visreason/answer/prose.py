@@ -1,0 +1,80 @@
+"""The last value that running text states, where nothing marks it as the answer."""
+
+import re
+
+NUMBER = re.compile(
+    r"(?<![\w.])[-−]?[$€£]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.?\d+)(?:/\d+(?![\d.])|(?::\d+)+)?(?:\s?\\?[%°])?"
+)
+MATH = re.compile(r"\$\$?([^$]{1,300})\$\$?|\\\(([^\n]{1,300}?)\\\)|\\\[(.{1,300}?)\\\]", re.DOTALL)
+COMPARED = re.compile(r"\b(?:than|exactly|least|most|above|below|under|over|beyond)\s+[$]?$")
+WORDED = re.compile(
+    r"\b(?:are|is|has|have|were|was|only|total of) (one|two|three|four|five|six|seven|eight|nine|ten|no)\b"
+)
+RANGE = re.compile(r"\s?[-–~]\s?\d")
+WORD = re.compile(r"(?<![\\A-Za-z{])[^\W\d_]{3,}")
+VALUED = re.compile(r"\d|\\pi|\\infty|\\emptyset")
+DECLINED = re.compile(
+    r"\b(?:impossible|unable|insufficient"
+    r"|(?:can ?not|can['’]t|could ?n['’]t) (?:\w+ ){0,2}(?:determine|find|tell|know|calculate|answer|say|give|provide)"
+    r"|(?:not|without) (?:\w+ ){0,2}(?:enough|sufficient|additional|further|more) (?:\w+ )?"
+    r"(?:information|data|context|details))\b",
+    re.IGNORECASE,
+)
+"""A sentence that says that there is no answer: a number in it is none."""
+COUNTS = re.compile(r"\d[\d,.]{0,20} [a-z]+(?: [a-z]+){0,2},? and \d[\d,.]* [a-z]")
+"""Several things counted, of which none is the answer."""
+HEDGE = re.compile(r"\b(?:or|either)\b|\b(?:between|from) \S+ (?:and|to) \S+$|或", re.IGNORECASE)
+FEW_WORDS = 6
+QUOTED = re.compile("[\"'“”‘’\x91-\x94]([A-Z])[\"'“”‘’\x91-\x94]")
+
+
+def bare(text: str) -> str | None:
+    """A few words as they are; of a longer text the last formula or number of its last sentence that has one.
+
+    >>> bare("We add 3 and 4, so there are 7 of them in all.")
+    '7'
+    """
+    if len(text.split()) <= FEW_WORDS or (WORD.search(text) is None and "\n" not in text):
+        return text.strip() or None
+    for sentence in reversed(sentences(text)[-3:]):
+        if DECLINED.search(sentence) or COUNTS.search(sentence):
+            return None
+        if found := values(sentence, compared=False) or WORDED.findall(sentence) or values(sentence):
+            return sentence if len(set(found)) > 1 and HEDGE.search(sentence) else found[-1]
+    return None
+
+
+def values(sentence: str, compared: bool = True) -> list[str]:
+    """Formulas with a number in them, and numbers that are not part of an expression, in order; without `compared`
+    those that others are only compared with ("greater than 60") are left out.
+    """
+    found = [(m.start(), next(g for g in m.groups() if g).strip()) for m in MATH.finditer(sentence)]
+    found = [(at, formula) for at, formula in found if VALUED.search(formula)]
+    prose = MATH.sub(lambda m: " " * len(m.group()), sentence)
+    if not compared:
+        found = [(at, text) for at, text in found if not COMPARED.search(sentence[:at])]
+    found += [
+        (m.start(), m.group().strip())
+        for m in NUMBER.finditer(prose)
+        if _stands_alone(prose, *m.span()) and (compared or not COMPARED.search(prose[: m.start()]))
+    ]
+    return [text for _, text in sorted(found)]
+
+
+def _stands_alone(text: str, start: int, end: int) -> bool:
+    before, after = text[max(0, start - 2) : start].strip()[-1:], text[end : end + 2].strip()[:1]
+    if RANGE.match(text, end) or (text[start] == "-" and text[start - 1 : start].isdigit()):
+        return False
+    if re.search(r"[A-Za-z]\($", text[max(0, start - 2) : start]):  # f(0)
+        return False
+    return before not in tuple("+-*/^<>_{\\") and after not in tuple("+*/^<>_{=(")
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences and lines of a text."""
+    return [s.strip() for s in re.split(r"(?<=[.!?])\s+(?=[A-Z$\\])|\n+|(?<=[。！？])", text) if s.strip()]
+
+
+def plain(text: str) -> str:
+    """The text without the marks of bold type and the quotes round a letter."""
+    return QUOTED.sub(r"\1", text.replace("**", "").replace("__", "").strip())

@@ -1,0 +1,98 @@
+"""Times of day, durations and measures of several units, and money with its sign: what no single number stands for."""
+
+import re
+from fractions import Fraction
+from itertools import pairwise
+
+from visreason.answer.normalize import unwrap
+from visreason.answer.units import measure
+
+READ_CHARS = 100
+CLOCK = re.compile(r"(\d{1,2}):([0-5]\d)(?::([0-5]\d))?(?:\s*([ap])(?:\.?\s?m)?\.?)?", re.IGNORECASE)
+PART = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+|[\u4e00-\u9fff]{1,2})\.?(?:\s*,?\s*(?:and\b)?\s*|$)")
+FEET = re.compile(r"(\d+)\s*['′]\s*(\d+)\s*[\"″]")
+MONEY = re.compile(r"(?:US)?(\\?\$|€|£)\s?(\d[\d,]*(?:\.\d+)?)\.?")
+SIGNS = {"$": "dollars", "\\$": "dollars", "€": "euros", "£": "pounds"}
+RATIO = re.compile(r"\d+(?:\.\d+)?(?:\s*:\s*\d+(?:\.\d+)?){2,5}")
+HALF_DAY_S = 12 * 3600
+
+
+def worded(text: str) -> str:
+    r"""An amount of money with its currency as a word behind it; anything else as it is.
+
+    >>> worded("$1,000"), worded(r"\$5"), worded("$5$"), worded("5 dollars")
+    ('1,000 dollars', '5 dollars', '$5$', '5 dollars')
+    """
+    amount = MONEY.fullmatch(unwrap(text)) if len(text) <= READ_CHARS else None
+    return f"{amount[2]} {SIGNS[amount[1]]}" if amount else text
+
+
+def unit_word(unit: str) -> str:
+    """A unit as a word: the sign of a currency is one too."""
+    return SIGNS.get(unit.strip(), unit)
+
+
+def same_quantity(gold: str, answer: str) -> bool | None:
+    """Whether two answers are the same time, duration, measure or ratio of several terms; None where the gold answer
+    or the answer is none of these.
+
+    >>> same_quantity("1:02:03", "1 h 2 min 3 s"), same_quantity("2:30 pm", "14:30"), same_quantity("2:30", "1:15")
+    (True, True, False)
+    >>> same_quantity("5 feet 3 inches", "63 in"), same_quantity("1:2:3", "2:4:6"), same_quantity("2:3", "4:6")
+    (True, True, None)
+    """
+    if max(len(gold), len(answer)) > READ_CHARS:
+        return None
+    times = CLOCK.fullmatch(gold), CLOCK.fullmatch(answer)
+    if times[0] and times[1]:
+        return _same_time(times[0], times[1])
+    if RATIO.fullmatch(gold) and RATIO.fullmatch(answer):
+        return _same_ratio(gold, answer)
+    size, other = _size(gold), _size(answer)
+    if size is None or other is None or not (size[2] or other[2]):
+        return None
+    return size[:2] == other[:2]
+
+
+def _same_time(gold: re.Match[str], answer: re.Match[str]) -> bool:
+    """By the second; modulo half a day where the answer alone says whether it is before noon."""
+    difference = _seconds(gold) - _seconds(answer)
+    either = answer[4] and not gold[4] and int(gold[1]) <= 12
+    return difference % HALF_DAY_S == 0 if either else difference == 0
+
+
+def _seconds(time: re.Match[str]) -> int:
+    hours, minutes, seconds = int(time[1]), int(time[2]), int(time[3] or 0)
+    if time[4]:
+        hours = hours % 12 + (12 if time[4].lower() == "p" else 0)
+    return 3600 * hours + 60 * minutes + seconds
+
+
+def _same_ratio(gold: str, answer: str) -> bool:
+    terms, others = ([Fraction(t.strip()) for t in text.split(":")] for text in (gold, answer))
+    return len(terms) == len(others) and all(
+        a * others[0] == b * terms[0] for a, b in zip(terms, others, strict=True)
+    )
+
+
+def _size(text: str) -> tuple[str, Fraction, bool] | None:
+    """Dimension, size in its base unit, and whether it has several parts: `1 h 30 min` and `1:30:00`, not `90 min`."""
+    if time := CLOCK.fullmatch(text):
+        return ("time", Fraction(_seconds(time)), True) if not time[4] else None
+    text = FEET.sub(r"\1 ft \2 in", text)
+    sizes: list[tuple[str, Fraction, Fraction]] = []
+    at = 0
+    while at < len(text):
+        part = PART.match(text, at)
+        unit = measure(part[2]) if part else None
+        if part is None or unit is None:
+            return None
+        dimension, factor = unit
+        sizes.append((dimension, factor, Fraction(part[1]) * factor))
+        at = part.end()
+    descending = all(a[0] == b[0] and a[1] > b[1] for a, b in pairwise(sizes))
+    return (
+        (sizes[0][0], sum((s for *_, s in sizes), Fraction(0)), len(sizes) > 1)
+        if sizes and descending
+        else None
+    )
