@@ -23,7 +23,7 @@ from visreason.record import Problem, Sample
 
 OFFICIAL = "official"
 """The style that stands for a benchmark's own prompts."""
-BLOCK, ALONE = 256, 2_000
+BLOCK, ALONE = 256, 5_000
 """Samples a process scores at a time, and how many are too few to start processes for."""
 
 
