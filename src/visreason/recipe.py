@@ -4,10 +4,18 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from visreason.errors import UsageError
 from visreason.names import unknown
@@ -65,6 +73,66 @@ class Asking(Recipe):
                 f"expected min_pixels below max_pixels, found {self.min_pixels} above {self.max_pixels}"
             )
         return self
+
+
+def _shard(text: str) -> str:
+    i, _, n = text.partition("/")
+    if not (i.isdigit() and n.isdigit() and 1 <= int(i) <= int(n)):
+        raise ValueError(f"expected shard=i/n with i from 1 to n, as 2/4, found {text!r}")
+    return text
+
+
+Shard = Annotated[str, AfterValidator(_shard)]
+"""The i-th of n parts of the problems, as "2/4"."""
+SHARD = "Take only the i-th of n parts of the problems, as 2/4; `visreason merge` puts the parts together."
+
+
+class Answering(Asking):
+    """What every verb takes that lets an engine answer the problems."""
+
+    model: str = Field(
+        description="Engine: hf:PATH, vllm:PATH, http://HOST/v1#MODEL, script:FILE.jsonl, a run directory, or world.",
+        examples=["runs/grpo/a"],
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="Numbers the model computes with; auto is what it was saved in."
+    )
+    shard: Shard | None = Field(None, description=SHARD)
+    concurrency: int = Field(
+        32, ge=1, description="Requests under way at a time, shared evenly by the servers of an http engine."
+    )
+    timeout_s: float = Field(
+        600.0, gt=0, description="Seconds after which a request to a server is tried again."
+    )
+    patience_s: float = Field(
+        600.0, ge=0, description="Seconds to wait for servers that are away before the run stops, resumable."
+    )
+    responses: Path | None = Field(
+        None, description="File that keeps servers' answers, to ask nothing twice; in the run when not given."
+    )
+
+    def idle(self) -> dict[str, str]:
+        served = self.model.startswith(("http://", "https://"))
+        of_models = ("precision", "device", "max_pixels", "min_pixels", "max_prompt_tokens")
+        of_servers = ("concurrency", "timeout_s", "patience_s", "responses")
+        without = (
+            (of_models, "a model in process") if served else (of_servers, "a server as model=http://...")
+        )
+        return {**super().idle(), **dict.fromkeys(*without)}
+
+    def engine_options(self, out: Path) -> dict[str, Any]:
+        """The options of `engine.connect` in these fields, for a run in `out`."""
+        return {
+            "dtype": self.precision,
+            "device": self.device,
+            "max_pixels": self.max_pixels,
+            "min_pixels": self.min_pixels,
+            "max_prompt_tokens": self.max_prompt_tokens,
+            "concurrency": self.concurrency,
+            "timeout_s": self.timeout_s,
+            "patience_s": self.patience_s,
+            "responses": self.responses or out / "responses.sqlite",
+        }
 
 
 Paths = Annotated[list[Path], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]

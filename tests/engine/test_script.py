@@ -111,9 +111,3 @@ def test_an_object_that_can_not_be_called_is_refused():
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(DataError, match="none that can be read"):
         connect(f"script:{tmp_path / 'nothing.jsonl'}")
-
-
-@pytest.mark.parametrize("spec", ["vllm:model", "http://localhost:8000/v1#model", "https://host/v1#model"])
-def test_engines_of_later_versions_are_refused_by_name(spec):
-    with pytest.raises(UsageError, match="is not in this version"):
-        connect(spec)

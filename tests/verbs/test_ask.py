@@ -114,7 +114,7 @@ def test_a_broken_picture_is_a_paragraph(world, tmp_path, picture, capsys, conte
         ),
         (["model={world}/small", "question=What <|image_pad|>?"], 1, "control token"),
         (["model={world}/small", "question=What <image1>?"], 1, "expected an image for every mark"),
-        (["model=http://localhost:1/v1#m", "question=What?"], 2, "is not in this version"),
+        (["model=http://localhost:1/v1", "question=What?"], 2, "device has no effect"),
     ],
 )
 def test_wrong_words_are_a_paragraph(world, capsys, words, status, message):

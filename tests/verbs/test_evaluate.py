@@ -275,7 +275,16 @@ def test_data_without_problems_is_a_paragraph(data, tmp_path, capsys, content, m
             "expected a FILE.jsonl or a function at",
         ),
         (["model={data}.none", "data={data}", "style=nice"], "unknown style 'nice'"),
-        (["model=http://localhost:1/v1#m", "data={data}"], "is not in this version"),
+        (["model=http://key@localhost:1/v1#m", "data={data}"], "a key belongs into the environment variable"),
+        (
+            ["model=http://localhost:1/v1#m", "data={data}", "device=cpu"],
+            "device has no effect without a model",
+        ),
+        (["model=x", "data={data}", "timeout_s=3"], "timeout_s has no effect without a server"),
+        (
+            ["model=x", "data={data}", "shard=3/2"],
+            "expected shard=i/n with i from 1 to n, as 2/4, found '3/2'",
+        ),
     ],
 )
 def test_wrong_words_end_with_status_2(data, tmp_path, capsys, words, message):

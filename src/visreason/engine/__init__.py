@@ -3,11 +3,14 @@
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from visreason.errors import UsageError
+from visreason.names import unknown
 from visreason.record import Completion
 from visreason.store import model_path
 
 Conversation = list[dict[str, Any]]
+MODEL = ("dtype", "device", "max_pixels", "min_pixels", "max_prompt_tokens")
+SERVERS = ("concurrency", "timeout_s", "patience_s", "responses")
+OPTIONS = (*MODEL, *SERVERS)
 
 
 @dataclass(frozen=True)
@@ -34,19 +37,30 @@ class Engine(Protocol):
 
 
 def connect(spec: str, **options: Any) -> Engine:
-    """The engine a spec names: `hf:PATH` (or the bare path of a model or a run), `script:FILE.jsonl` or
-    `script:module:function`.
+    """The engine a spec names: `hf:PATH` (or the bare path of a model or a run), `http://HOST/v1#MODEL`,
+    `script:FILE.jsonl` or `script:module:function`.
 
-    Options go to the model's loading (dtype, device, max_pixels, max_prompt_tokens); a script takes none of them.
+    Each engine takes those `options` that concern it: dtype, device, max_pixels, min_pixels, max_prompt_tokens of a
+    model; concurrency, timeout_s, patience_s, responses of servers; a script none.
     """
     kind, _, rest = spec.partition(":")
     if kind == "script":
         from visreason.engine.script import Script
 
         return Script(rest)
-    if kind in ("vllm", "http", "https"):
-        raise UsageError(f"the engine {spec!r} is not in this version; give hf:PATH or script:FILE")
+    if kind in ("http", "https"):
+        from visreason.engine.http import HTTP
+
+        return HTTP(spec, **_of(options, SERVERS))
     from visreason.engine.hf import HF
     from visreason.model.load import load
 
-    return HF(load(model_path(rest if kind == "hf" else spec), **options))
+    return HF(load(model_path(rest if kind == "hf" else spec), **_of(options, MODEL)))
+
+
+def _of(options: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """The options among those names. Raises UsageError for one that no engine has."""
+    for name in options:
+        if name not in OPTIONS:
+            raise unknown("option", name, OPTIONS)
+    return {name: value for name, value in options.items() if name in names}

@@ -19,7 +19,8 @@ class Recipe(Base):
     """The question and what answers it."""
 
     model: str = Field(
-        description="Engine: hf:PATH, a run directory, or script:FILE.jsonl.", examples=["runs/grpo/a"]
+        description="Engine: hf:PATH, vllm:PATH, http://HOST/v1#MODEL, script:FILE.jsonl, or a run directory.",
+        examples=["runs/grpo/a"],
     )
     question: str = Field(description="The question.", examples=["'Which bar is the highest?'"])
     image: Paths = Field([], description="Image file, or a list of them.", examples=["chart.png"])
@@ -29,6 +30,10 @@ class Recipe(Base):
     max_completion_tokens: int = Field(4096, ge=1, description="Longest answer.")
     max_pixels: int | None = Field(None, ge=784, description="Largest image area in pixels.")
     device: str = Field("auto", description="cpu, cuda, or auto.")
+
+    def idle(self) -> dict[str, str]:
+        served = self.model.startswith(("http://", "https://"))
+        return dict.fromkeys(("max_pixels", "device"), "a model in process") if served else {}
 
 
 def run(recipe: Recipe, out: Path) -> None:

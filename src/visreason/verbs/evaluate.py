@@ -2,17 +2,17 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field
 from rich.console import Console
 from rich.progress import track
 
-from visreason.data import has_meta, read_problems
+from visreason.data import has_meta, part, read_problems
 from visreason.engine import Engine, Sampling, connect
 from visreason.errors import DataError
 from visreason.prompt import Style, messages, style
-from visreason.recipe import Asking
+from visreason.recipe import Answering
 from visreason.record import Problem, Sample, Score
 from visreason.reward import Reward, from_names
 from visreason.stats import Interval, accuracies, counts
@@ -23,20 +23,14 @@ META = ("family", "category", "subject", "source", "level")
 """Fields of `meta` by which the summary divides the problems."""
 
 
-class Recipe(Asking):
+class Recipe(Answering):
     """What answers, what is asked, how it is decoded."""
 
-    model: str = Field(
-        description="Engine: hf:PATH, a run directory, script:FILE.jsonl, or world.", examples=["runs/grpo/a"]
-    )
     samples: int = Field(1, ge=1, description="Answers to each problem.")
     temperature: float = Field(0.0, ge=0, description="Sampling temperature; 0 takes the likeliest token.")
     top_p: float = Field(1.0, gt=0, le=1, description="Nucleus of the sampling.")
     max_completion_tokens: int = Field(
         1024, ge=1, description="Longest answer; longer ones are cut and counted."
-    )
-    precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="Numbers the model computes with; auto is what it was saved in."
     )
     block: int = Field(
         128, ge=1, description="Problems asked at a time; a resumed run goes on after the last whole block."
@@ -63,18 +57,25 @@ def run(recipe: Recipe, out: Path) -> None:
     layout = style(recipe.style)
     data = data_file(recipe.data, out, layout)
     problems, rejected = _problems(recipe, data, record)
-    engine = _engine(recipe, out, layout)
-    console.print(
-        f"{len(problems)} problems, {len(rejected)} set aside; {recipe.samples} answers each at temperature "
-        f"{recipe.temperature:g} from {engine.name}"
-    )
-    samples = _answer(
-        record, recipe, problems, engine, layout, from_names({"correct": 1.0, "format": 0.0}, layout)
-    )
+    samples = _on_disk(record, recipe, problems)
+    engine = None
+    if len(samples) < recipe.samples * len(problems):
+        engine = _engine(recipe, out, layout)
+        console.print(
+            f"{len(problems)} problems, {len(rejected)} set aside; {recipe.samples} answers each at temperature "
+            f"{recipe.temperature:g} from {engine.name}"
+        )
+        reward = from_names({"correct": 1.0, "format": 0.0}, layout)
+        samples = _answer(record, recipe, problems, samples, engine, layout, reward)
     summary = summarize(samples)
-    inputs = [data, *model_files(engine.name.partition(":")[2])]
+    if troubles := getattr(engine, "troubles", None):
+        summary["troubles"] = dict(troubles)
+    inputs = [data, *model_files(samples[0].completion.model.partition(":")[2])]
     record.seal(
-        summary, inputs, {**counts(s.score for s in samples), "rejected": len(rejected)}, engine.device
+        summary,
+        inputs,
+        {**counts(s.score for s in samples), "rejected": len(rejected)},
+        engine.device if engine else "none",
     )
     completed = summary["accuracy_of_completed"]
     console.print(
@@ -89,30 +90,37 @@ def _problems(recipe: Recipe, data: Path, record: Run) -> tuple[list[Problem], l
     if not problems:
         raise DataError(f"expected problems in {data}, found none with {recipe.where}; change where")
     record.set_aside(rejected)
-    return problems[: recipe.limit], rejected
+    return part(problems[: recipe.limit], recipe.shard), rejected
 
 
 def _engine(recipe: Recipe, out: Path, layout: Style) -> Engine:
-    return connect(
-        model_folder(recipe.model, out, layout, recipe.seed),
-        dtype=recipe.precision,
-        device=recipe.device,
-        max_pixels=recipe.max_pixels,
-        min_pixels=recipe.min_pixels,
-        max_prompt_tokens=recipe.max_prompt_tokens,
-    )
+    model = model_folder(recipe.model, out, layout, recipe.seed)
+    return connect(model, **recipe.engine_options(out))
+
+
+def _on_disk(record: Run, recipe: Recipe, problems: list[Problem]) -> list[Sample]:
+    """The samples of the whole blocks that were answered before; what follows them is cut off."""
+    samples = record.records(SAMPLES, Sample)
+    asked = min(len(samples) // recipe.samples, len(problems))
+    if asked < len(problems):
+        asked -= asked % recipe.block
+    record.keep(SAMPLES, recipe.samples * asked)
+    return samples[: recipe.samples * asked]
 
 
 def _answer(
-    record: Run, recipe: Recipe, problems: list[Problem], engine: Engine, layout: Style, reward: Reward
+    record: Run,
+    recipe: Recipe,
+    problems: list[Problem],
+    samples: list[Sample],
+    engine: Engine,
+    layout: Style,
+    reward: Reward,
 ) -> list[Sample]:
     """Samples of every problem, in order, block by block; those on disk are not asked again."""
     n, size = recipe.samples, recipe.block
     blocks = [problems[i : i + size] for i in range(0, len(problems), size)]
-    samples = record.records(SAMPLES, Sample)
-    done = next((k for k in range(len(blocks), 0, -1) if len(samples) >= n * min(k * size, len(problems))), 0)
-    samples = samples[: n * min(done * size, len(problems))]
-    record.keep(SAMPLES, len(samples))
+    done = len(samples) // (n * size)
     for i in track(range(done, len(blocks)), "evaluate", total=len(blocks), completed=done, console=console):
         seed = recipe.seed * 100_003 + i
         sampling = Sampling(n, recipe.temperature, recipe.top_p, 0, recipe.max_completion_tokens, seed)

@@ -17,7 +17,7 @@ from rich.progress import track
 from visreason import recipe
 from visreason.answer import check, sandbox
 from visreason.answer.recorded import check_extraction
-from visreason.data import has_meta, read_samples
+from visreason.data import has_meta, part, read_samples
 from visreason.errors import DataError
 from visreason.prompt import style
 from visreason.record import Problem, Sample, Score
@@ -49,6 +49,7 @@ class Recipe(recipe.Recipe):
         {}, description="Score only problems whose meta has these values, as {level: 1}."
     )
     limit: int | None = Field(None, ge=1, description="Score only the first samples.")
+    shard: recipe.Shard | None = Field(None, description=recipe.SHARD)
 
 
 console = Console(stderr=True)
@@ -66,9 +67,8 @@ def run(recipe: Recipe, out: Path) -> None:
         return
     sandbox.start()  # ready when the first question comes that needs it
     rejected: list[dict[str, Any]] = []
-    samples = [s for s in read_samples(recipe.samples, rejected) if has_meta(s.problem, recipe.where)][
-        : recipe.limit
-    ]
+    samples = [s for s in read_samples(recipe.samples, rejected) if has_meta(s.problem, recipe.where)]
+    samples = part(samples[: recipe.limit], recipe.shard)
     if not samples:
         raise DataError(
             f"expected samples in {recipe.samples}, found none that can be read; see the columns it has"
