@@ -229,21 +229,22 @@ def _groups(samples: list[Sample], name: str) -> dict[str, list[Sample]]:
 
 def _report(folder: Path, record: Run, samples: list[Sample], summary: dict[str, Any]) -> None:
     """The page of the run, and one of the samples where the score is not the recorded verdict."""
-    from visreason.view.report import write_report  # draws with matplotlib, too heavy for --help
+    from visreason.view.disagreements import (
+        write_disagreements,
+    )  # draws with matplotlib, too heavy for --help
+    from visreason.view.report import write_report
     from visreason.view.runs import RunView
 
-    settings = record.recipe
+    view = RunView("score", record.recipe, samples=samples, manifest={"verb": "score", "summary": summary})
     shown = {name: value for name, value in summary.items() if not name.startswith("by_")}
+    intro = (
+        "disagreements.html lists where scores and recorded verdicts differ."
+        if "agreement" in summary
+        else ""
+    )
+    write_report(folder, "Scores", {"score": view}, intro, summary=shown)
     if "agreement" in summary:
-        shown["agreement by kind"] = summary["agreement"]["by_kind"]
-    write_report(folder, "Scores", {"score": RunView("score", settings, samples=samples)}, summary=shown)
-    judged = [s for s in samples if verdict(s.problem) is not None and not _set_aside(s.problem)]
-    differ = {
-        "accepted, recorded wrong": [s for s in judged if s.score.correct and not verdict(s.problem)],
-        "refused, recorded right": [s for s in judged if not s.score.correct and verdict(s.problem)],
-    }
-    views = {label: RunView(label, settings, samples=group) for label, group in differ.items() if group}
-    if views:
-        write_report(
-            folder / "disagreements", "Disagreements with recorded verdicts", views, problems=MAX_GROUPS
-        )
+        judged = [s for s in samples if verdict(s.problem) is not None and not _set_aside(s.problem)]
+        accepted = [s for s in judged if s.score.correct and not verdict(s.problem)]
+        refused = [s for s in judged if not s.score.correct and verdict(s.problem)]
+        write_disagreements(folder / "disagreements.html", accepted, refused, summary["agreement"])
