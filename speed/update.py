@@ -124,9 +124,13 @@ def main() -> None:
     rows = []
     for name, (grid, completion) in SETTINGS.items():
         found = {}
-        for way in WAYS * ROUNDS:  # in turn, so that a busy minute of the machine does not fall on one way alone
+        for way in (
+            WAYS * ROUNDS
+        ):  # in turn, so that a busy minute of the machine does not fall on one way alone
             words = [sys.executable, __file__, way, str(grid), str(completion)]
-            out = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True)
+            out = subprocess.run(
+                words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True
+            )
             again = json.loads(out.stdout.splitlines()[-1])
             print(f"{name} {way}: {again['seconds']:.2f} s", flush=True)
             found[way] = min(again, found.get(way, again), key=lambda f: f["seconds"])

@@ -61,6 +61,9 @@ def run(recipe: Recipe, out: Path) -> None:
     A response that states no answer is judged by the row's `extraction`, where it has one; `agreement` without those is
     kept beside it.
     """
+    from_names(
+        {recipe.reward: 1.0}, style(recipe.style)
+    )  # a name that is wrong is found before anything is read
     record = Run.open(out, "score", recipe.model_dump(mode="json"))
     if record.finished:
         console.print(f"{out} is finished; nothing to do")
@@ -70,8 +73,10 @@ def run(recipe: Recipe, out: Path) -> None:
     samples = [s for s in read_samples(recipe.samples, rejected) if has_meta(s.problem, recipe.where)]
     samples = part(samples[: recipe.limit], recipe.shard)
     if not samples:
+        why = f" (line {rejected[0]['line']}: {rejected[0]['reason']})" if rejected else ""
         raise DataError(
-            f"expected samples in {recipe.samples}, found none that can be read; see the columns it has"
+            f"expected samples in {recipe.samples}, found none{why}; give rows with answer (or gold) and response (or "
+            "pred), and see `where`"
         )
     record.set_aside(rejected)
     record.rewind({GOLDS: 0})
