@@ -2,7 +2,7 @@
 
 import re
 
-from visreason.answer.equal import equal, is_value
+from visreason.answer.equal import equal
 from visreason.answer.normalize import normalize, spell, split_unit, unwrap
 
 READ_CHARS = 2_000
@@ -60,13 +60,7 @@ def pick(text: str, choices: tuple[str, ...]) -> frozenset[int]:
         )
     if leading := LEADING.match(text):
         rest = leading.group(2)
-        named = _index(leading.group(1), choices)
-        return (
-            named
-            | _by_text(rest, choices)
-            | _letters(STRONG, rest, choices)
-            | _contradicted(named, rest, choices)
-        )
+        return _index(leading.group(1), choices) | _by_text(rest, choices) | _letters(STRONG, rest, choices)
     return (
         _letters(STRONG, text, choices)
         or _letters(WEAK, text, choices)
@@ -141,13 +135,6 @@ def _letters(pattern: re.Pattern[str], text: str, choices: tuple[str, ...]) -> f
 def _by_text(text: str, choices: tuple[str, ...]) -> frozenset[int]:
     spelling = normalize(text)
     return frozenset(i for i, choice in enumerate(choices) if spelling and normalize(choice) == spelling)
-
-
-def _contradicted(named: frozenset[int], rest: str, choices: tuple[str, ...]) -> frozenset[int]:
-    """OUTSIDE where a value behind a letter is not that of the letter's option, as in "(D) 140" where D is 20."""
-    options = [choices[i] for i in named if i != OUTSIDE and is_value(choices[i])]
-    other = bool(options) and is_value(rest) and not any(equal(option, rest) for option in options)
-    return frozenset({OUTSIDE}) if other else frozenset()
 
 
 def _mentioned(text: str, choices: tuple[str, ...]) -> frozenset[int]:
