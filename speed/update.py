@@ -92,12 +92,12 @@ def trl(model, ids, pixels, thw, completions_GT):
     )[0]
 
 
-def batch(rows, pixels, thw):
+def batch(rows, pixels, thw, repeats=G):
     return {
         "input_ids": rows,
         "attention_mask": torch.ones_like(rows),
-        "pixel_values": pixels.repeat(G, 1),
-        "image_grid_thw": thw.repeat(G, 1),
+        "pixel_values": pixels.repeat(repeats, 1),
+        "image_grid_thw": thw.repeat(repeats, 1),
         "mm_token_type_ids": (rows == IMAGE).int(),
     }
 
@@ -124,9 +124,8 @@ def main() -> None:
     rows = []
     for name, (grid, completion) in SETTINGS.items():
         found = {}
-        for way in (
-            WAYS * ROUNDS
-        ):  # in turn, so that a busy minute of the machine does not fall on one way alone
+        # In turn, so that a busy minute of the machine does not fall on one way alone.
+        for way in WAYS * ROUNDS:
             words = [sys.executable, __file__, way, str(grid), str(completion)]
             out = subprocess.run(
                 words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True

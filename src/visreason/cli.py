@@ -25,9 +25,13 @@ VERBS = {
     "demo": "Train a visual reasoning model from nothing and report what each stage gained.",
     "sft": "Fine-tune a model on worked solutions.",
     "grpo": "Train a model by reinforcement learning with rewards (GRPO).",
+    "reward_model": "Train a reward model on pairs of a better and a worse completion.",
+    "mpo": "Train a model on pairs by mixed preference optimisation (MPO, or DPO alone).",
+    "curate": "Make pairs of scored samples, and clean them stage by stage.",
     "evaluate": "Let an engine answer problems and score the answers.",
     "score": "Score responses on file; show the agreement with recorded verdicts.",
     "ask": "Put one question about an image to an engine; show its thought and its answer.",
+    "serve": "Serve a model to OpenAI's clients.",
     "merge": "Put the shards of a run together.",
     "report": "Write an HTML page about one or several runs.",
 }

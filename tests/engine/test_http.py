@@ -242,7 +242,9 @@ def test_several_servers_are_used_evenly(serve):
     servers = [serve(), serve(), serve()]
     engine = connect(",".join(s.url for s in servers) + "#echo", concurrency=6)
     engine.generate([ask(w) for w in words(60)], Sampling())
-    assert [len(s.asked) for s in servers] == [20, 20, 20]
+    asked = [len(s.asked) for s in servers]
+    assert sum(asked) == 60
+    assert min(asked) >= 18  # who is done first is asked next
 
 
 @pytest.mark.parametrize("kind", [500, "garbage", "hang", "gone"])

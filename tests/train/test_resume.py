@@ -11,11 +11,12 @@ import pytest
 import torch
 
 from tests.model.world import STYLE
+from tests.train.pairs import pairs_file
 from visreason import store
 from visreason.errors import RunError
 from visreason.store import checkpoints, manifest
 from visreason.train import checkpoint, setup, update
-from visreason.verbs import grpo, sft
+from visreason.verbs import grpo, mpo, reward_model, sft
 
 TIMING = {"seconds", "seconds_rollout", "seconds_update", "tokens_per_s", "rollout_tokens_per_s"}
 COMMON = {"style": STYLE, "steps": 5, "save_every": 2, "problems_per_step": 2, "lr": 1e-3, "device": "cpu"}
@@ -23,6 +24,7 @@ REINFORCED = {
     "completions_per_problem": 2, "max_completion_tokens": 6, "rewards": {"tests.train.rewards:first_even": 1.0},
     "kl": 0.1, "minibatches": 2, "zero_spread": "resample",
 }  # fmt: skip
+PAIRED = {"reward_model": {"heldout_one_in": 4, "validate_every": 2}, "mpo": {}}
 VERBS = ("sft", "grpo")
 
 
@@ -32,12 +34,13 @@ class Killed(BaseException):
 
 def words(verb, world, **changes):
     """The fields of a short run."""
-    fields = COMMON | (REINFORCED if verb == "grpo" else {}) | changes
-    return {"model": str(world / "small"), "data": str(world / "train.jsonl"), **fields}
+    fields = COMMON | (REINFORCED if verb == "grpo" else PAIRED.get(verb, {})) | changes
+    data = pairs_file(world) if verb in PAIRED else world / "train.jsonl"
+    return {"model": str(world / "small"), "data": str(data), **fields}
 
 
 def train(verb, world, out, **changes):
-    module = {"sft": sft, "grpo": grpo}[verb]
+    module = {"sft": sft, "grpo": grpo, "mpo": mpo, "reward_model": reward_model}[verb]
     module.run(module.Recipe(**words(verb, world, **changes)), out)
 
 
@@ -164,6 +167,10 @@ def test_a_run_killed_again_and_again_ends_as_one_never_killed(world, never_kill
     ("verb", "changes"),
     [
         ("grpo", {"lora_rank": 2, "lora_parts": ("language", "vision")}),
+        ("grpo", {"zero_spread": "reuse", "minibatches": 1, "steps": 8}),
+        ("mpo", {}),
+        ("reward_model", {}),
+        ("reward_model", {"lora_rank": 2, "centre": 0.01, "margins": True}),
         (
             "sft",
             {
@@ -178,7 +185,8 @@ def test_a_run_killed_again_and_again_ends_as_one_never_killed(world, never_kill
 def test_every_way_of_training_can_be_killed(verb, changes, world, tmp_path):
     train(verb, world, tmp_path / "whole", **changes)
     with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(update, "apply", on_call(4 * (1 + (verb == "grpo")), update.apply, before=die))
+        late = 8 if verb == "grpo" and changes.get("minibatches") != 1 else 4
+        monkeypatch.setattr(update, "apply", on_call(late, update.apply, before=die))
         with pytest.raises(Killed):
             train(verb, world, tmp_path / "killed", **changes)
     train(verb, world, tmp_path / "killed", **changes)

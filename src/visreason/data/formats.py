@@ -71,7 +71,7 @@ def read_usable(
     pictures = Pictures(path.parent, verify)
     for line, row in read_rows(path, rejected):
         try:
-            problem = _usable(_problem(row, f"{path.name.split('.')[0]}-{line}"), pictures, need_answer)
+            problem = usable(_problem(row, f"{path.name.split('.')[0]}-{line}"), pictures, need_answer)
         except DataError as e:
             rejected.append({"line": line, "reason": str(e), "row": row})
             continue
@@ -99,8 +99,9 @@ def _problem(row: dict[str, Any], fallback_id: str) -> Problem:
     return next(f for f in FORMATS if f.matches(row)).read(row, fallback_id)
 
 
-def _usable(problem: Problem, pictures: Pictures, need_answer: bool) -> Problem:
-    """The problem with its images described, if it can be asked and its answer, where there is one, can be given."""
+def usable(problem: Problem, pictures: Pictures, need_answer: bool = False) -> Problem:
+    """The problem with its images described. Raises DataError when it can't be asked, and with `need_answer` when its
+    answer can't be given."""
     if not problem.question.strip():
         raise DataError("expected a question, found an empty one")
     problem = replace(problem, images=tuple(pictures.resolve(i) for i in problem.images))

@@ -1,7 +1,8 @@
 """From a conversation to tokens, pixels and positions: once per prompt, kept for every completion of it."""
 
+import re
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -53,6 +54,7 @@ class Encoder:
         self._cache: OrderedDict[str, Prompt] = OrderedDict()
         self._cached_bytes = 0
         self.visual_ids = self._visual_ids()
+        self._turn: tuple[str, str, int] | None = None
         eos = model.generation_config.eos_token_id or self.tokenizer.eos_token_id
         self.eos_ids: tuple[int, ...] = tuple(eos) if isinstance(eos, (list, tuple)) else (eos,)
 
@@ -101,7 +103,7 @@ class Encoder:
 
         Raises DataError for an image whose size is not known.
         """
-        text = self._text(conversation)
+        text = self.text(conversation)
         images = [part["image"] for m in conversation for part in m["content"] if part["type"] == "image"]
         tokens = len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
         return tokens + sum(self._image_tokens(i) - 1 for i in images)
@@ -118,6 +120,40 @@ class Encoder:
         ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         return torch.tensor([*ids, self.tokenizer.eos_token_id])
 
+    def turns(self, prompt: Prompt, texts: list[str]) -> tuple[Prompt, list[torch.Tensor]]:
+        """The prompt up to the last control token, and ids of the assistant's whole turn for each text: what follows
+        that token, the text, and what closes the turn, as one piece, so that the tokens are those of the conversation.
+
+        Each turn ends with one more token that no position of a branch reads, so that a branch's last position has
+        read the whole turn. Control tokens spelled in a text are put as plain text.
+        """
+        header, closing, tokens = self._turn = self._turn or self._find_turn()
+        spelled = re.compile("|".join(map(re.escape, self.tokenizer.all_special_tokens)))
+        ids = []
+        for text in texts:
+            plain = spelled.sub(lambda m: f"{m.group()[0]} {m.group()[1:]}", text)
+            ids.append(self.tokenizer(header + plain + closing, add_special_tokens=False)["input_ids"])
+        rows = [torch.tensor([*row, self.tokenizer.eos_token_id]) for row in ids]
+        end = len(prompt.ids) - tokens
+        return replace(prompt, ids=prompt.ids[:end], positions=prompt.positions[:, :end]), rows
+
+    def _find_turn(self) -> tuple[str, str, int]:
+        """What the template writes between its last control token and a reply, what after the reply, and the number
+        of tokens of the former."""
+        asked = {"role": "user", "content": [{"type": "text", "text": "?"}]}
+        reply = {"role": "assistant", "content": [{"type": "text", "text": "REPLY"}]}
+        before = self._text([asked])
+        whole = self.processor.apply_chat_template([asked, reply], tokenize=False)
+        added = sorted(self.tokenizer.get_added_vocab(), key=before.rfind)
+        _, mark, header = before.rpartition(added[-1])
+        if not mark or not whole.startswith(before + "REPLY"):
+            raise ModelError(
+                f"expected a chat template that writes a reply as it asks for one, found {before[-40:]!r} before it "
+                f"and {whole[-60:]!r} after; replies can't be scored with this processor"
+            )
+        tokens = len(self.tokenizer(header, add_special_tokens=False)["input_ids"])
+        return header, whole.removeprefix(before + "REPLY"), tokens
+
     def _encode(self, conversations: list[Conversation]) -> list[Prompt | DataError]:
         opened = [self._open(c) for c in conversations]
         good = [
@@ -127,7 +163,7 @@ class Encoder:
         ]
         if not good:
             return [images for images in opened if isinstance(images, DataError)]
-        texts = [self._text(c) for c, _ in good]
+        texts = [self.text(c) for c, _ in good]
         flat = [image for _, images in good for image in images]
         batch = self.processor(text=texts, images=flat or None, padding=True, return_tensors="pt")
         self.tokenizer.backend_tokenizer.no_padding()  # or the tokenizer would be saved with it
@@ -153,7 +189,8 @@ class Encoder:
         except DataError as e:
             return e
 
-    def _text(self, conversation: Conversation) -> str:
+    def text(self, conversation: Conversation) -> str:
+        """The conversation in the chat template, with one placeholder an image, up to where the assistant begins."""
         return self.processor.apply_chat_template(
             _template_form(conversation), tokenize=False, add_generation_prompt=True
         )

@@ -103,19 +103,21 @@ def plant(trees: Sequence[Tree], path: AttentionPath = "segments") -> Forest:
     )
 
 
-def micro_batches(trees: Sequence[Tree], budget: int, share: bool = True) -> tuple[list[list[Tree]], int]:
+def micro_batches(
+    trees: Sequence[Tree], budget: int, share: bool = True, whole: bool = False
+) -> tuple[list[list[Tree]], int]:
     """Trees in lists of at most `budget` row tokens, whole groups together; and the tokens that splitting cost.
 
     Trees are taken in order. A tree over the budget is split between its branches, and each piece repeats the trunk:
-    that is the second number. A single branch over the budget stands alone. With `share` false every completion is a
-    tree of its own in a list of its own, for models whose attention can't share a trunk.
+    that is the second number; with `whole` it stands alone, as a single branch over the budget does. With `share`
+    false every completion is a tree of its own in a list of its own, for models whose attention can't share a trunk.
     """
     if not share:
         pieces = [Tree(t.prompt, (b,)) for t in trees for b in t.branches]
         return [[p] for p in pieces], sum((len(t.branches) - 1) * (len(t.prompt.ids) - 1) for t in trees)
     pieces, lost = [], 0
     for tree in trees:
-        parts = _split(tree, budget)
+        parts = [tree] if whole else _split(tree, budget)
         lost += (len(parts) - 1) * (len(tree.prompt.ids) - 1)
         pieces += parts
     batches: list[list[Tree]] = []

@@ -1,5 +1,6 @@
 """Loading, freezing, adapting and saving a policy: a transformers model with its processor and encoder."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +14,8 @@ from visreason.errors import ModelError
 from visreason.model import attention
 from visreason.model.encode import Encoder
 from visreason.model.forest import Forest
-from visreason.model.logps import Logps, forest_logps
+from visreason.model.logps import Logps, forest_logps, hidden_states
+from visreason.model.value_head import PREFIX, ValueHead
 
 Part = Literal["vision", "merger", "language"]
 
@@ -22,7 +24,8 @@ Part = Literal["vision", "merger", "language"]
 class Policy:
     """A model that answers and can be trained. `share` is false when its attention can't share a trunk.
 
-    Under `autocast` it computes in bfloat16, answering and training alike, and its weights stay as they are.
+    Under `autocast` it computes in bfloat16, answering and training alike, and its weights stay as they are. With a
+    `value_head` it is a reward model, and scores completions.
     """
 
     model: Any
@@ -32,6 +35,7 @@ class Policy:
     attention_path: attention.AttentionPath
     share: bool = True
     autocast: bool = False
+    value_head: ValueHead | None = None
 
     @property
     def dtype(self) -> torch.dtype:
@@ -52,9 +56,42 @@ class Policy:
         with self.precision():
             return forest_logps(self.base, forest.to(self.device), temperature, entropy)
 
+    def scores(self, forest: Forest) -> torch.Tensor:
+        """Scores (B,) of a forest's branches by the value head, float32, with gradient where autograd is on.
+
+        A branch is read up to the token before its last one, see `Encoder.turns`.
+        """
+        if self.value_head is None:
+            raise ModelError(f"expected a reward model, found {self.name} without a value head")
+        forest = forest.to(self.device)
+        with self.precision():
+            hidden_SD = hidden_states(self.base, forest)
+        return self.value_head(hidden_SD[forest.lengths_B.cumsum(0) - 1])
+
+    def named_parameters(self) -> Iterator[tuple[str, torch.nn.Parameter]]:
+        """The model's parameters and the value head's."""
+        yield from self.model.named_parameters()
+        if self.value_head is not None:
+            yield from ((PREFIX + name, p) for name, p in self.value_head.named_parameters())
+
     def precision(self) -> torch.autocast:
         """The context of every forward of the model."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast)
+
+    @torch.no_grad()
+    def merged_weights(self) -> dict[str, torch.Tensor]:
+        """The weights of the model with adapters folded in, by their names without adapters; its own are left as they
+        are, where merging and unmerging would round them."""
+        deltas = {
+            f"{name}.base_layer.weight": module.get_delta_weight("default")
+            for name, module in self.base.named_modules()
+            if hasattr(module, "get_delta_weight")
+        }
+        return {
+            name.replace(".base_layer.", "."): weight + deltas[name] if name in deltas else weight
+            for name, weight in self.base.state_dict().items()
+            if ".lora_" not in name
+        }
 
     def save(self, folder: Path) -> None:
         """An ordinary Hugging Face directory; adapters are saved as peft does, beside the processor."""
@@ -64,6 +101,8 @@ class Policy:
             config.target_modules = sorted(config.target_modules)
         self.model.save_pretrained(folder, **({"save_embedding_layers": False} if adapted else {}))
         self.processor.save_pretrained(folder)
+        if self.value_head is not None:
+            self.value_head.save(folder)
 
 
 def load(
@@ -91,7 +130,7 @@ def load(
             f"can't load a vision-language model from {path!r}: {str(e).splitlines()[0]}. Expected a Hugging Face "
             "directory with config.json, weights, tokenizer and processor files."
         ) from e
-    _limit_pixels(processor, min_pixels, max_pixels)
+    limit_pixels(processor, min_pixels, max_pixels)
     where = _device(device)
     model.to(where).eval()
     share = shares_trunk(model.config)
@@ -99,6 +138,14 @@ def load(
     encoder = Encoder(processor, model, max_prompt_tokens)
     attend = attention.default_path(where, torch.bfloat16 if autocast else model.dtype)
     return Policy(model, processor, encoder, path, attend, share, autocast)
+
+
+def whole_model(path: str, scratch: Path) -> str:
+    """A directory of whole weights: `path` itself, or `scratch` with the adapters at `path` folded into their base."""
+    if not (Path(path) / "adapter_config.json").exists():
+        return path
+    load(path, dtype="auto", device="cpu").save(scratch)
+    return str(scratch)
 
 
 def shares_trunk(config: Any) -> bool:
@@ -122,6 +169,15 @@ def create(config: Any, folder: Path, seed: int = 0, bias_spread: float = 0.0) -
             if part_of(name) == "language" and name.endswith(("q_proj.bias", "k_proj.bias")):
                 torch.nn.init.normal_(parameter, std=bias_spread)
         model.save_pretrained(folder)
+
+
+def drop_lm_head(policy: Policy) -> None:
+    """Leave out the matrix from hidden states to words, which scores don't need. Raises ModelError where it is tied."""
+    if policy.base.config.get_text_config().tie_word_embeddings:
+        raise ModelError(
+            f"{policy.name} has no head of its own to drop: it is tied to the embedding; give lm_head=keep"
+        )
+    policy.base.lm_head = torch.nn.Identity()
 
 
 def freeze(policy: Policy, parts: tuple[Part, ...]) -> None:
@@ -202,7 +258,8 @@ def _device(name: str) -> torch.device:
         ) from e
 
 
-def _limit_pixels(processor: Any, min_pixels: int | None, max_pixels: int | None) -> None:
+def limit_pixels(processor: Any, min_pixels: int | None, max_pixels: int | None) -> None:
+    """Bound each image's area, before it is cut into patches."""
     size = dict(processor.image_processor.size)
     if min_pixels is not None:
         size["shortest_edge"] = min_pixels

@@ -2,13 +2,17 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
 
+from visreason.engine import connect
 from visreason.errors import RunError, UsageError
 from visreason.names import function, unknown
 from visreason.prompt import Style
 from visreason.record import Sample, Score
 from visreason.reward.correct import correct
 from visreason.reward.format import format_reward
+from visreason.reward.remote import Remote
 
 Reward = Callable[[list[Sample]], list[Score]]
 """One score for every sample, in order. The samples' own scores are not filled in yet."""
@@ -18,10 +22,39 @@ REWARDS: dict[str, Callable[[Style], Reward]] = {
     "format": format_reward,
 }
 """Rewards by the name a recipe gives; each is made for the style of the run."""
+MODELS = ("learned", "judge")
+"""Rewards that are models, named as `learned:PATH` and `judge:ENGINE`; their part is called by the first word."""
 
 
-def from_names(weights: dict[str, float], style: Style) -> Reward:
-    """The weighted sum of named rewards: a word of REWARDS, or `module:function` with a reward of one's own.
+@dataclass(frozen=True)
+class Models:
+    """Where rewards that are models run, and how a raw learned score is bounded: to sigmoid((score - centre) / scale),
+    to (score - centre) / scale cut at -1 and 1, or not at all."""
+
+    device: str = "auto"
+    dtype: str = "float32"
+    max_pixels: int | None = None
+    squash: Literal["sigmoid", "clip", "none"] = "sigmoid"
+    centre: float = 0.0
+    scale: float = 1.0
+
+    def bounded(self, score: float) -> float:
+        """A raw score as it is learned from.
+
+        >>> [round(Models(squash=s, centre=1, scale=2).bounded(2), 3) for s in ("sigmoid", "clip", "none")]
+        [0.622, 0.5, 2]
+        """
+        if self.squash == "none":
+            return score
+        x = (score - self.centre) / self.scale
+        if self.squash == "clip":
+            return max(-1.0, min(1.0, x))
+        return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
+
+
+def from_names(weights: dict[str, float], style: Style, models: Models = Models()) -> Reward:
+    """The weighted sum of named rewards: a word of REWARDS, learned:PATH of a reward model, judge:ENGINE (rules, or the
+    engine where a problem's check is "judge"), or `module:function` with a reward of one's own.
 
     >>> from visreason.prompt import style
     >>> from visreason.record import Completion, Problem
@@ -31,20 +64,36 @@ def from_names(weights: dict[str, float], style: Style) -> Reward:
     """
     if not weights:
         raise UsageError(f"expected at least one reward, found none; give some of {', '.join(REWARDS)}")
-    return weighted({name: (weight, _named(name, style)) for name, weight in weights.items()})
+    parts: dict[str, tuple[float, Reward]] = {}
+    for name, weight in weights.items():
+        part = label(name)
+        if part in parts:
+            raise UsageError(f"expected one reward of each kind, found two of {part!r}; leave one out")
+        parts[part] = (weight, _named(name, style, models))
+    return weighted(parts)
+
+
+def label(name: str) -> str:
+    """What the part of a named reward is called.
+
+    >>> label("learned:runs/rm"), label("mymodule:myreward")
+    ('learned', 'mymodule:myreward')
+    """
+    kind = name.partition(":")[0]
+    return kind if kind in MODELS else name
 
 
 def weighted(parts: dict[str, tuple[float, Reward]]) -> Reward:
-    """The sum of weight times value; `parts` of a score hold each value without its weight.
+    """The sum of weight times value; `parts` of a score hold each value without its weight, and the parts' own parts.
 
-    Answer and reason are those of the part named "correct", or of the first when none is. Completions that the engine
-    could not make score 0 with reason errored and are shown to no reward. Raises RunError when a reward raises, gives
-    a value that is not finite, or another number of scores than samples.
+    Answer and reason are those of the part named "correct" or "judge", or of the first when none is. Completions that
+    the engine could not make score 0 with reason errored and are shown to no reward. Raises RunError when a reward
+    raises, gives a value that is not finite, or another number of scores than samples.
     """
     for name, (weight, _) in parts.items():
         if not math.isfinite(weight):
             raise UsageError(f"expected a finite weight for reward {name!r}, found {weight}; give a number")
-    leading = "correct" if "correct" in parts else next(iter(parts))
+    leading = next((name for name in ("correct", "judge") if name in parts), next(iter(parts)))
 
     def total(samples: list[Sample]) -> list[Score]:
         made = [s for s in samples if s.completion.finish != "error"]
@@ -62,7 +111,8 @@ def weighted(parts: dict[str, tuple[float, Reward]]) -> Reward:
 def _sum(row: dict[str, Score], parts: dict[str, tuple[float, Reward]], leading: str) -> Score:
     value = math.fsum(parts[name][0] * score.value for name, score in row.items())
     lead = row[leading]
-    return Score(value, lead.answer, lead.reason, {name: score.value for name, score in row.items()})
+    inner = {name: value for score in row.values() for name, value in score.parts.items()}
+    return Score(value, lead.answer, lead.reason, inner | {name: score.value for name, score in row.items()})
 
 
 def _scores(name: str, reward: Reward, samples: list[Sample]) -> list[Score]:
@@ -103,9 +153,34 @@ def _ids(samples: list[Sample]) -> str:
     return ", ".join(map(repr, ids[:3])) + (f" and {len(ids) - 3} more" if len(ids) > 3 else "")
 
 
-def _named(name: str, style: Style) -> Reward:
+def _named(name: str, style: Style, models: Models) -> Reward:
     if name in REWARDS:
         return REWARDS[name](style)
-    if ":" not in name:
-        raise unknown("reward", name, [*REWARDS, "module:function"])
+    kind, _, spec = name.partition(":")
+    if kind == "learned" and spec:
+        return _learned(spec, models)
+    if kind == "judge" and spec:
+        from visreason.reward.judge import Judge
+
+        return Judge(connect(spec, device=models.device), style)
+    if ":" not in name or kind in MODELS:
+        raise unknown("reward", name, [*REWARDS, "learned:PATH", "judge:ENGINE", "module:function"])
     return function("reward", name)
+
+
+def _learned(path: str, models: Models) -> Reward:
+    """A reward model's bounded scores, each with the raw one as its part `learned_raw`."""
+    raw: Reward
+    if path.startswith(("http://", "https://")):
+        raw = Remote(path)
+    else:
+        from visreason.reward.learned import Learned
+
+        raw = Learned(path, models.dtype, models.device, models.max_pixels)
+
+    def bounded(samples: list[Sample]) -> list[Score]:
+        return [
+            replace(s, value=models.bounded(s.value), parts={"learned_raw": s.value}) for s in raw(samples)
+        ]
+
+    return bounded

@@ -3,10 +3,13 @@
 Axes: P problems, G completions of each.
 """
 
+import random
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from typing import Any
 
 import torch
 
@@ -14,11 +17,11 @@ from visreason.engine import Engine, Sampling
 from visreason.model.forest import Branch, Tree
 from visreason.model.load import Policy
 from visreason.prompt import Style, messages
-from visreason.record import Problem, Sample, Score
+from visreason.record import Problem, Sample, Score, from_json, to_json
 from visreason.reward import Reward
 from visreason.train import losses
 from visreason.train.advantages import ADVANTAGES
-from visreason.train.loop import Batch, order
+from visreason.train.loop import Batch, order, total_steps
 from visreason.train.losses import PolicyGradient
 from visreason.train.settings import Reinforcement
 from visreason.train.update import Update, score
@@ -26,9 +29,24 @@ from visreason.train.update import Update, score
 RESAMPLE_ROUNDS = 4
 
 
+@dataclass(frozen=True)
+class Rollout:
+    """Every group of a step, those to learn from, the cursor behind their problems, and how long they took."""
+
+    groups: list[list[Sample]]
+    kept: list[list[Sample]]
+    cursor: int
+    seconds: float
+
+
 @dataclass
 class GRPO:
-    """Batches of groups. `reference` is the frozen policy the KL is measured to, None where `kl` is 0."""
+    """Batches of groups. `reference` is the frozen policy the KL is measured to, None where `kl` is 0.
+
+    `sync` gives the engine the policy's weights before it is asked, and numbers to log; `rest` has it make room for the
+    update. Both do nothing where engine and policy are one. With `overlap` a rollout is made with the weights of the
+    step before, while that step is learned; the importance weight of the loss corrects it.
+    """
 
     policy: Policy
     engine: Engine
@@ -37,48 +55,89 @@ class GRPO:
     reward: Reward
     settings: Reinforcement
     reference: Policy | None = None
+    sync: Callable[[], dict[str, float]] = dict
+    rest: Callable[[], None] = lambda: None
     cursor: int = 0
+    memory: dict[str, Any] = field(default_factory=dict)
+    pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
+    ahead: Future[Rollout] | None = None
 
     def batch(self, step: int) -> Batch:
         """Roll out the next problems, score and compare their completions, and plant the groups that teach."""
         s = self.settings
-        start = time.perf_counter()
-        rolled, kept = self._groups(step)
-        seconds = time.perf_counter() - start
+        rollout, numbers = self._rollout(step)
+        rolled, kept, self.cursor = rollout.groups, rollout.kept, rollout.cursor
+        reused = self._reused(step, kept)
+        fresh, kept = len(kept), kept + reused
         trees = [self._tree(g, a) for g, a in zip(kept, self._advantages(kept), strict=True)]
-        trees = self._with_log_probs(trees)
+        trees = self._with_log_probs(trees, fresh)
         loss = PolicyGradient(s.clip_low, s.clip_high, s.dual_clip, s.ratio, s.kl, s.tis_cap)
         samples = [x for g in rolled for x in g]
         sampled = sum(len(x.completion.token_ids) for x in samples)
         metrics = {
             **rollout_metrics(rolled),
             "groups_learned": len(kept),
-            "seconds_rollout": seconds,
-            "rollout_tokens_per_s": sampled / seconds,
+            **({"groups_reused": len(reused)} if s.zero_spread == "reuse" else {}),
+            "seconds_rollout": rollout.seconds,
+            "rollout_tokens_per_s": sampled / rollout.seconds,
+            **numbers,
         }
         return Batch(list(self._updates(trees)), loss, metrics, samples, s.temperature)
 
-    def _groups(self, step: int) -> tuple[list[list[Sample]], list[list[Sample]]]:
-        """Every group rolled out, and those to learn from."""
+    def _rollout(self, step: int) -> tuple[Rollout, dict[str, float]]:
+        """The rollout of a step and the numbers of the sync; with `overlap` the next one is begun."""
         s = self.settings
-        rolled = self._roll(step, 0, s.problems_per_step)
+        ready = self.ahead.result() if self.ahead else None
+        numbers = self.sync()
+        rollout = ready or self._roll_out(step, self.cursor)
+        if not s.overlap:
+            self.rest()
+        elif step + 1 < total_steps(s, len(self.problems)):
+            self.ahead = self.pool.submit(self._roll_out, step + 1, rollout.cursor)
+        return rollout, numbers
+
+    def _roll_out(self, step: int, cursor: int) -> Rollout:
+        """Groups of the problems from `cursor` on, and further ones where those without spread are replaced."""
+        s = self.settings
+        start = time.perf_counter()
+        rolled = self._roll(step, 0, cursor, s.problems_per_step)
+        cursor += s.problems_per_step
         kept = [g for g in rolled if self._teaches(g)]
         for attempt in range(1, RESAMPLE_ROUNDS if s.zero_spread == "resample" else 1):
-            if len(kept) >= s.problems_per_step:
+            missing = s.problems_per_step - len(kept)
+            if missing <= 0:
                 break
-            more = self._roll(step, attempt, s.problems_per_step - len(kept))
+            more = self._roll(step, attempt, cursor, missing)
+            cursor += missing
             rolled, kept = rolled + more, kept + [g for g in more if self._teaches(g)]
-        return rolled, kept
+        return Rollout(rolled, kept, cursor, time.perf_counter() - start)
+
+    def _reused(self, step: int, kept: list[list[Sample]]) -> list[list[Sample]]:
+        """Earlier groups in place of those without spread, drawn by their mean absolute advantage (the selective sample
+        buffer of Skywork R1V2, arXiv 2504.16656); each once. The step's own groups join the buffer."""
+        s = self.settings
+        if s.zero_spread != "reuse":
+            return []
+        buffer = self.memory.setdefault("groups", [])
+        rng, drawn = random.Random(f"{s.seed}/{step}/reuse"), []
+        while buffer and len(kept) + len(drawn) < s.problems_per_step:
+            (place,) = rng.choices(range(len(buffer)), [g["advantage"] for g in buffer])
+            drawn.append([from_json(Sample, row) for row in buffer.pop(place)["samples"]])
+        known = [g for g in kept if all(x.completion.logps for x in g if x.completion.token_ids)]
+        sizes = [sum(map(abs, a)) / len(a) for a in self._advantages(known)]
+        rows = [[to_json(x) for x in group] for group in known]
+        buffer += [{"advantage": a, "samples": r} for a, r in zip(sizes, rows, strict=True)]
+        del buffer[: -s.buffer_groups]
+        return drawn
 
     def _teaches(self, group: list[Sample]) -> bool:
         """Whether a group is learned from: something was sampled, and its rewards differ where that is asked for."""
         sampled = any(x.completion.token_ids for x in group)
         return sampled and (self.settings.zero_spread == "keep" or spread(group) > 0)
 
-    def _roll(self, step: int, attempt: int, count: int) -> list[list[Sample]]:
+    def _roll(self, step: int, attempt: int, cursor: int, count: int) -> list[list[Sample]]:
         s = self.settings
-        problems = order(self.problems, s.seed, self.cursor, count)
-        self.cursor += count
+        problems = order(self.problems, s.seed, cursor, count)
         seed = (s.seed * 1_000_003 + step) * RESAMPLE_ROUNDS + attempt
         sampling = Sampling(
             s.completions_per_problem, s.temperature, s.top_p, 0, s.max_completion_tokens, seed
@@ -126,12 +185,15 @@ class GRPO:
             fields["sampler"] = torch.tensor(completion.logps)
         return Branch(torch.tensor(completion.token_ids), weights, fields, sample.problem.id)
 
-    def _with_log_probs(self, trees: list[Tree]) -> list[Tree]:
-        """Log-probs of the policy before its first update, needed when a rollout is learned from more than once, and
-        of the reference."""
+    def _with_log_probs(self, trees: list[Tree], fresh: int) -> list[Tree]:
+        """Log-probs of the policy before its first update, needed when a rollout is learned from more than once or
+        later, and of the reference. The trees after the `fresh` ones were sampled by earlier policies, whose log-probs
+        are the sampler's."""
         s = self.settings
-        if s.passes * s.minibatches > 1:
-            trees = _attach(trees, "old", score(self.policy, trees, s, s.temperature))
+        if s.passes * s.minibatches > 1 or s.off_policy:
+            old = score(self.policy, trees[:fresh], s, s.temperature)
+            old += [b.fields["sampler"] for t in trees[fresh:] for b in t.branches]
+            trees = _attach(trees, "old", old)
         if self.reference is not None:
             trees = _attach(trees, "reference", score(self.reference, trees, s, s.temperature))
         return trees

@@ -29,7 +29,7 @@ from visreason.store import METRICS, SAMPLES
 from visreason.train import checkpoint, optimizer, tripwires, update
 from visreason.train.losses import Loss
 from visreason.train.settings import Reinforcement, Training
-from visreason.train.update import Update
+from visreason.train.update import Forward, Update
 
 console = Console(stderr=True)
 T = TypeVar("T")
@@ -37,19 +37,24 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Batch:
-    """What one step learns from: updates in order, the loss, numbers to log, samples to keep."""
+    """What one step learns from: updates in order, the loss and what it is computed from, numbers to log, samples to
+    keep; and the learning rate, where it is not the settings' own."""
 
     updates: list[Update]
     loss: Loss
     metrics: dict[str, float] = field(default_factory=dict)
     samples: list[Sample] = field(default_factory=list)
     temperature: float = 1.0
+    forward: Forward = update.log_probs
+    rate: float | None = None
 
 
 class Objective(Protocol):
-    """Makes the batch of a step. `cursor` is how many problems were taken so far; it alone is its state."""
+    """Makes the batch of a step. Its state is `cursor`, how many problems were taken so far, and `memory`: plain values
+    that a resumed run needs as well."""
 
     cursor: int
+    memory: dict[str, Any]
 
     def batch(self, step: int) -> Batch:
         """What step number `step` learns from; moves the cursor on."""
@@ -114,7 +119,7 @@ class Loop:
 
     def _resume(self, state: dict[str, Any]) -> int:
         self.optimizer.load_state_dict(state["optimizer"])
-        self.objective.cursor = state["cursor"]
+        self.objective.cursor, self.objective.memory = state["cursor"], state["memory"]
         self.run.rewind(state["files"])
         checkpoint.prune(self.run.path, self.settings.keep)
         return state["step"]
@@ -124,10 +129,14 @@ class Loop:
         batch = self.objective.batch(step)
         # Before the updates, so that the samples a tripwire names can be looked at.
         self.run.append(SAMPLES, batch.samples)
-        rate = optimizer.learning_rate(self.settings, step, self.steps)
+        rate = batch.rate
+        if rate is None:
+            rate = optimizer.learning_rate(self.settings, step, self.steps)
         optimizer.set_rate(self.optimizer, rate)
         parts = [
-            update.apply(self.policy, self.optimizer, u, batch.loss, self.settings, batch.temperature)
+            update.apply(
+                self.policy, self.optimizer, u, batch.loss, self.settings, batch.temperature, batch.forward
+            )
             for u in batch.updates
         ]
         seconds = time.perf_counter() - start
@@ -145,7 +154,9 @@ class Loop:
         return []
 
     def _save(self, step: int) -> None:
-        state = {"step": step, "cursor": self.objective.cursor, "files": self.run.cursor(METRICS, SAMPLES)}
+        made = self.objective
+        state = {"step": step, "cursor": made.cursor, "memory": made.memory}
+        state["files"] = self.run.cursor(METRICS, SAMPLES)
         checkpoint.save(self.run.path, step, self.policy, self.optimizer, state, self.settings.keep)
 
 

@@ -1,6 +1,7 @@
 """Objectives as sums over branch tokens. Normalisation is data: the forest carries token weights, the batch its weight.
 
-Axes: S branch tokens of a forest, B its branches. Every loss returns the weighted sum and per-token numbers to log.
+Axes: S branch tokens of a forest, B its branches, P pairs of them. Every loss returns the weighted sum, and numbers to
+log of each token or pair.
 """
 
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 
 from visreason.model.forest import Forest
 
@@ -63,12 +65,75 @@ class PolicyGradient:
             mismatch_S = old_S - fields["sampler"]
             numbers["logp_mismatch"] = mismatch_S.abs()
             if self.tis_cap is not None:
-                loss_S = loss_S * mismatch_S.exp().clamp(max=self.tis_cap)
+                weight_S = mismatch_S.exp().clamp(max=self.tis_cap)
+                numbers["importance"] = weight_S
+                loss_S = loss_S * weight_S
         if "reference" in fields:
             kl_S = k3(fields["reference"] - logps_S)
             numbers["kl"] = kl_S.detach()
             loss_S = loss_S + self.kl * kl_S
         return (forest.weights_S * loss_S).sum(), numbers
+
+
+@dataclass(frozen=True)
+class BradleyTerry:
+    """The loss of a reward model on scores (B,), chosen and rejected in turn; sums over the pairs.
+
+    -log sigmoid(chosen - rejected - margin)       Bradley-Terry, Skywork-VL Reward eq. 1 (arXiv 2505.07263); the
+                                                   margin: Llama 2 eq. 2 (arXiv 2307.09288), a field `margin` (S,)
+      + centre (chosen + rejected)^2               Eisenstein et al. 2023 (arXiv 2312.09244), eq. 2
+    """
+
+    centre: float = 0.0
+
+    def __call__(self, scores_B: torch.Tensor, forest: Forest) -> tuple[torch.Tensor, Numbers]:
+        chosen_P, rejected_P = in_pairs(scores_B)
+        gap_P = chosen_P - rejected_P
+        asked_P = forest.fields["margin"][ends(forest)[::2]] if "margin" in forest.fields else 0.0
+        loss_P = -F.logsigmoid(gap_P - asked_P) + self.centre * (chosen_P + rejected_P) ** 2
+        return loss_P.sum(), {"accuracy": (gap_P > 0).float(), "score_gap": gap_P.detach()}
+
+
+@dataclass(frozen=True)
+class Preference:
+    """The loss of MPO on log-probs (S,) of chosen and rejected completions in turn; sums over the pairs.
+
+    With r = beta (logp - reference logp) of a whole completion, the field `reference` (S,) holding the latter's sum on
+    its last token:
+      dpo x -log sigmoid(r+ - r-)                                      preference, DPO eq. 7 (arXiv 2305.18290)
+      bco x -(log sigmoid(r+ - t) + log sigmoid(t - r-))               quality, BCO (arXiv 2404.04656)
+      nll x -weight x logp+                                            generation; the sum: MPO (arXiv 2411.10442)
+    `threshold` t is given, so that micro-batches of one step see the same; BCO takes a running mean of r.
+    """
+
+    beta: float
+    dpo: float
+    bco: float
+    nll: float
+    threshold: float = 0.0
+
+    def __call__(self, logps_S: torch.Tensor, forest: Forest) -> tuple[torch.Tensor, Numbers]:
+        sums_B = sum_of_branch(logps_S, forest)
+        rewards_B = self.beta * (sums_B - forest.fields["reference"][ends(forest)])
+        good_P, bad_P = in_pairs(rewards_B)
+        nll_P, _ = in_pairs(-sum_of_branch(forest.weights_S * logps_S, forest))
+        dpo_P = -F.logsigmoid(good_P - bad_P)
+        bco_P = -F.logsigmoid(good_P - self.threshold) - F.logsigmoid(self.threshold - bad_P)
+        parts = {"loss/dpo": dpo_P, "loss/bco": bco_P, "loss/nll": nll_P, "reward/chosen": good_P,
+                 "reward/rejected": bad_P, "accuracy": (good_P > bad_P).float()}  # fmt: skip
+        loss_P = self.dpo * dpo_P + self.bco * bco_P + self.nll * nll_P
+        return loss_P.sum(), {name: x_P.detach() for name, x_P in parts.items()}
+
+
+def in_pairs(x_B: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Numbers of branches, chosen and rejected in turn, as those of the chosen and of the rejected ones, (P,) each."""
+    x_P2 = x_B.view(-1, 2)
+    return x_P2[:, 0], x_P2[:, 1]
+
+
+def ends(forest: Forest) -> torch.Tensor:
+    """Place (B,) of each branch's last token among the branch tokens."""
+    return forest.lengths_B.cumsum(0) - 1
 
 
 def k3(difference_S: torch.Tensor) -> torch.Tensor:
@@ -91,6 +156,10 @@ def batch_weight(normalize: str, lengths: list[int], max_tokens: int) -> float:
 
 def _mean_of_branch(x_S: torch.Tensor, forest: Forest) -> torch.Tensor:
     """Each token's number replaced by the mean over its completion."""
+    return (sum_of_branch(x_S, forest) / forest.lengths_B)[forest.branch_of_S]
+
+
+def sum_of_branch(x_S: torch.Tensor, forest: Forest) -> torch.Tensor:
+    """The tokens' numbers summed over each completion, (B,)."""
     sums_B = torch.zeros(len(forest.lengths_B), dtype=x_S.dtype, device=x_S.device)
-    sums_B = sums_B.index_add(0, forest.branch_of_S, x_S)
-    return (sums_B / forest.lengths_B)[forest.branch_of_S]
+    return sums_B.index_add(0, forest.branch_of_S, x_S)

@@ -70,7 +70,7 @@ def orthogonal(x_NAB: torch.Tensor) -> torch.Tensor:
 
 def build(policy: Policy, settings: Training) -> torch.optim.AdamW:
     """The optimizer the settings name, with decay on matrices only. Raises UsageError when everything is frozen."""
-    named = [(n, p) for n, p in policy.model.named_parameters() if p.requires_grad]
+    named = [(n, p) for n, p in policy.named_parameters() if p.requires_grad]
     if not named:
         raise UsageError(
             f"expected parameters to train, found none left by freeze={list(settings.freeze)}; freeze fewer parts"

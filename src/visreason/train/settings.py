@@ -1,8 +1,9 @@
 """The recipe fields of training: what every verb shares, and what reinforcement learning adds."""
 
-from typing import Literal
+from pathlib import Path
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from visreason.recipe import Asking
 
@@ -86,10 +87,31 @@ class Reinforcement(Training):
     top_p: float = Field(
         1.0, gt=0, le=1, description="Nucleus of the sampling; the loss knows nothing of what is cut off."
     )
+    engine: Literal["hf", "vllm"] = Field(
+        "hf",
+        description="What samples: the policy itself, or vLLM beside it, with new weights after each update.",
+    )
+    tensor_parallel: int = Field(1, ge=1, description="GPUs that share vLLM's copy of the model.")
+    memory_share: float = Field(
+        0.4, gt=0, le=1, description="Share of the GPU's or the machine's memory that vLLM takes."
+    )
+    check_sync_every: int = Field(
+        1, ge=1, description="Weight syncs between proofs that sampler and trainer give the same log-probs."
+    )
+    overlap: bool = Field(
+        False, description="Sample the next batch while this one is learned: one step off-policy, corrected."
+    )
     rewards: dict[str, float] = Field(
         {"correct": 1.0, "format": 1.0},
-        description="Rewards and their weights; a name or module:function each.",
+        description="Rewards and their weights: correct, format, learned:PATH, judge:ENGINE, or module:function.",
     )
+    squash: Literal["sigmoid", "clip", "none"] = Field(
+        "sigmoid", description="How a learned score is bounded, after centre and scale; clip is at -1 and 1."
+    )
+    squash_centre: float = Field(
+        0.0, description="Learned score in the middle; about 15 for Skywork-VL-Reward-7B."
+    )
+    squash_scale: float = Field(1.0, gt=0, description="Learned scores to the unit of the bounded one.")
     advantage: Literal["group_zscore", "group_mean"] = Field(
         "group_zscore", description="Divide by the group's spread (GRPO) or not (Dr. GRPO)."
     )
@@ -108,9 +130,12 @@ class Reinforcement(Training):
     kl: float = Field(
         0.0, ge=0, description="Weight of the KL (k3) to the frozen starting policy; 0 keeps no reference."
     )
-    zero_spread: Literal["keep", "drop", "resample"] = Field(
+    zero_spread: Literal["keep", "drop", "resample", "reuse"] = Field(
         "keep",
-        description="Groups with equal rewards: keep, leave out, or replace by further problems (DAPO).",
+        description="Groups with equal rewards: keep, leave out, replace by further problems (DAPO) or earlier groups.",
+    )
+    buffer_groups: int = Field(
+        64, ge=1, description="Latest groups with spread that zero_spread=reuse draws from, each once."
     )
     overlong: Literal["keep", "mask", "penalty"] = Field(
         "keep",
@@ -145,6 +170,105 @@ class Reinforcement(Training):
     def idle(self) -> dict[str, str]:
         kl = {} if self.kl else {"stop_kl": "kl above 0"}
         overlong = {} if self.overlong == "penalty" else {"overlong_margin": "overlong=penalty"}
-        clips = ("clip_low", "clip_high", "dual_clip") if self.passes * self.minibatches == 1 else ()
-        second = dict.fromkeys(clips, "a second update of each rollout (passes or minibatches above 1)")
-        return {**super().idle(), **kl, **overlong, **second}
+        reuse = {} if self.zero_spread == "reuse" else {"buffer_groups": "zero_spread=reuse"}
+        once = self.passes * self.minibatches == 1 and not self.off_policy
+        clips = ("clip_low", "clip_high", "dual_clip") if once else ()
+        second = dict.fromkeys(
+            clips, "a second update of each rollout (passes or minibatches above 1, or reuse)"
+        )
+        learned = any(name.startswith("learned:") for name in self.rewards)
+        squashing = () if learned else ("squash", "squash_centre", "squash_scale")
+        squash = dict.fromkeys(squashing, "a reward learned:PATH")
+        beside = ("tensor_parallel", "memory_share", "check_sync_every", "overlap")
+        sampler = dict.fromkeys(beside, "engine=vllm") if self.engine == "hf" else {}
+        return {**super().idle(), **kl, **overlong, **reuse, **second, **squash, **sampler}
+
+    @property
+    def off_policy(self) -> bool:
+        """Whether what is learned from may be older than the policy of the step."""
+        return self.zero_spread == "reuse"
+
+
+class Stage(BaseModel):
+    """A stretch of reward-model training: which pairs it learns from, at which rate, how often it sees them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    pairs: Literal["images", "text", "all"] = "all"
+    lr: float = Field(gt=0)
+    epochs: float = Field(1.0, gt=0)
+
+
+class RewardModelling(Training):
+    """Settings of reward-model training."""
+
+    style: str = Field(
+        "direct",
+        description="How a problem is put to the model, then and when it scores; kept with the head.",
+    )
+    freeze: tuple[Literal["vision", "merger", "language"], ...] = Field(
+        ("vision",), description="Parts that are not trained."
+    )
+    heldout: Path | None = Field(
+        None, description="File of held-out pairs; a part of the data's problems when not given."
+    )
+    heldout_pairs: int = Field(
+        256, ge=1, description="Held-out pairs looked at while training; at its end all are."
+    )
+    heldout_one_in: int = Field(
+        20,
+        ge=2,
+        description="One problem in so many is held out, with all its pairs, where heldout is not given.",
+    )
+    validate_every: int = Field(50, ge=1, description="Steps between looks at the held-out pairs.")
+    margins: bool = Field(
+        False, description="Ask the scores to differ by the pairs' own margins (Llama 2, section 3.2.2)."
+    )
+    centre: float = Field(
+        0.0, ge=0, description="Weight of the squared sum of a pair's scores, which keeps scores around 0."
+    )
+    lm_head: Literal["keep", "drop"] = Field(
+        "keep", description="Whether the saved model keeps its matrix to words, which scoring does not need."
+    )
+    stages: tuple[Stage, ...] = Field(
+        (),
+        description="Stages in turn, each with pairs (images, text, all), lr, epochs; one over all when empty.",
+    )
+
+    def idle(self) -> dict[str, str]:
+        heldout = {"heldout_one_in": "heldout left out"} if self.heldout else {}
+        stages = dict.fromkeys(("lr", "epochs", "steps"), "stages left out") if self.stages else {}
+        return {**super().idle(), **heldout, **stages}
+
+
+class Preferring(Training):
+    """Settings of preference optimisation."""
+
+    lr: float = Field(1e-6, gt=0, description="Peak learning rate.")
+    beta: float = Field(0.1, gt=0, description="Scale of the implicit rewards, beta log(policy / reference).")
+    dpo: float = Field(
+        0.8, ge=0, description="Weight of the preference loss: DPO alone is dpo=1 bco=0 nll=0."
+    )
+    bco: float = Field(0.2, ge=0, description="Weight of the quality loss, each side against a threshold.")
+    nll: float = Field(1.0, ge=0, description="Weight of the chosen side's cross-entropy.")
+    normalize: Literal["sequence", "token"] = Field(
+        "sequence",
+        description="Cross-entropy of each completion over its length (MPO), or of all tokens alike (TRL).",
+    )
+    threshold: Literal["mean", "zero"] = Field(
+        "mean", description="Of the quality loss: the mean reward of the steps before (BCO), or 0 (TRL)."
+    )
+
+    @model_validator(mode="after")
+    def _refuse_no_loss(self) -> Self:
+        if self.dpo + self.bco + self.nll == 0:
+            raise ValueError("expected a weight above 0 among dpo, bco and nll, found none; give one")
+        return self
+
+    def idle(self) -> dict[str, str]:
+        return {
+            **super().idle(),
+            **({} if self.nll else {"normalize": "nll above 0"}),
+            **({} if self.bco else {"threshold": "bco above 0"}),
+            **({} if self.bco or self.dpo else {"beta": "dpo or bco above 0"}),
+        }

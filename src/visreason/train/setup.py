@@ -30,13 +30,17 @@ def train(
     out: Path,
     read: Callable[[Path, Style, list[dict[str, Any]]], Iterable[T]],
     problem_of: Callable[[T], Problem],
-    objective: Callable[[Policy, list[T], Style, str], Objective],
+    objective: Callable[[store.Run, Policy, list[T], Style, str], Objective],
     plan: Callable[[list[T]], dict[str, object]],
+    opened: Callable[[Policy, str], None] = lambda policy, path: None,
+    finish: Callable[[store.Run, Any], dict[str, Any]] = lambda run, objective: {},
 ) -> None:
     """The course of a training run: read, open the policy, set aside what doesn't fit, print the plan, fit, seal.
 
-    `read` gets the data's file, the style and the list of rejected rows; `objective` the policy, the items, the style
-    and the model that the run starts from. A finished run is left as it is.
+    `read` gets the file of the data, the style and the list of rejected rows; `objective` the run, policy, items,
+    style and the model that the run starts from. `opened` may add to the policy, given the folder it was loaded from;
+    `finish` gives what the summary has to say of the trained objective. An objective may have its own `steps`.
+    A finished run is left as it is.
     """
     record = store.Run.open(out, verb, recipe.model_dump(mode="json"))
     if record.finished:
@@ -47,11 +51,12 @@ def train(
     data = data_file(recipe.data, out, layout)
     items = [i for i in read(data, layout, rejected) if has_meta(problem_of(i), recipe.where)][: recipe.limit]
     start = model_folder(recipe.model, out, layout, recipe.seed)
-    policy, state = open_policy(record, recipe, start)
+    policy, state = open_policy(record, recipe, start, opened)
     items = within_budget(policy, items, problem_of, layout, rejected)
     keep_rejected(record, rejected)
-    steps = total_steps(recipe, len(items))
-    loop = Loop(record, policy, objective(policy, items, layout, start), recipe, steps)
+    made = objective(record, policy, items, layout, start)
+    steps = getattr(made, "steps", None) or total_steps(recipe, len(items))
+    loop = Loop(record, policy, made, recipe, steps)
     print_plan(
         verb,
         {
@@ -67,10 +72,16 @@ def train(
     check_forest(policy, next((p for p in problems if p.images), problems[0]), layout)
     loop.fit(state)
     inputs = [data, *store.model_files(start)]
-    seal(record, policy, steps, inputs, {"problems": len(items), "rejected": len(rejected)})
+    counts = {"problems": len(items), "rejected": len(rejected)}
+    seal(record, policy, steps, inputs, counts, finish(record, made))
 
 
-def open_policy(run: store.Run, settings: Training, start: str) -> tuple[Policy, dict[str, Any] | None]:
+def open_policy(
+    run: store.Run,
+    settings: Training,
+    start: str,
+    opened: Callable[[Policy, str], None] = lambda policy, path: None,
+) -> tuple[Policy, dict[str, Any] | None]:
     """The policy to train, frozen and adapted as asked, and the training state of the run's last checkpoint.
 
     Without a checkpoint the policy is the model at `start` and the state is None.
@@ -86,6 +97,7 @@ def open_policy(run: store.Run, settings: Training, start: str) -> tuple[Policy,
     elif lora:
         loading.add_lora(policy, settings.lora_rank, settings.lora_alpha, settings.lora_parts, settings.seed)
     loading.freeze(policy, settings.freeze)
+    opened(policy, resumed or start)
     if settings.checkpoint_activations:
         loading.checkpoint_activations(policy)
     if resumed:
@@ -146,7 +158,7 @@ def print_plan(title: str, rows: dict[str, object]) -> None:
 
 def plan_of(policy: Policy, settings: Training) -> dict[str, object]:
     """The rows of the plan that every objective has; its memory is without activations."""
-    sizes = [(p.numel(), p.requires_grad) for p in policy.model.parameters()]
+    sizes = [(p.numel(), p.requires_grad) for _, p in policy.named_parameters()]
     trained, everything = sum(n for n, t in sizes if t), sum(n for n, _ in sizes)
     copies = (
         2 if settings.optimizer == "muon" else 3
@@ -180,12 +192,18 @@ def check_forest(policy: Policy, problem: Problem, layout: Style) -> None:
     )
 
 
-def seal(run: store.Run, policy: Policy, steps: int, inputs: list[Path], counts: dict[str, int]) -> None:
+def seal(
+    run: store.Run,
+    policy: Policy,
+    steps: int,
+    inputs: list[Path],
+    counts: dict[str, int],
+    found: dict[str, Any],
+) -> None:
     """Write the manifest of a training run and name its checkpoint."""
     last = store.checkpoints(run.path)[-1]
-    run.seal(
-        {"steps": steps, "checkpoint": str(last.relative_to(run.path))}, inputs, counts, str(policy.device)
-    )
+    summary = {"steps": steps, "checkpoint": str(last.relative_to(run.path)), **found}
+    run.seal(summary, inputs, counts, str(policy.device))
     console.print(f"done: {last}")
 
 

@@ -1,6 +1,7 @@
 """The supervised objective: cross-entropy on written completions, packed in a forest."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 
@@ -23,6 +24,7 @@ class SFT:
     style: Style
     settings: Training
     cursor: int = 0
+    memory: dict[str, Any] = field(default_factory=dict)
 
     def batch(self, step: int) -> Batch:
         """The next examples, their completions weighed alike token by token."""

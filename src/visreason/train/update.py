@@ -1,6 +1,7 @@
 """One optimizer step: trees into forests under the token budget, their losses summed, one update."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -11,13 +12,30 @@ from visreason.model.load import Policy
 from visreason.train.losses import Loss, Numbers
 from visreason.train.settings import Training
 
+Forward = Callable[[Policy, Forest, float], tuple[torch.Tensor, Numbers]]
+"""What a loss is computed from, of a forest at a temperature, and numbers to log."""
+
 
 @dataclass(frozen=True)
 class Update:
-    """The trees of one optimizer step and what their summed loss is divided by."""
+    """The trees of one optimizer step, what their summed loss is divided by, and whether a tree must stay whole."""
 
     trees: list[Tree]
     weight: float
+    whole: bool = False
+
+
+def log_probs(policy: Policy, forest: Forest, temperature: float) -> tuple[torch.Tensor, Numbers]:
+    """Log-probs (S,) of the branch tokens; logged with the entropy."""
+    logps_S, entropy_S = policy.logps(forest, temperature, entropy=True)
+    assert entropy_S is not None
+    return logps_S, {"entropy": entropy_S, "logp": logps_S.detach()}
+
+
+def scores(policy: Policy, forest: Forest, temperature: float) -> tuple[torch.Tensor, Numbers]:
+    """Scores (B,) of the branches by the policy's value head; a temperature has no meaning for them."""
+    scores_B = policy.scores(forest)
+    return scores_B, {"score": scores_B.detach()}
 
 
 def apply(
@@ -27,28 +45,31 @@ def apply(
     loss: Loss,
     settings: Training,
     temperature: float = 1.0,
+    forward: Forward = log_probs,
 ) -> dict[str, float]:
-    """Accumulate the gradients of every forest and step. Returns numbers to log: means over completion tokens, and
-    loss, grad_norm, tokens (packed), tokens_saved (what one row a completion would add), seconds_update.
+    """Accumulate the gradients of every forest and step. Returns numbers to log: means over completion tokens (or
+    branches, or pairs: what the numbers are of), and loss, grad_norm, tokens (packed), tokens_saved (what one row a
+    completion would add), seconds_update.
 
     Raises Tripwire on a non-finite loss or gradient, before the weights change.
     """
     start = time.perf_counter()
-    total, sums, tokens = 0.0, {}, 0
-    batches, lost = micro_batches(update.trees, settings.micro_batch_tokens, policy.share)
+    total, tokens = 0.0, 0
+    sums: dict[str, tuple[float, int]] = {}
+    batches, lost = micro_batches(update.trees, settings.micro_batch_tokens, policy.share, update.whole)
     for trees in batches:
         forest = plant(trees, policy.attention_path).to(policy.device)
-        logps_S, entropy_S = policy.logps(forest, temperature, entropy=True)
-        value, numbers = loss(logps_S, forest)
+        output, logged = forward(policy, forest, temperature)
+        value, numbers = loss(output, forest)
         if not torch.isfinite(value):
             optimizer.zero_grad(set_to_none=True)
             raise _non_finite(value, forest)
         (value / update.weight).backward()
         total += value.item() / update.weight
         tokens += forest.layout.tokens
-        _add(sums, {**numbers, "entropy": entropy_S, "logp": logps_S.detach()})
+        _add(sums, {**numbers, **logged})
     norm = torch.nn.utils.clip_grad_norm_(
-        [p for p in policy.model.parameters() if p.grad is not None], settings.clip_norm
+        [p for _, p in policy.named_parameters() if p.grad is not None], settings.clip_norm
     )
     if not torch.isfinite(norm):
         optimizer.zero_grad(set_to_none=True)
@@ -57,13 +78,12 @@ def apply(
         )
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
-    scored = sum(len(b.ids) for t in update.trees for b in t.branches)
     alone = sum(len(t.prompt.ids) - 1 + len(b.ids) for t in update.trees for b in t.branches)
     seconds = time.perf_counter() - start
     return {
         "loss": total,
         "grad_norm": norm.item(),
-        **{k: v / scored for k, v in sums.items()},
+        **{k: s / n for k, (s, n) in sums.items()},
         "tokens": tokens,
         "tokens_saved": alone - tokens,
         "tokens_lost_to_splits": lost,
@@ -92,6 +112,7 @@ def _non_finite(value: torch.Tensor, forest: Forest) -> Tripwire:
     )
 
 
-def _add(sums: dict[str, float], numbers: Numbers) -> None:
-    for name, x_S in numbers.items():
-        sums[name] = sums.get(name, 0.0) + x_S.sum().item()
+def _add(sums: dict[str, tuple[float, int]], numbers: Numbers) -> None:
+    for name, x in numbers.items():
+        total, n = sums.get(name, (0.0, 0))
+        sums[name] = (total + x.sum().item(), n + x.numel())

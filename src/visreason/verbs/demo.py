@@ -9,6 +9,7 @@ import shlex
 import sys
 import time
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -20,9 +21,12 @@ STYLE = "r1_onevision"
 MAX_TOKENS = 96
 """Longest completion: the longest drawn thought has about 80 tokens."""
 PRIMER_BATCH = 24
-MODELS = ("base", "sft", "grpo")
+MODELS = ("base", "sft", "mpo", "grpo")
+CHOICES = 8
+"""Answers of the fine-tuned model that the reward model chooses from; of the others four are sampled."""
 DECODINGS = {"sampled": ("samples=4", "temperature=1"), "greedy": ("samples=1", "temperature=0")}
-PRELOAD = ["visreason.train.sft", "visreason.train.grpo", "visreason.train.setup", "visreason.engine.hf"]
+PRELOAD = ["visreason.train.sft", "visreason.train.grpo", "visreason.train.setup", "visreason.engine.hf",
+           "visreason.train.mpo", "visreason.train.reward_model"]  # fmt: skip
 COLD_START = (
     "The tiny model starts from random weights and first learns to see, to add, and to answer questions about pictures "
     "told in words, on a primer of small lessons. Its "
@@ -47,6 +51,12 @@ class Recipe(Base):
         600, ge=1, description="Supervised steps of 24 lessons in seeing and reckoning."
     )
     sft_steps: int = Field(420, ge=1, description="Supervised steps of 16 problems, answered in mixed ways.")
+    reward_steps: int = Field(300, ge=1, description="Reward-model steps of 32 pairs.")
+    rollouts: int = Field(
+        480, ge=2, description="Training problems answered 8 times each, to make MPO's pairs of."
+    )
+    mpo_steps: int = Field(60, ge=1, description="MPO steps of 16 pairs.")
+    engine: Literal["hf", "vllm"] = Field("hf", description="What samples in GRPO.")
     grpo_steps: int = Field(40, ge=1, description="GRPO steps of 24 problems with 8 completions each.")
 
 
@@ -77,7 +87,8 @@ def _draw(recipe: Recipe, folder: Path) -> None:
     from visreason.world import source
 
     lessons = PRIMER_BATCH * recipe.primer_steps
-    for spec in (f"coldstart:{recipe.problems}", f"heldout:{recipe.heldout}", f"primer:{lessons}"):
+    for spec in (f"coldstart:{recipe.problems}", f"heldout:{recipe.heldout}", f"primer:{lessons}",
+                 f"train_pairs:{recipe.problems}", f"heldout_pairs:{recipe.heldout}"):  # fmt: skip
         source.data_file(f"world:{spec}:{recipe.seed}", folder.parent, style(STYLE))
     source.model_folder("world", folder.parent, style(STYLE), recipe.seed)
 
@@ -92,22 +103,49 @@ def _stages(recipe: Recipe, out: Path) -> list[list[str]]:
            f"out={out}/sft"]  # fmt: skip
     grpo = ["grpo", f"model={out}/sft", f"data={out}/world/train.jsonl", *common, f"steps={recipe.grpo_steps}",
             "problems_per_step=24", "completions_per_problem=8", f"max_completion_tokens={MAX_TOKENS}", "lr=2e-4",
-            "schedule=constant", "kl=1e-3", "save_every=10", f"out={out}/grpo"]  # fmt: skip
+            "schedule=constant", "kl=1e-3", "save_every=10", f"engine={recipe.engine}", f"out={out}/grpo"]  # fmt: skip
     return [
         *_evaluations("base", f"{out}/world/model", out, common),
         primer,
         sft,
         *_evaluations("sft", f"{out}/sft", out, common),
+        *_preferences(recipe, out, common),
+        *_evaluations("mpo", f"{out}/mpo", out, common),
         grpo,
         *_evaluations("grpo", f"{out}/grpo", out, common),
     ]
 
 
+def _preferences(recipe: Recipe, out: Path, common: list[str]) -> list[list[str]]:
+    """A reward model; what it chooses from the fine-tuned model's answers to held-out problems; and MPO on pairs of
+    that model's answers to training problems, which it ranked."""
+    reward = ["reward_model", f"model={out}/sft", f"data={out}/world/train_pairs.jsonl", *common,
+              f"heldout={out}/world/heldout_pairs.jsonl", "optimizer=muon", f"steps={recipe.reward_steps}", "lr=1e-3",
+              "problems_per_step=32", "validate_every=50", "save_every=100", f"out={out}/reward_model"]  # fmt: skip
+    learned = [f"reward=learned:{out}/reward_model", f"seed={recipe.seed}"]
+    rollouts = ["evaluate", f"model={out}/sft", f"data={out}/world/train.jsonl", *common, f"limit={recipe.rollouts}",
+                f"samples={CHOICES}", "temperature=1", f"max_completion_tokens={MAX_TOKENS}",
+                f"out={out}/rollouts"]  # fmt: skip
+    mpo = ["mpo", f"model={out}/sft", f"data={out}/pairs/pairs.jsonl", *common, "optimizer=muon",
+           f"steps={recipe.mpo_steps}", "lr=1e-3", "problems_per_step=16", "save_every=20",
+           f"out={out}/mpo"]  # fmt: skip
+    return [
+        reward,
+        ["score", f"samples={out}/evaluate/sft-sampled/samples.jsonl", *learned, f"out={out}/score/heldout"],
+        rollouts,
+        ["score", f"samples={out}/rollouts/samples.jsonl", *learned, f"out={out}/score/rollouts"],
+        ["curate", f"data={out}/score/rollouts/samples.jsonl", "by=learned", "near=null", "match_length=false",
+         "per_problem=3", f"seed={recipe.seed}", f"out={out}/pairs"],
+        mpo,
+    ]  # fmt: skip
+
+
 def _evaluations(name: str, model: str, out: Path, common: list[str]) -> list[list[str]]:
+    samples = {"sampled": (f"samples={CHOICES}", "temperature=1")} if name == "sft" else {}
     return [
         ["evaluate", f"model={model}", f"data={out}/world/heldout.jsonl", *common, *words,
          f"max_completion_tokens={MAX_TOKENS}", f"out={out}/evaluate/{name}-{decoding}"]
-        for decoding, words in DECODINGS.items()
+        for decoding, words in (DECODINGS | samples).items()
     ]  # fmt: skip
 
 
@@ -137,21 +175,30 @@ def _summary(out: Path) -> dict:
     views = {(m, d): manifest(out / "evaluate" / f"{m}-{d}")["summary"] for m in MODELS for d in DECODINGS}
     sampled = {m: views[m, "sampled"]["accuracy"] for m in MODELS}
     greedy = {m: views[m, "greedy"]["accuracy"] for m in MODELS}
+    reward, chosen = manifest(out / "reward_model")["summary"], manifest(out / "score" / "heldout")["summary"]
     return {
         "accuracy": sampled,
         "greedy": greedy,
-        "gain": {"grpo_over_sft": _gain(out, "sampled"), "grpo_over_sft_greedy": _gain(out, "greedy")},
+        "reward_model": {name: reward[name] for name in ("pair_accuracy", "pair_accuracy_of_equal_length")},
+        "best_of": chosen["best_of"][str(CHOICES)],
+        "gain": {
+            "best_of_8_over_mean": chosen["best_over_mean"],
+            "mpo_over_sft": _gain(out, "mpo", "sampled"),
+            "mpo_over_sft_greedy": _gain(out, "mpo", "greedy"),
+            "grpo_over_sft": _gain(out, "grpo", "sampled"),
+            "grpo_over_sft_greedy": _gain(out, "grpo", "greedy"),
+        },
         "format": {m: views[m, "sampled"]["format"] for m in MODELS},
     }
 
 
-def _gain(out: Path, decoding: str) -> dict[str, float]:
+def _gain(out: Path, after: str, decoding: str) -> dict[str, float]:
     from visreason.record import Sample
     from visreason.stats import by_problem, paired
     from visreason.store import read_records
 
     means = []
-    for model in ("grpo", "sft"):
+    for model in (after, "sft"):
         groups = by_problem(read_records(out / "evaluate" / f"{model}-{decoding}" / SAMPLES, Sample))
         means.append([sum(s.score.correct for s in g) / len(g) for _, g in sorted(groups.items())])
     return paired(*means).as_dict()
@@ -161,10 +208,12 @@ def _report(out: Path, summary: dict) -> None:
     from visreason.view.report import write_report
     from visreason.view.runs import load_run
 
-    folders = {f"{stage} training": out / stage for stage in ("primer", "sft", "grpo")}
+    folders = {f"{stage} training": out / stage for stage in ("primer", "sft", "reward_model", "mpo", "grpo")}
     folders |= {name: out / "evaluate" / f"{name}-sampled" for name in MODELS}
     runs = {label: load_run(folder, label) for label, folder in folders.items()}
-    write_report(out / "report", "visreason demo", runs, intro=COLD_START, summary=summary)
+    plots = {"best of 8": "best_of", "score against length": "lengths"}
+    figures = {name: out / "score" / "heldout" / "report" / f"{file}.png" for name, file in plots.items()}
+    write_report(out / "report", "visreason demo", runs, intro=COLD_START, summary=summary, figures=figures)
 
 
 def _print(summary: dict, console) -> None:
@@ -180,9 +229,16 @@ def _print(summary: dict, console) -> None:
             percent(Interval(**summary["greedy"][model])),
         ]
         table.add_row(model, *shown, f"{summary['format'][model]:.3f}")
-    gain = Interval(**summary["gain"]["grpo_over_sft"])
     console.print(table)
-    seconds = summary["seconds"]
+    pairs, best = summary["reward_model"]["pair_accuracy"], summary["best_of"]
     console.print(
-        f"GRPO over SFT, paired: {percent(gain)}; {f'{seconds:.0f} s' if seconds else 'resumed, not timed'}"
+        f"reward model: {percent(Interval(**pairs))} of held-out pairs; of 8 answers of sft it takes a right one for "
+        f"{percent(Interval(**best['best']))}, majority vote {percent(Interval(**best['majority']))}, one is right for "
+        f"{percent(Interval(**best['oracle']))}"
     )
+    gains = {"MPO": "mpo_over_sft", "GRPO": "grpo_over_sft"}
+    said = (
+        f"{name} over SFT, paired: {percent(Interval(**summary['gain'][k]))}" for name, k in gains.items()
+    )
+    seconds = summary["seconds"]
+    console.print(f"{'; '.join(said)}; {f'{seconds:.0f} s' if seconds else 'resumed, not timed'}")

@@ -21,6 +21,6 @@ def run(recipe: Recipe, out: Path) -> None:
         out,
         read=read_examples,
         problem_of=lambda example: example.problem,
-        objective=lambda policy, examples, style, _: SFT(policy, examples, style, recipe),
+        objective=lambda _, policy, examples, style, __: SFT(policy, examples, style, recipe),
         plan=lambda examples: {"completions": sum(len(e.texts) for e in examples)},
     )

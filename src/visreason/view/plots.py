@@ -18,6 +18,13 @@ CURVES = {
     "reward": "Reward, mean",
     "reward_std": "Reward, spread within a group",
     "completion_length": "Completion length (tokens)",
+    "reward/learned": "Learned reward",
+    "reward/judge": "Reward by rule or judge",
+    "heldout/accuracy": "Accuracy on held-out pairs",
+    "heldout/loss": "Loss on held-out pairs",
+    "accuracy": "Accuracy on the step's pairs",
+    "reward/chosen": "Implicit reward, chosen",
+    "reward/rejected": "Implicit reward, rejected",
     "loss": "Loss",
     "kl": "KL to the reference (nats a token)",
     "entropy": "Entropy (nats a token)",
@@ -103,7 +110,7 @@ def _curve(points: list[tuple[float, float]], title: str, path: Path) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     axes.ticklabel_format(axis="y", scilimits=(-2, 5), useOffset=False)
     axes.yaxis.get_offset_text().set(fontsize=8, color=GREY)
-    _plain(axes)
+    plain(axes)
     figure.savefig(path, dpi=130)
 
 
@@ -122,10 +129,10 @@ def _panel(axes: Axes, family: str, accuracies: Mapping[str, Mapping[tuple[str, 
         range(len(levels)), [f"level {level}" if level else "all" for level in levels], parse_math=False
     )
     axes.set_ylim(0, 100)
-    _plain(axes)
+    plain(axes)
 
 
-def _plain(axes: Axes) -> None:
+def plain(axes: Axes) -> None:
     """No frame, a light grid behind the data."""
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.grid(axis="y", color="#dddddd", linewidth=0.8)

@@ -22,8 +22,10 @@ def write_report(
     intro: str = "",
     summary: Mapping[str, Any] | None = None,
     problems: int = 24,
+    figures: Mapping[str, Path] | None = None,
 ) -> Path:
     """Write out/index.html and its plots; returns the page's path. A `summary`'s numbers replace the headline's.
+    `figures` are further plots, by what they show.
 
     Shown are the accuracies of the evaluations (`verb` "evaluate"), of training rollouts where there is no evaluation.
     """
@@ -36,6 +38,7 @@ def write_report(
         intro=intro,
         cards=list(numbers.summary_cards(summary)) if summary else numbers.cards(everything),
         curves=_curves(everything, out),
+        figures=[(name, _embed(path)) for name, path in (figures or {}).items()],
         counts=numbers.count_rows(judged),
         bars=_embed(plots.bars(cells, out / "accuracy.png")) if cells else None,
         places=sorted({place for found in cells.values() for place in found}),

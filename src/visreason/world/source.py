@@ -6,8 +6,9 @@ from visreason.errors import UsageError
 from visreason.prompt import Style, messages
 from visreason.record import Problem
 from visreason.store import model_path
-from visreason.world import coldstart, primer, problems, vlm
+from visreason.world import coldstart, preferences, primer, problems, vlm
 
+SPLITS = ("train", "heldout", "coldstart", "train_pairs", "heldout_pairs", "primer")
 VOCABULARY_PROBLEMS = 3000
 """Drawn problems whose text teaches the tokenizer."""
 
@@ -15,20 +16,25 @@ VOCABULARY_PROBLEMS = 3000
 def data_file(spec: str, folder: Path, style: Style) -> Path:
     """The file a data spec names; `world:...` is drawn into folder/world first, unless it is there already.
 
-    Splits: train, heldout, coldstart (train problems answered in several ways), and primer (lessons in seeing).
+    Splits: train, heldout, coldstart (train problems answered in several ways), train_pairs and heldout_pairs (a better
+    and a worse answer to each), and primer (lessons in seeing).
     """
     if not spec.startswith("world:"):
         return Path(spec)
     split, n, seed = _parse(spec)
     target = folder / "world"
-    drawn = "train" if split == "coldstart" else split
+    drawn = "train" if split == "coldstart" else split.removesuffix("_pairs")
     path = target / f"{split}.jsonl"
     if path.exists():
         return path
     if split == "primer":
         return primer.write(target, n, style, seed)
-    drawn_file = problems.write(target, drawn, n, seed)
-    return coldstart.write(drawn_file, style, seed) if split == "coldstart" else drawn_file
+    drawn_file = target / f"{drawn}.jsonl"
+    if drawn == split or not drawn_file.exists():
+        drawn_file = problems.write(target, drawn, n, seed)
+    if split == "coldstart":
+        return coldstart.write(drawn_file, style, seed)
+    return preferences.write(drawn_file, style, seed) if split.endswith("_pairs") else drawn_file
 
 
 def model_folder(spec: str, folder: Path, style: Style, seed: int) -> str:
@@ -55,10 +61,6 @@ def _texts(style: Style) -> list[str]:
 
 def _parse(spec: str) -> tuple[str, int, int]:
     _, split, *numbers = spec.split(":")
-    if (
-        split not in ("train", "heldout", "coldstart", "primer")
-        or len(numbers) not in (1, 2)
-        or not all(n.isdigit() for n in numbers)
-    ):
-        raise UsageError(f"expected world:train|heldout|coldstart|primer:N[:SEED], found {spec!r}")
+    if split not in SPLITS or len(numbers) not in (1, 2) or not all(n.isdigit() for n in numbers):
+        raise UsageError(f"expected world:{'|'.join(SPLITS)}:N[:SEED], found {spec!r}")
     return split, int(numbers[0]), int(numbers[1]) if len(numbers) == 2 else 0

@@ -1,0 +1,156 @@
+"""Pairs of a chosen and a rejected completion, read from the files people have. Unusable rows are handed back."""
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from visreason.answer import check
+from visreason.data.columns import flat_problem
+from visreason.data.files import read_rows
+from visreason.data.formats import usable
+from visreason.data.pictures import Pictures
+from visreason.errors import DataError
+from visreason.record import Completion, Pair, from_json
+from visreason.stats import Interval, accuracy
+
+SIDES = ("chosen", "rejected")
+PROMPTS = ("prompt", "conversations", "messages", "query")
+"""Columns that hold what was asked, as text or as turns, beside those of a flat row (`columns.COLUMNS`)."""
+TEXTS = ("content", "value", "text")
+
+
+def read_pairs(path: Path, rejected: list[dict[str, Any]]) -> list[Pair]:
+    """The pairs of a .jsonl or .json file (or either with .gz), images found and checked.
+
+    Rows are our Pair records; rows with `chosen` and `rejected` (text, a turn, or all turns) beside a prompt, as in
+    Hugging Face and LLaMA-Factory ranking files; or rows with two responses and their ranks, as in VL-RewardBench.
+    A row goes to `rejected` as {"line", "reason", "row"} where its two sides are equal, one is empty or failed, one
+    answers another prompt or was written without its images, or its problem can't be asked (`read_problems`).
+    Raises DataError when the file can't be read and when no pair is left.
+    """
+    path = Path(path)
+    pictures = Pictures(path.parent, "pixels")
+    pairs = []
+    for line, row in read_rows(path, rejected):
+        try:
+            pair = _pair(row, f"{path.name.split('.')[0]}-{line}")
+            pairs.append(_checked(replace(pair, problem=usable(pair.problem, pictures))))
+        except DataError as e:
+            rejected.append({"line": line, "reason": str(e), "row": row})
+    if not pairs:
+        why = f"{len(rejected)} rejected rows; the first: {rejected[0]['reason']}" if rejected else "no rows"
+        raise DataError(f"expected pairs in {path}, found {why}")
+    return pairs
+
+
+def is_pair(row: dict[str, Any]) -> bool:
+    """Whether a row compares two completions."""
+    return set(SIDES) <= row.keys() or {"response", "human_ranking"} <= row.keys()
+
+
+def _pair(row: dict[str, Any], fallback_id: str) -> Pair:
+    if isinstance(row.get("problem"), dict):
+        return from_json(Pair, row)
+    if not is_pair(row):
+        raise DataError(f"expected columns chosen and rejected, found the columns {', '.join(row)}")
+    if "human_ranking" in row:
+        row = _ranked(row)
+    (before, chosen), (other, refused) = (_side(row[name], name) for name in SIDES)
+    if before != other:
+        lost = next((n for n, p, q in zip(SIDES, (before, other), (other, before), strict=True)
+                     if p.count("<image>") < q.count("<image>")), None)  # fmt: skip
+        raise DataError(
+            f"expected both sides to answer the prompt with its images, found {lost} without them"
+            if lost
+            else f"expected both sides to answer one prompt, found {before[:40]!r} and {other[:40]!r}"
+        )
+    rest = {k: v for k, v in row.items() if k not in (*SIDES, *PROMPTS, "margin")}
+    asked = before or next((_prompt(row[name]) for name in PROMPTS if row.get(name)), "")
+    problem = flat_problem({**rest, **({"question": asked} if asked else {})}, fallback_id)
+    margin = row.get("margin")
+    return Pair(problem, Completion(chosen), Completion(refused), None if margin is None else float(margin))
+
+
+def _ranked(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of two responses and their ranks as one of chosen and rejected; rank 0 is the better one."""
+    responses, ranks = row["response"], row["human_ranking"]
+    if not isinstance(responses, list) or len(responses) != 2 or sorted(ranks) != [0, 1]:
+        raise DataError(f"expected two responses with ranks 0 and 1, found the ranks {ranks!r}")
+    best = ranks.index(0)
+    rest = {k: v for k, v in row.items() if k not in ("response", "human_ranking")}
+    return {**rest, "chosen": responses[best], "rejected": responses[1 - best]}
+
+
+def _side(value: Any, column: str) -> tuple[str, str]:
+    """What a side was asked (empty where it is the reply alone) and the reply."""
+    if isinstance(value, list) and value:
+        return _prompt(value[:-1]) if len(value) > 1 else "", _text(value[-1], column)
+    return "", _text(value, column)
+
+
+def _prompt(value: Any) -> str:
+    """The question of a prompt: text, or a single turn of the user's."""
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, list) or not value:
+        raise DataError(f"expected a prompt as text or turns, found {str(value)[:80]!r}")
+    if len(value) > 1 or _role(value[0]) not in ("user", "human"):
+        roles = ", ".join(str(_role(turn)) for turn in value)
+        raise DataError(f"expected one question of the user, found the turns {roles}")
+    return _text(value[0], "prompt")
+
+
+def _role(turn: Any) -> Any:
+    return turn.get("role", turn.get("from")) if isinstance(turn, dict) else None
+
+
+def _text(value: Any, column: str) -> str:
+    """Text, the text of a turn, or of its parts, where a picture leaves its mark."""
+    if isinstance(value, dict):
+        value = (
+            "<image>" if value.get("type") == "image" else next((value[k] for k in TEXTS if k in value), None)
+        )
+    if isinstance(value, list):
+        return "".join(_text(part, column) for part in value)
+    if not isinstance(value, str):
+        raise DataError(f"expected text in {column}, found {str(value)[:80]!r}")
+    return value
+
+
+def _checked(pair: Pair) -> Pair:
+    for name in SIDES:
+        completion: Completion = getattr(pair, name)
+        if completion.finish == "error" or not completion.text.strip():
+            raise DataError(
+                f"expected a completion as {name}, found {'an error' if completion.text else 'none'}"
+            )
+    if pair.chosen.text.strip() == pair.rejected.text.strip():
+        raise DataError(f"expected two different completions, found {pair.chosen.text[:80]!r} twice")
+    return pair
+
+
+def split(pairs: list[Pair], one_in: int) -> tuple[list[Pair], list[Pair]]:
+    """Pairs to learn and pairs held out: about one problem in `one_in` with all its pairs, by a hash of its question
+    and images, so that the same problem under another id stays on its side."""
+    sides: tuple[list[Pair], list[Pair]] = ([], [])
+    for pair in pairs:
+        content = (pair.problem.question, *(i.sha256 or i.path for i in pair.problem.images))
+        digest = hashlib.sha256("\0".join(content).encode()).digest()
+        sides[int.from_bytes(digest[:8]) % one_in == 0].append(pair)
+    return sides
+
+
+def chosen_is_right(pairs: list[Pair], most: int = 500) -> Interval | None:
+    """Share of the pairs with just one right side, by the problem's own answer, in which that is the chosen one.
+
+    Looks at the first pairs that can be judged by rules; None where there are none.
+    """
+    found: list[list[float]] = []
+    for pair in pairs[:most]:
+        if pair.problem.answer is None or pair.problem.check == "judge":
+            continue
+        chosen, rejected = (check(pair.problem, getattr(pair, name).text).correct for name in SIDES)
+        if chosen != rejected:
+            found.append([float(chosen)])
+    return accuracy(found) if found else None

@@ -1,0 +1,113 @@
+"""Stages that clean pairs: doubles, a judge, a surrogate reward model's thresholds, chosen sides written anew.
+
+Each takes pairs and gives a verdict a pair: None to keep it as it is, a reason to drop it, or the pair to put in its
+place (Skywork-VL Reward, arXiv 2505.07263, section 3.2, whose prompts and thresholds are not published).
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from visreason.answer import check
+from visreason.data.near import near_duplicates
+from visreason.engine import Engine, Sampling
+from visreason.errors import DataError
+from visreason.prompt import Style, messages
+from visreason.record import Pair, Problem
+from visreason.reward.judge import judge_pairs
+from visreason.reward.learned import Learned
+
+Outcome = Pair | str | None
+
+
+def exact(pairs: Sequence[Pair]) -> list[Outcome]:
+    """Drops a pair whose question, images and texts were there before, also with its sides the other way round: there
+    the first stays, since nothing says which is right."""
+    seen: set[tuple] = set()
+    found: list[Outcome] = []
+    for pair in pairs:
+        sides = frozenset((pair.chosen.text.strip(), pair.rejected.text.strip()))
+        key = (_shown(pair.problem), pair.problem.question.strip(), sides)
+        found.append("the same pair stands earlier" if key in seen else None)
+        seen.add(key)
+    return found
+
+
+def near(pairs: Sequence[Pair], threshold: float) -> list[Outcome]:
+    """Drops a pair that is like an earlier one about the same images, in the words of question and both sides."""
+    groups: dict[tuple[str, ...], list[int]] = {}
+    for i, pair in enumerate(pairs):
+        groups.setdefault(_shown(pair.problem), []).append(i)
+    found: list[Outcome] = [None] * len(pairs)
+    for places in groups.values():
+        texts = [
+            " ".join((pairs[i].problem.question, pairs[i].chosen.text, pairs[i].rejected.text))
+            for i in places
+        ]
+        for double, first in near_duplicates(texts, threshold).items():
+            found[places[double]] = f"like the pair of {pairs[places[first]].problem.id!r}"
+    return found
+
+
+def judged(pairs: Sequence[Pair], engine: Engine) -> list[Outcome]:
+    """Drops what a judge disagrees with, finds equal, or says nothing readable about."""
+    return [None if v == "agree" else f"the judge: {v}" for v in judge_pairs(engine, pairs)]
+
+
+def weak(gaps: Sequence[tuple[float, float]], weakest: float, narrowest: float) -> list[str | None]:
+    """Of (chosen score, chosen less rejected) of every pair, why one is weak: its chosen side is among the `weakest`
+    share of all, or its gap among the `narrowest`."""
+    lowest, least = (_quantile([g[i] for g in gaps], q) for i, q in ((0, weakest), (1, narrowest)))
+    return [
+        f"the chosen side's score {chosen:.3f} is under {lowest:.3f}"
+        if chosen < lowest
+        else f"the sides' scores differ by {gap:.3f}, less than {least:.3f}"
+        if gap < least
+        else None
+        for chosen, gap in gaps
+    ]
+
+
+def scored(pairs: Sequence[Pair], surrogate: Learned) -> list[tuple[float, float]]:
+    """The surrogate's score of the chosen side, and how much higher it is than the other's."""
+    groups = [(p.problem, (p.chosen.text, p.rejected.text)) for p in pairs]
+    found = []
+    for scores in surrogate.scores(groups):
+        if isinstance(scores, DataError):
+            raise scores
+        found.append((scores[0], scores[0] - scores[1]))
+    return found
+
+
+def rewritten(
+    pairs: Sequence[Pair], engine: Engine, style: Style, surrogate: Learned, sampling: Sampling
+) -> list[Outcome]:
+    """Pairs with the best of an engine's answers as their chosen side, where it is better than both old sides by the
+    surrogate and, where rules can tell, right; the others are dropped."""
+    answers = engine.generate([messages(p.problem, style) for p in pairs], sampling)
+    found: list[Outcome] = []
+    for pair, group in zip(pairs, answers, strict=True):
+        texts = [
+            c for c in group if c.finish == "stop" and c.text.strip() and _may_be_right(pair.problem, c.text)
+        ]
+        candidates = [pair.chosen, pair.rejected, *texts]
+        (scores,) = surrogate.scores([(pair.problem, [c.text for c in candidates])])
+        if isinstance(scores, DataError):
+            raise scores
+        best = scores.index(max(scores))
+        new = replace(candidates[best], logps=())
+        found.append(replace(pair, chosen=new) if best > 1 else "weak, and no new answer is better")
+    return found
+
+
+def _may_be_right(problem: Problem, text: str) -> bool:
+    return problem.answer is None or problem.check == "judge" or check(problem, text).correct
+
+
+def _quantile(values: Sequence[float], share: float) -> float:
+    """The value under which that share of the values lies."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def _shown(problem: Problem) -> tuple[str, ...]:
+    return tuple(i.sha256 or i.path for i in problem.images)

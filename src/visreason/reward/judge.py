@@ -1,0 +1,140 @@
+"""A language model as a judge: marks of open answers in discrete tiers, and verdicts on pairs."""
+
+import re
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from visreason.engine import Engine, Sampling
+from visreason.errors import DataError, RunError
+from visreason.prompt import Style
+from visreason.prompt.styles import text
+from visreason.record import Pair, Problem, Sample, Score
+from visreason.reward.correct import correct
+
+TIERS = (0.0, 0.5, 1.0)
+"""Marks of an open answer. WeThink says discrete tiers and not which; these are ours."""
+ATTEMPTS = 3
+MAX_TOKENS = 1024
+Verdict = Literal["agree", "disagree", "equal", "unparsed"]
+
+
+class Judge:
+    """The reward of answers by rule or by judge, as each problem's `check` says (WeThink, arXiv 2506.07905).
+
+    Problems with check "judge" are marked by the engine against their answer, which a mark of the highest tier finds
+    right; all others by rules. The same answer is marked once.
+    """
+
+    def __init__(self, engine: Engine, style: Style, tiers: Sequence[float] = TIERS) -> None:
+        self.engine, self.style, self.tiers = engine, style, sorted(tiers)
+        self._marks: dict[tuple[str, str, str], float] = {}
+
+    def __call__(self, samples: list[Sample]) -> list[Score]:
+        """Raises RunError when the judge gives no mark in ATTEMPTS replies, DataError for a problem without answer."""
+        ruled = [s for s in samples if s.problem.check != "judge"]
+        by_rule = iter(correct(ruled))
+        asked = {self._key(s): s for s in samples if s.problem.check == "judge" and self._answer(s)}
+        self._mark({k: s for k, s in asked.items() if k not in self._marks})
+        return [next(by_rule) if s.problem.check != "judge" else self._score(s) for s in samples]
+
+    def _answer(self, sample: Sample) -> str | None:
+        return self.style.parse(sample.completion.text).answer
+
+    def _key(self, sample: Sample) -> tuple[str, str, str]:
+        return sample.problem.id, sample.problem.question, self._answer(sample) or ""
+
+    def _score(self, sample: Sample) -> Score:
+        answer = self._answer(sample)
+        if answer is None:
+            return Score(0.0, reason="truncated" if sample.completion.finish == "length" else "unparsed")
+        mark = self._marks[self._key(sample)]
+        return Score(mark, answer, "judged" if mark == self.tiers[-1] else "wrong")
+
+    def _mark(self, waiting: dict[tuple[str, str, str], Sample]) -> None:
+        replies: list[str] = []
+        for attempt in range(ATTEMPTS):
+            if not waiting:
+                return
+            conversations = [self._conversation(s.problem, key[2]) for key, s in waiting.items()]
+            replies = _ask(self.engine, conversations, attempt)
+            found = {key: self._read(reply) for key, reply in zip(waiting, replies, strict=True)}
+            self._marks |= {key: mark for key, mark in found.items() if mark is not None}
+            waiting = {key: s for key, s in waiting.items() if found[key] is None}
+        if waiting:
+            raise RunError(
+                f"expected a mark of {', '.join(map(_number, self.tiers))} from {self.engine.name} for "
+                f"{next(iter(waiting))[0]!r}, found none in {ATTEMPTS} replies, the last {replies[-1][-120:]!r}; a "
+                "0 in its place would be learned from"
+            )
+
+    def _conversation(self, problem: Problem, answer: str) -> list[dict[str, Any]]:
+        if problem.answer is None:
+            raise DataError(
+                f"problem {problem.id!r}: expected an answer for the judge to mark against, found none"
+            )
+        marks = [_number(t) for t in self.tiers]
+        values = {"question": problem.question, "gold": problem.answer, "answer": answer, "tiers": ", ".join(marks),
+                  "highest": marks[-1], "lowest": marks[0]}  # fmt: skip
+        return conversation(problem, "judge_answer.user.md", values)
+
+    def _read(self, reply: str) -> float | None:
+        found = re.findall(r"mark:?\s*\**\s*([\d.]+)", reply, re.IGNORECASE)
+        try:
+            mark = float(found[-1].rstrip(".")) if found else None
+        except ValueError:
+            return None
+        return mark if mark in self.tiers else None
+
+
+def judge_pairs(engine: Engine, pairs: Sequence[Pair]) -> list[Verdict]:
+    """What the engine says to every pair, asked in both orders: `agree` or `disagree` where both say the same, `equal`
+    where they don't, and `unparsed` where one says nothing that can be read."""
+    asked = [
+        conversation(p.problem, "judge_pair.user.md",
+                     {"question": p.problem.question, "first": first.text, "second": second.text})
+        for p in pairs
+        for first, second in ((p.chosen, p.rejected), (p.rejected, p.chosen))
+    ]  # fmt: skip
+    found = [read_judgment(reply) for reply in _ask(engine, asked, 0)]
+    return [_verdict(first, second) for first, second in zip(found[::2], found[1::2], strict=True)]
+
+
+def read_judgment(reply: str) -> Literal["1", "2", "equal"] | None:
+    """The last overall judgment of a reply, as VL-RewardBench reads it, or that both are equal."""
+    plain = re.sub(r"[\n*]", " ", reply)
+    found = re.findall(
+        r"(?:overall judgment|therefore)[^.]*?(?:answer (1|2) is (?:the )?(?:slightly )?better|(both)[^.]*equal)",
+        plain,
+        re.IGNORECASE,
+    )
+    if not found:
+        return None
+    return found[-1][0] or "equal"
+
+
+def _verdict(first: str | None, second: str | None) -> Verdict:
+    if first is None or second is None:
+        return "unparsed"
+    return {("1", "2"): "agree", ("2", "1"): "disagree"}.get((first, second), "equal")  # type: ignore[return-value]
+
+
+def conversation(problem: Problem, template: str, values: dict[str, str]) -> list[dict[str, Any]]:
+    """The problem's images, then a template filled in one pass, so that braces in the values stay text."""
+    values = values | {"images": " about the images above" if problem.images else ""}
+    filled = re.sub(r"\{(\w+)\}", lambda m: values.get(m.group(1), m.group()), text(template))
+    images = [{"type": "image", "image": image} for image in problem.images]
+    return [{"role": "user", "content": [*images, {"type": "text", "text": filled}]}]
+
+
+def _ask(engine: Engine, conversations: list[list[dict[str, Any]]], attempt: int) -> list[str]:
+    """One reply each: the likeliest first, then sampled ones."""
+    sampling = Sampling(1, 0.0 if attempt == 0 else 0.7, max_tokens=MAX_TOKENS, seed=attempt)
+    answers = [group[0] for group in engine.generate(conversations, sampling)]
+    failed = next((a for a in answers if a.finish == "error"), None)
+    if failed is not None:
+        raise RunError(f"the judge {engine.name} could not answer: {failed.text}")
+    return [a.text for a in answers]
+
+
+def _number(tier: float) -> str:
+    return f"{tier:g}"

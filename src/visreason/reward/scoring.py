@@ -1,0 +1,90 @@
+"""Samples and pairs on file through a reward model, each problem's completions in one tree."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from visreason.answer import check
+from visreason.errors import DataError
+from visreason.model.load import Policy
+from visreason.prompt import Style
+from visreason.record import Pair, Sample, Score
+from visreason.reward.learned import BLOCK, Learned, group_scores
+from visreason.reward.ranking import Ranked, correlation
+from visreason.stats import by_problem
+
+
+def score_samples(reward: Learned, samples: Sequence[Sample], done: int) -> Iterator[list[Sample]]:
+    """Blocks of scored samples, problem by problem, after the first `done` samples in that order.
+
+    The value is the learned score, which `parts` holds as well; answer and reason are those that the sample has, or
+    those of the problem's own check. Completions of a problem that can't be read are errored.
+    """
+    groups = list(by_problem(samples).values())
+    while done > 0 and groups:
+        done -= len(groups.pop(0))
+    for start in range(0, len(groups), BLOCK):
+        block = groups[start : start + BLOCK]
+        asked = [(g[0].problem, [s.completion.text for s in g]) for g in block]
+        yield [
+            replace(sample, score=_score(sample, None if isinstance(scores, DataError) else scores[i]))
+            for group, scores in zip(block, reward.scores(asked), strict=True)
+            for i, sample in enumerate(group)
+        ]
+
+
+def whole_blocks(samples: Sequence[Sample], done: int) -> int:
+    """How many of `done` scored samples belong to whole blocks."""
+    whole = kept = 0
+    for i, group in enumerate(by_problem(samples).values(), 1):
+        whole += len(group)
+        if whole > done:
+            break
+        if i % BLOCK == 0:
+            kept = whole
+    return kept
+
+
+def _score(sample: Sample, learned: float | None) -> Score:
+    if learned is None or sample.completion.finish == "error":
+        return Score(0.0, reason="errored")
+    verdict = sample.score if sample.score.parts else _checked(sample)
+    return Score(learned, verdict.answer, verdict.reason, {**verdict.parts, "learned": learned})
+
+
+def _checked(sample: Sample) -> Score:
+    """The verdict of rules; a problem without an answer has none."""
+    if sample.problem.answer is None or sample.problem.check == "judge":
+        return Score(0.0, reason="unparsed")
+    try:
+        found = check(sample.problem, sample.completion.text, sample.completion.finish)
+    except DataError:
+        return Score(0.0, reason="errored")
+    return replace(found, parts={"correct": found.value})
+
+
+def rank(policy: Policy, pairs: Sequence[Pair], layout: Style, budget: int) -> list[Ranked]:
+    """Every pair with its scores and lengths. Raises DataError for a problem that can't be read."""
+    sides = [(pair.chosen.text, pair.rejected.text) for pair in pairs]
+    groups = [(pair.problem, texts) for pair, texts in zip(pairs, sides, strict=True)]
+    ranked = []
+    for pair, texts, scores in zip(pairs, sides, group_scores(policy, groups, layout, budget), strict=True):
+        if isinstance(scores, DataError):
+            raise scores
+        tokens = [len(policy.encoder.completion(text)) for text in texts]
+        ranked.append(Ranked(pair, scores[0], scores[1], tokens[0], tokens[1]))
+    return ranked
+
+
+def length_bias(samples: Sequence[Sample]) -> dict[str, float | None]:
+    """Correlation of score and length among right and among wrong completions."""
+    return {name: correlation(points) for name, points in length_points(samples).items()}
+
+
+def length_points(samples: Sequence[Sample]) -> dict[str, list[tuple[float, float]]]:
+    """(score, length) of right and of wrong completions; length in sampled tokens, or words where there are none."""
+    points: dict[str, list[tuple[float, float]]] = {"right": [], "wrong": []}
+    for s in samples:
+        if "learned" in s.score.parts:
+            length = len(s.completion.token_ids) or len(s.completion.text.split())
+            points["right" if s.score.correct else "wrong"].append((s.score.parts["learned"], length))
+    return points

@@ -1,0 +1,138 @@
+"""The preference objective: MPO, or DPO alone, on pairs; each pair is a tree of two branches.
+
+Axes: P pairs.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from rich.progress import track
+
+from visreason.errors import RunError
+from visreason.model.forest import Branch, Forest, Tree
+from visreason.model.load import Policy
+from visreason.prompt import Style, messages
+from visreason.record import Completion, Pair
+from visreason.store import Run, read_rows
+from visreason.train import losses
+from visreason.train.loop import Batch, console, order
+from visreason.train.losses import Loss, Numbers
+from visreason.train.settings import Preferring
+from visreason.train.update import Update, score
+
+REFERENCE = "reference.jsonl"
+BLOCK = 64
+Compared = tuple[Pair, float, float]
+"""A pair with the reference's log-probs of its chosen and its rejected completion, nats."""
+
+
+@dataclass
+class MPO:
+    """Batches of pairs in shuffled passes over the data. `memory` sums the implicit rewards of all steps so far."""
+
+    policy: Policy
+    pairs: list[Compared]
+    style: Style
+    settings: Preferring
+    cursor: int = 0
+    memory: dict[str, Any] = field(default_factory=lambda: {"rewards": 0.0, "n": 0})
+
+    def batch(self, step: int) -> Batch:
+        """The next pairs, and the loss with the threshold that the steps before give."""
+        count = self.settings.problems_per_step
+        chosen = order(self.pairs, self.settings.seed, self.cursor, count)
+        self.cursor += count
+        trees = plant_pairs(self.policy, [p for p, _, _ in chosen], self.style)
+        lengths = [len(t.branches[0].ids) for t in trees]
+        even = len(trees) / sum(lengths)
+        trees = [
+            Tree(t.prompt, (
+                _weighed(t.branches[0], even if self.settings.normalize == "token" else 1 / n, good),
+                _weighed(t.branches[1], 0.0, bad),
+            ))
+            for t, n, (_, good, bad) in zip(trees, lengths, chosen, strict=True)
+        ]  # fmt: skip
+        metrics = {"completion_length": sum(lengths) / len(lengths), "threshold": self._threshold()}
+        return Batch([Update(trees, len(trees), whole=True)], self._loss(), metrics)
+
+    def _threshold(self) -> float:
+        mean = self.memory["rewards"] / self.memory["n"] if self.memory["n"] else 0.0
+        return mean if self.settings.threshold == "mean" else 0.0
+
+    def _loss(self) -> Loss:
+        s = self.settings
+        preference = losses.Preference(s.beta, s.dpo, s.bco, s.nll, self._threshold())
+
+        def remembered(logps_S: torch.Tensor, forest: Forest) -> tuple[torch.Tensor, Numbers]:
+            value, numbers = preference(logps_S, forest)
+            rewards_P2 = torch.stack([numbers["reward/chosen"], numbers["reward/rejected"]])
+            self.memory["rewards"] += rewards_P2.double().sum().item()
+            self.memory["n"] += rewards_P2.numel()
+            return value, numbers
+
+        return remembered
+
+
+def with_reference(
+    run: Run, policy: Policy, pairs: list[Pair], style: Style, settings: Preferring
+) -> list[Compared]:
+    """The pairs with the starting policy's log-probs, computed once and kept in the run's reference.jsonl.
+
+    Call it before the first step, or on resume: then they are read. Raises RunError when the file is not whole.
+    """
+    path = run.path / REFERENCE
+    if not (run.path / "checkpoint").exists():
+        run.rewind({REFERENCE: 0})
+        for block in _blocks(pairs):
+            trees = plant_pairs(policy, block, style)
+            sums = [logps.double().sum().item() for logps in score(policy, trees, settings)]
+            rows = zip(block, sums[::2], sums[1::2], strict=True)
+            run.append(REFERENCE, ({"id": p.problem.id, "chosen": c, "rejected": r} for p, c, r in rows))
+    rows = [row for _, row in read_rows(path)] if path.exists() else []
+    if [row["id"] for row in rows] != [p.problem.id for p in pairs]:
+        raise RunError(
+            f"expected the reference's log-probs of {len(pairs)} pairs in {path}, found {len(rows)} rows, or others; "
+            "start again in another directory (out=...)"
+        )
+    return [(p, row["chosen"], row["rejected"]) for p, row in zip(pairs, rows, strict=True)]
+
+
+def plant_pairs(policy: Policy, pairs: list[Pair], style: Style) -> list[Tree]:
+    """A tree for every pair, its chosen completion first, every token of weight 1."""
+    policy.encoder.prompts([messages(p.problem, style) for p in pairs])  # one call fills the cache
+    return [
+        Tree(
+            policy.encoder.prompt(messages(p.problem, style)),
+            tuple(Branch(ids, torch.ones(len(ids)), name=p.problem.id)
+                  for ids in (_ids(policy, p.chosen), _ids(policy, p.rejected))),
+        )
+        for p in pairs
+    ]  # fmt: skip
+
+
+def _ids(policy: Policy, completion: Completion) -> torch.Tensor:
+    """The tokens that were sampled, where they are this model's words for the text; else those of the text."""
+    ids = list(completion.token_ids)
+    ended = bool(ids) and ids[-1] in policy.encoder.eos_ids
+    words = len(policy.encoder.tokenizer)
+    own = (
+        ids
+        and max(ids) < words
+        and policy.encoder.tokenizer.decode(ids[: len(ids) - ended]) == completion.text
+    )
+    return torch.tensor(ids) if own else policy.encoder.completion(completion.text)
+
+
+def _weighed(branch: Branch, weight: float, reference: float) -> Branch:
+    """The branch with one weight for its tokens, and the reference's sum on its last one."""
+    n = len(branch.ids)
+    sums = torch.zeros(n)
+    sums[-1] = reference
+    return Branch(branch.ids, torch.full((n,), weight), {"reference": sums}, branch.name)
+
+
+def _blocks(pairs: list[Pair]) -> Iterator[list[Pair]]:
+    starts = range(0, len(pairs), BLOCK)
+    yield from (pairs[i : i + BLOCK] for i in track(starts, "reference", console=console, transient=True))

@@ -1,0 +1,105 @@
+"""The reward-modelling objective: Bradley-Terry on pairs, each a tree of two branches, in stages.
+
+Axes: P pairs.
+"""
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+
+from visreason.errors import DataError, UsageError
+from visreason.model.forest import Tree
+from visreason.model.load import Policy
+from visreason.prompt import Style, messages
+from visreason.record import Pair
+from visreason.reward.learned import turn_tree
+from visreason.reward.scoring import rank
+from visreason.train import optimizer
+from visreason.train.loop import Batch, order
+from visreason.train.losses import BradleyTerry
+from visreason.train.settings import RewardModelling, Stage
+from visreason.train.update import Update, scores
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A stage with its pairs and its first step; the rate rises and falls within it."""
+
+    pairs: list[Pair]
+    settings: RewardModelling
+    first: int
+    steps: int
+
+
+@dataclass
+class RewardModel:
+    """Batches of pairs, stage by stage; looks at the held-out pairs now and then."""
+
+    policy: Policy
+    stretches: list[Stretch]
+    heldout: list[Pair]
+    style: Style
+    settings: RewardModelling
+    cursor: int = 0
+    memory: dict[str, Any] = field(default_factory=dict)
+
+    def batch(self, step: int) -> Batch:
+        """The next pairs of the step's stage."""
+        stretch = next(s for s in reversed(self.stretches) if s.first <= step)
+        count, place = self.settings.problems_per_step, step - stretch.first
+        chosen = order(stretch.pairs, self.settings.seed, place * count, count)
+        self.cursor += count
+        self.policy.encoder.prompts(
+            [messages(p.problem, self.style) for p in chosen]
+        )  # one call fills the cache
+        trees = [self._tree(pair) for pair in chosen]
+        rate = optimizer.learning_rate(stretch.settings, place, stretch.steps)
+        loss = BradleyTerry(self.settings.centre)
+        metrics = {"stage": self.stretches.index(stretch) + 1, **self._validate(step)}
+        return Batch([Update(trees, len(trees), whole=True)], loss, metrics, forward=scores, rate=rate)
+
+    @property
+    def steps(self) -> int:
+        """Steps of all stages."""
+        return self.stretches[-1].first + self.stretches[-1].steps
+
+    def _tree(self, pair: Pair) -> Tree:
+        tree = turn_tree(self.policy, pair.problem, (pair.chosen.text, pair.rejected.text), self.style)
+        if not self.settings.margins:
+            return tree
+        if pair.margin is None:
+            raise DataError(
+                f"margins=true needs a margin of every pair, {pair.problem.id!r} has none; leave it out"
+            )
+        margin = pair.margin
+        branches = (replace(b, fields={"margin": torch.full((len(b.ids),), margin)}) for b in tree.branches)
+        return Tree(tree.prompt, tuple(branches))
+
+    def _validate(self, step: int) -> dict[str, float]:
+        if step % self.settings.validate_every:
+            return {}
+        few = self.heldout[: self.settings.heldout_pairs]
+        ranked = rank(self.policy, few, self.style, self.settings.micro_batch_tokens)
+        gaps = [r.chosen - r.rejected for r in ranked]
+        loss = sum(math.log1p(math.exp(-abs(gap))) + max(0.0, -gap) for gap in gaps) / len(gaps)
+        return {"heldout/accuracy": sum(r.right for r in ranked) / len(ranked), "heldout/loss": loss}
+
+
+def stretches(settings: RewardModelling, pairs: list[Pair]) -> list[Stretch]:
+    """The recipe's stages with their pairs and steps. Raises UsageError for a stage without pairs."""
+    stages = settings.stages or (Stage(lr=settings.lr, epochs=settings.epochs),)
+    made: list[Stretch] = []
+    for i, stage in enumerate(stages):
+        kept = [
+            p for p in pairs if stage.pairs == "all" or bool(p.problem.images) == (stage.pairs == "images")
+        ]
+        if not kept:
+            raise UsageError(
+                f"expected pairs for stage {i + 1} ({stage.pairs}), found none; leave the stage out"
+            )
+        steps = settings.steps or math.ceil(stage.epochs * len(kept) / settings.problems_per_step)
+        first = made[-1].first + made[-1].steps if made else 0
+        made.append(Stretch(kept, settings.model_copy(update={"lr": stage.lr}), first, steps))
+    return made

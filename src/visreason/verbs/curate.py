@@ -1,0 +1,194 @@
+"""Make pairs of scored samples, or take pairs as they are, and clean them stage by stage.
+
+Stages: exact doubles, near doubles, a judge's verdict, a surrogate reward model's thresholds, chosen sides written
+anew. What a stage drops is kept in dropped.jsonl with its reason; a killed run goes on within the stage it was in.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import Field
+from rich.console import Console
+from rich.progress import track
+
+from visreason.data import read_samples
+from visreason.data.files import read_rows
+from visreason.data.pairing import By, Pairing, make_pairs
+from visreason.data.pairs import is_pair, read_pairs
+from visreason.engine import Sampling, connect
+from visreason.errors import DataError
+from visreason.prompt import style
+from visreason.recipe import Paths
+from visreason.recipe import Recipe as Base
+from visreason.record import Pair, from_json, to_json
+from visreason.store import Run, model_files, write_records
+from visreason.store import read_rows as read_lines
+
+PAIRS, DROPPED = "pairs.jsonl", "dropped.jsonl"
+BLOCK = 64
+"""Pairs between two writes of a long stage."""
+T = TypeVar("T")
+
+
+class Recipe(Base):
+    """What is made into pairs, and what they have to pass."""
+
+    data: Paths = Field(
+        description="Files of pairs, or of scored samples to make pairs of; one or a list.",
+        examples=["runs/evaluate/a/samples.jsonl"],
+    )
+    by: By = Field(
+        "correct",
+        description="Which of two samples is better: the right one, the one of higher learned score, or both.",
+    )
+    min_margin: float = Field(0.0, ge=0, description="Least difference of learned scores of a pair's sides.")
+    per_problem: int = Field(2, ge=1, description="Most pairs of a problem.")
+    match_length: bool = Field(
+        True, description="Pair samples of like length first, so that length is not what is learned."
+    )
+    near: float | None = Field(
+        0.9,
+        gt=0,
+        le=1,
+        description="Drop pairs so like an earlier one (Jaccard of word triples); null is off.",
+    )
+    judge: str | None = Field(None, description="Engine that must agree with every pair, in both orders.")
+    surrogate: str | None = Field(None, description="Reward model whose scores find weak pairs.")
+    weakest: float = Field(
+        0.1, ge=0, lt=1, description="Share of pairs that are weak by their chosen side's score."
+    )
+    narrowest: float = Field(
+        0.1, ge=0, lt=1, description="Share of pairs that are weak by their scores' difference."
+    )
+    regenerate: str | None = Field(
+        None,
+        description="Engine that writes a better chosen side for weak pairs; without it they are dropped.",
+    )
+    answers: int = Field(4, ge=1, description="Answers that are written for a weak pair.")
+    style: str = Field("awaker", description="How problems are put to the engine that writes.")
+    max_completion_tokens: int = Field(1024, ge=1, description="Longest answer it writes.")
+    device: str = Field("auto", description="cpu, cuda, or auto.")
+
+    def idle(self) -> dict[str, str]:
+        weak = {} if self.surrogate else dict.fromkeys(("weakest", "narrowest", "regenerate"), "a surrogate")
+        writing = ("answers", "style", "max_completion_tokens")
+        written = {} if self.regenerate else dict.fromkeys(writing, "regenerate")
+        margin = {"min_margin": "by=learned or both"} if self.by == "correct" else {}
+        models = {} if self.judge or self.surrogate else {"device": "a judge or a surrogate"}
+        return {**super().idle(), **weak, **written, **margin, **models}
+
+
+console = Console(stderr=True)
+
+
+def run(recipe: Recipe, out: Path) -> None:
+    """Make and clean the pairs, write pairs.jsonl, and seal. The manifest's counts say what every stage dropped."""
+    record = Run.open(out, "curate", recipe.model_dump(mode="json"))
+    if record.finished:
+        console.print(f"{out} is finished; nothing to do")
+        return
+    rejected: list[dict[str, Any]] = []
+    pairs = [pair for path in recipe.data for pair in _read(path, recipe, rejected)]
+    record.set_aside(rejected)
+    record.rewind({DROPPED: 0})
+    if not pairs:
+        raise DataError(
+            f"expected pairs, found none: no problem has a better and a worse sample by {recipe.by}"
+        )
+    counts = {"read": len(pairs), "rejected": len(rejected)}
+    console.print(f"{len(pairs)} pairs, {len(rejected)} rows set aside")
+    for name, stage in _stages(recipe, record).items():
+        pairs, dropped, changed = _apply(pairs, stage(pairs))
+        counts |= {f"dropped_{name}": len(dropped)} | ({"rewritten": changed} if recipe.regenerate else {})
+        record.append(DROPPED, ({"stage": name, "reason": why, "pair": to_json(p)} for p, why in dropped))
+        console.print(f"{name}: {len(dropped)} dropped, {len(pairs)} left")
+    if not pairs:
+        raise DataError(f"expected pairs to be left, found none; {out / DROPPED} says why")
+    counts["kept"] = write_records(out / PAIRS, pairs)
+    models = [
+        f for spec in (recipe.judge, recipe.surrogate, recipe.regenerate) if spec for f in model_files(spec)
+    ]
+    record.seal({"pairs": len(pairs)}, [*recipe.data, *models], counts)
+    console.print(f"{len(pairs)} pairs in {out / PAIRS}")
+
+
+def _read(path: Path, recipe: Recipe, rejected: list[dict[str, Any]]) -> list[Pair]:
+    first = next((row for _, row in read_rows(path, [])), {})
+    if is_pair(first):
+        return read_pairs(path, rejected)
+    how = Pairing(recipe.by, recipe.min_margin, recipe.per_problem, recipe.match_length)
+    return list(make_pairs(read_samples(path, rejected), how))
+
+
+Outcomes = Sequence[Pair | str | None]
+
+
+def _stages(recipe: Recipe, record: Run) -> dict[str, Callable[[list[Pair]], Outcomes]]:
+    """The stages that the recipe asks for, by name and in order."""
+    from visreason.reward import curation
+
+    stages: dict[str, Callable[[list[Pair]], Outcomes]] = {"exact": curation.exact}
+    if recipe.near is not None:
+        stages["near"] = partial(curation.near, threshold=recipe.near)
+    if recipe.judge:
+        stages["judge"] = partial(_judge, recipe, record)
+    if recipe.surrogate:
+        stages["weak"] = partial(_weak, recipe, record)
+    return stages
+
+
+def _judge(recipe: Recipe, record: Run, pairs: list[Pair]) -> Outcomes:
+    from visreason.reward.curation import judged
+
+    engine = connect(str(recipe.judge), device=recipe.device)
+    return _in_blocks(record, "judge", pairs, lambda block: judged(block, engine))
+
+
+def _weak(recipe: Recipe, record: Run, pairs: list[Pair]) -> Outcomes:
+    """Weak pairs are dropped, or their chosen sides written anew."""
+    from visreason.reward import curation
+    from visreason.reward.learned import Learned
+
+    surrogate = Learned(str(recipe.surrogate), device=recipe.device)
+    gaps = _in_blocks(record, "surrogate", pairs, lambda block: curation.scored(block, surrogate))
+    reasons = curation.weak([(g[0], g[1]) for g in gaps], recipe.weakest, recipe.narrowest)
+    if not recipe.regenerate:
+        return reasons
+    engine = connect(recipe.regenerate, device=recipe.device)
+    sampling = Sampling(recipe.answers, 1.0, max_tokens=recipe.max_completion_tokens, seed=recipe.seed)
+    layout = style(recipe.style)
+
+    def write(block: list[Pair]) -> list[Any]:
+        found = curation.rewritten(block, engine, layout, surrogate, sampling)
+        return [to_json(f) if isinstance(f, Pair) else f for f in found]
+
+    rows = iter(_in_blocks(record, "rewritten", [p for p, r in zip(pairs, reasons, strict=True) if r], write))
+    found = [next(rows) if reason else None for reason in reasons]
+    return [from_json(Pair, f) if isinstance(f, dict) else f for f in found]
+
+
+def _in_blocks(
+    record: Run, name: str, pairs: list[Pair], work: Callable[[list[Pair]], Sequence[T]]
+) -> list[T]:
+    """What `work` finds of every pair, block by block; what is on disk already is not done again."""
+    file = f"{name}.jsonl"
+    path = record.path / file
+    done = [row["found"] for _, row in read_lines(path, growing=True)] if path.exists() else []
+    done = done[: len(done) // BLOCK * BLOCK]
+    record.keep(file, len(done))
+    starts = range(len(done), len(pairs), BLOCK)
+    total, before = -(-len(pairs) // BLOCK), len(done) // BLOCK
+    for start in track(starts, name, total=total, completed=before, console=console):
+        found = work(pairs[start : start + BLOCK])
+        record.append(file, ({"found": f} for f in found))
+        done += found
+    return done
+
+
+def _apply(pairs: list[Pair], outcomes: Outcomes) -> tuple[list[Pair], list[tuple[Pair, str]], int]:
+    """Pairs that stay, those that are dropped with the reason, and how many were changed."""
+    both = list(zip(pairs, outcomes, strict=True))
+    kept = [o if isinstance(o, Pair) else p for p, o in both if not isinstance(o, str)]
+    return kept, [(p, o) for p, o in both if isinstance(o, str)], sum(isinstance(o, Pair) for _, o in both)

@@ -1,0 +1,41 @@
+"""Train a model on pairs by mixed preference optimisation: preference, quality and generation (MPO), or DPO alone."""
+
+from pathlib import Path
+
+from visreason.data.pairs import read_pairs
+from visreason.errors import UsageError
+from visreason.prompt import Style
+from visreason.record import Pair
+from visreason.store import Run
+from visreason.train.settings import Preferring
+
+
+class Recipe(Preferring):
+    """Preference optimisation."""
+
+
+def run(recipe: Recipe, out: Path) -> None:
+    """Train and seal the run. Raises Tripwire when training goes wrong; the same command resumes a killed run."""
+    from visreason.model.load import Policy
+    from visreason.train import setup
+    from visreason.train.mpo import MPO, with_reference
+
+    if not recipe.share_trunk:
+        raise UsageError(
+            "expected share_trunk=true: the two sides of a pair are branches of one tree; leave it out"
+        )
+
+    def objective(record: Run, policy: Policy, pairs: list[Pair], style: Style, start: str) -> MPO:
+        return MPO(policy, with_reference(record, policy, pairs, style, recipe), style, recipe)
+
+    setup.train(
+        "mpo",
+        recipe,
+        out,
+        read=lambda path, _, rejected: read_pairs(path, rejected),
+        problem_of=lambda pair: pair.problem,
+        objective=objective,
+        plan=lambda _: {
+            "loss": f"{recipe.dpo:g} DPO + {recipe.bco:g} BCO + {recipe.nll:g} NLL, beta {recipe.beta:g}"
+        },
+    )

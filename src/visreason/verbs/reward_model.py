@@ -1,0 +1,107 @@
+"""Train a reward model on pairs of a better and a worse completion (Bradley-Terry)."""
+
+from pathlib import Path
+from typing import Any
+
+from visreason.data import has_meta
+from visreason.data.pairs import chosen_is_right, read_pairs, split
+from visreason.errors import DataError, UsageError
+from visreason.prompt import Style
+from visreason.record import Pair
+from visreason.stats import Interval
+from visreason.store import Run
+from visreason.train.settings import RewardModelling
+
+SCORES = "heldout.jsonl"
+
+
+class Recipe(RewardModelling):
+    """Reward modelling."""
+
+
+def run(recipe: Recipe, out: Path) -> None:
+    """Train and seal the run. The manifest's summary has the accuracy on held-out pairs, by source and at equal length.
+
+    Raises Tripwire when training goes wrong; the same command resumes a killed run.
+    """
+    from visreason.model import load as loading
+    from visreason.model import value_head
+    from visreason.model.load import Policy
+    from visreason.train import setup
+    from visreason.train.loop import console
+    from visreason.train.reward_model import RewardModel, stretches
+
+    if not recipe.share_trunk:
+        raise UsageError(
+            "expected share_trunk=true: the two sides of a pair are branches of one tree; leave it out"
+        )
+
+    def opened(policy: Policy, path: str) -> None:
+        width = policy.base.config.get_text_config().hidden_size
+        trained = any((Path(path) / name).is_file() for name in value_head.FILES)
+        head = value_head.read(path, width) if trained else value_head.ValueHead(width, seed=recipe.seed)
+        head.style = recipe.style
+        policy.value_head = head.to(policy.device)
+        if recipe.lm_head == "drop":
+            loading.drop_lm_head(policy)
+
+    def objective(_: Run, policy: Policy, pairs: list[Pair], style: Style, start: str) -> RewardModel:
+        learned, heldout = split(pairs, recipe.heldout_one_in)
+        if recipe.heldout:
+            learned, heldout = pairs, _heldout(recipe.heldout, recipe.where)
+        if not learned or not heldout:
+            raise DataError(
+                f"expected pairs to learn and pairs held out, found {len(learned)} and {len(heldout)}; give more "
+                "pairs, another heldout_one_in, or a file of its own with heldout=..."
+            )
+        _warn_of_swapped(learned, console)
+        return RewardModel(policy, stretches(recipe, learned), heldout, style, recipe)
+
+    def finish(record: Run, trained: RewardModel) -> dict[str, Any]:
+        from visreason.reward.ranking import pair_summary
+        from visreason.reward.scoring import rank
+
+        ranked = rank(trained.policy, trained.heldout, trained.style, recipe.micro_batch_tokens)
+        record.rewind({SCORES: 0})
+        record.append(SCORES, [r.row() for r in ranked])
+        summary = pair_summary(ranked)
+        found = Interval(**summary["pair_accuracy"])
+        console.print(f"accuracy on held-out pairs {found}")
+        if found.high < 0.5:
+            console.print(
+                "[bold red]that is under chance: are chosen and rejected swapped in one of the files?"
+            )
+        return summary
+
+    setup.train(
+        "reward_model",
+        recipe,
+        out,
+        read=lambda path, _, rejected: read_pairs(path, rejected),
+        problem_of=lambda pair: pair.problem,
+        objective=objective,
+        plan=lambda pairs: {"with images": sum(bool(p.problem.images) for p in pairs)},
+        opened=opened,
+        finish=finish,
+    )
+
+
+def _heldout(path: Path, where: dict[str, str | int]) -> list[Pair]:
+    rejected: list[dict[str, Any]] = []
+    pairs = read_pairs(path, rejected)
+    if rejected:
+        raise DataError(
+            f"expected held-out pairs that can all be used in {path}, found {len(rejected)} that can't: line "
+            f"{rejected[0]['line']}: {rejected[0]['reason']}. Clean the file first (visreason curate)"
+        )
+    return [p for p in pairs if has_meta(p.problem, where)]
+
+
+def _warn_of_swapped(pairs: list[Pair], console: Any) -> None:
+    """Say so where the problems' own answers speak against the pairs."""
+    found = chosen_is_right(pairs)
+    if found is not None and found.high < 0.5:
+        console.print(
+            f"[bold red]where just one side is right by the problem's answer, it is the chosen one in {found} of the "
+            "pairs: are the columns chosen and rejected swapped?"
+        )

@@ -1,0 +1,110 @@
+import base64
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import uvicorn
+from fastapi.testclient import TestClient
+
+from tests.model.world import STYLE
+from visreason.errors import RunError
+from visreason.model import load as loading
+from visreason.model.value_head import ValueHead
+from visreason.prompt import style
+from visreason.record import Completion, Sample, Score
+from visreason.reward import Models, from_names
+from visreason.reward.learned import Learned
+from visreason.reward.remote import Remote
+from visreason.reward.server import Limits, app
+
+
+@pytest.fixture(scope="module")
+def reward(world, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("served")
+    policy = loading.load(str(world / "small"), device="cpu")
+    policy.value_head = ValueHead(32, STYLE, seed=2)
+    policy.save(folder)
+    return Learned(str(folder), device="cpu")
+
+
+def samples(drawn):
+    shown = [drawn[0], replace(drawn[1], images=()), drawn[2]]
+    return [Sample(p, Completion(t), Score(0.0)) for t in ("3", "<think>t</think>4") for p in shown]
+
+
+@pytest.fixture
+def served(reward):
+    """The address of a server in a thread, on a port of its own."""
+    config = uvicorn.Config(app(reward), host="127.0.0.1", port=0, log_level="error")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        thread.join(0.01)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
+
+
+def test_a_served_reward_gives_the_scores_of_the_model_itself_pictures_and_all(served, reward, drawn):
+    expected = [s.value for s in reward(samples(drawn))]
+    found = [s.value for s in Remote(served)(samples(drawn))]
+    assert found == pytest.approx(expected, abs=1e-5)
+    [score] = from_names({f"learned:{served}": 1.0}, style(STYLE), Models(squash="none"))(samples(drawn)[:1])
+    assert score.parts == pytest.approx({"learned": expected[0], "learned_raw": expected[0]}, abs=1e-5)
+
+
+def test_requests_at_the_same_time_get_their_own_scores(served, reward, drawn):
+    expected = [s.value for s in reward(samples(drawn))]
+    with ThreadPoolExecutor(6) as pool:
+        found = list(pool.map(lambda s: Remote(served)([s])[0].value, samples(drawn)))
+    assert found == pytest.approx(expected, abs=1e-5)
+
+
+def picture(problem):
+    return base64.b64encode(Path(problem.images[0].path).read_bytes()).decode()
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "words"),
+    [
+        ({}, 200, ""),
+        ({"images": ["no base64!"]}, 422, "expected an image in base64"),
+        ({"images": [base64.b64encode(b"no image").decode()]}, 422, "a file that is none"),
+        ({"images": ["A" * 4000]}, 413, "images of at most 2000 bytes"),
+        ({"images": ["", ""]}, 413, "at most 1 images of a group"),
+        ({"texts": ["a"] * 5}, 413, "at most 4 texts"),
+        ({"texts": []}, 422, "expected groups of question and texts"),
+        ({"path": "/etc/passwd"}, 422, "path"),
+        ({"question": "?" * 9000}, 413, "at most 8000 bytes"),
+    ],
+)
+def test_what_a_request_may_hold_is_bounded(reward, drawn, change, status, words):
+    limits = Limits(body_bytes=8000, image_bytes=2000, images=1, texts=4)
+    asked = {"question": drawn[0].question, "texts": ["3"], "images": [picture(drawn[0])]} | change
+    with TestClient(app(reward, limits)) as client:
+        reply = client.post("/score", json={"groups": [asked]})
+    assert reply.status_code == status, reply.text
+    assert words in reply.text
+    assert "/tmp" not in reply.text
+
+
+def test_a_group_that_can_not_be_asked_has_an_error_and_the_others_have_scores(reward, drawn):
+    asked = [
+        {"question": "What is <image1> <image2>?", "texts": ["3"]},
+        {"question": "1 + 1?", "texts": ["2", "3"]},
+    ]
+    with TestClient(app(reward)) as client:
+        found = client.post("/score", json={"groups": asked}).json()["scores"]
+    assert "an image for every mark" in found[0]["error"]
+    assert len(found[1]) == 2
+
+
+def test_a_server_that_is_not_there_is_an_error_with_its_address(monkeypatch, drawn):
+    monkeypatch.setattr("visreason.reward.remote.FIRST_PAUSE_S", 0.0)
+    with pytest.raises(
+        RunError, match=r"expected a reward server at http://127\.0\.0\.1:9, got no scores in 5 attempts"
+    ):
+        Remote("http://127.0.0.1:9")(samples(drawn)[:1])
