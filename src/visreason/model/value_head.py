@@ -38,11 +38,9 @@ class ValueHead(torch.nn.Module):
             return self.summary(hidden_BD.float())[:, 0]
 
     def save(self, folder: Path) -> None:
-        """Write value_head.safetensors."""
+        """Write value_head.safetensors. One entry of metadata at most: several are written in any order."""
         tensors = {PREFIX + k: v.detach().cpu().contiguous() for k, v in self.state_dict().items()}
-        save_file(
-            tensors, folder / FILES[0], {"format": "pt"} | ({"style": self.style} if self.style else {})
-        )
+        save_file(tensors, folder / FILES[0], {"style": self.style} if self.style else {"format": "pt"})
 
 
 def read(path: str, width: int) -> ValueHead:

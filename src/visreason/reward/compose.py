@@ -162,8 +162,7 @@ def _named(name: str, style: Style, models: Models) -> Reward:
     if kind == "judge" and spec:
         from visreason.reward.judge import Judge
 
-        options = {} if spec.startswith(("script:", "http:", "https:")) else {"device": models.device}
-        return Judge(connect(spec, **options), style)
+        return Judge(connect(spec, device=models.device), style)
     if ":" not in name or kind in MODELS:
         raise unknown("reward", name, [*REWARDS, "learned:PATH", "judge:ENGINE", "module:function"])
     return function("reward", name)

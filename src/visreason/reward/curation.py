@@ -10,6 +10,7 @@ from dataclasses import replace
 from visreason.answer import check
 from visreason.data.near import near_duplicates
 from visreason.engine import Engine, Sampling
+from visreason.errors import DataError
 from visreason.prompt import Style, messages
 from visreason.record import Pair, Problem
 from visreason.reward.judge import judge_pairs
@@ -71,7 +72,7 @@ def scored(pairs: Sequence[Pair], surrogate: Learned) -> list[tuple[float, float
     groups = [(p.problem, (p.chosen.text, p.rejected.text)) for p in pairs]
     found = []
     for scores in surrogate.scores(groups):
-        if isinstance(scores, Exception):
+        if isinstance(scores, DataError):
             raise scores
         found.append((scores[0], scores[0] - scores[1]))
     return found
@@ -90,9 +91,9 @@ def rewritten(
         ]
         candidates = [pair.chosen, pair.rejected, *texts]
         (scores,) = surrogate.scores([(pair.problem, [c.text for c in candidates])])
-        if isinstance(scores, Exception):
+        if isinstance(scores, DataError):
             raise scores
-        best = max(range(len(candidates)), key=lambda i: scores[i])
+        best = scores.index(max(scores))
         new = replace(candidates[best], logps=())
         found.append(replace(pair, chosen=new) if best > 1 else "weak, and no new answer is better")
     return found

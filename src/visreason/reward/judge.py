@@ -51,6 +51,7 @@ class Judge:
         return Score(mark, answer, "judged" if mark == self.tiers[-1] else "wrong")
 
     def _mark(self, waiting: dict[tuple[str, str, str], Sample]) -> None:
+        replies: list[str] = []
         for attempt in range(ATTEMPTS):
             if not waiting:
                 return

@@ -5,6 +5,7 @@ Scores are raw and unbounded; they compare completions of one problem, not probl
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 import torch
 
@@ -88,6 +89,7 @@ def group_scores(
     """
     for start in range(0, len(groups), BLOCK):
         block = groups[start : start + BLOCK]
+        _encode(policy, [problem for problem, _ in block], layout)
         made = [_tree_or_error(policy, problem, texts, layout) for problem, texts in block]
         trees = [t for t in made if isinstance(t, Tree)]
         batches, _ = micro_batches(trees, budget, policy.share)
@@ -104,6 +106,15 @@ def group_scores(
                     f"{policy.name} has diverged; take an earlier checkpoint, or float32"
                 )
             yield scores
+
+
+def _encode(policy: Policy, problems: Sequence[Problem], layout: Style) -> None:
+    """Fill the encoder's cache in one call; what can't be asked is told later, for each problem alone."""
+    conversations = []
+    for problem in problems:
+        with suppress(DataError):
+            conversations.append(messages(problem, layout))
+    policy.encoder.prompts(conversations)
 
 
 def _tree_or_error(policy: Policy, problem: Problem, texts: Sequence[str], layout: Style) -> Tree | DataError:

@@ -46,6 +46,7 @@ class Remote:
         request = urllib.request.Request(
             f"{self.url}/score", json.dumps(body).encode(), {"Content-Type": "application/json"}
         )
+        why: Exception | None = None
         for attempt in range(ATTEMPTS):
             try:
                 with urllib.request.urlopen(request, timeout=TIMEOUT_S) as reply:
@@ -55,7 +56,7 @@ class Remote:
                     raise RunError(
                         f"{self.url} refused: {e.code} {e.read()[:400].decode('utf-8', 'replace')}"
                     ) from e
-                why: Exception = e
+                why = e
             except (OSError, ValueError, KeyError) as e:
                 why = e
             time.sleep(FIRST_PAUSE_S * 2**attempt if attempt + 1 < ATTEMPTS else 0)

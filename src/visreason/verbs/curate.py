@@ -142,7 +142,7 @@ def _stages(recipe: Recipe, record: Run) -> dict[str, Callable[[list[Pair]], Out
 def _judge(recipe: Recipe, record: Run, pairs: list[Pair]) -> Outcomes:
     from visreason.reward.curation import judged
 
-    engine = connect(str(recipe.judge), **_options(str(recipe.judge), recipe))
+    engine = connect(str(recipe.judge), device=recipe.device)
     return _in_blocks(record, "judge", pairs, lambda block: judged(block, engine))
 
 
@@ -156,7 +156,7 @@ def _weak(recipe: Recipe, record: Run, pairs: list[Pair]) -> Outcomes:
     reasons = curation.weak([(g[0], g[1]) for g in gaps], recipe.weakest, recipe.narrowest)
     if not recipe.regenerate:
         return reasons
-    engine = connect(recipe.regenerate, **_options(recipe.regenerate, recipe))
+    engine = connect(recipe.regenerate, device=recipe.device)
     sampling = Sampling(recipe.answers, 1.0, max_tokens=recipe.max_completion_tokens, seed=recipe.seed)
     layout = style(recipe.style)
 
@@ -167,10 +167,6 @@ def _weak(recipe: Recipe, record: Run, pairs: list[Pair]) -> Outcomes:
     rows = iter(_in_blocks(record, "rewritten", [p for p, r in zip(pairs, reasons, strict=True) if r], write))
     found = [next(rows) if reason else None for reason in reasons]
     return [from_json(Pair, f) if isinstance(f, dict) else f for f in found]
-
-
-def _options(spec: str, recipe: Recipe) -> dict[str, Any]:
-    return {} if spec.startswith(("script:", "http")) else {"device": recipe.device}
 
 
 def _in_blocks(
