@@ -1,4 +1,4 @@
-.PHONY: setup demo test test-slow test-peers check speed
+.PHONY: setup setup-vllm demo test test-slow test-vllm test-peers check speed
 PYTHON = .venv/bin/python
 UV = $(shell command -v uv || echo python3 -m uv)
 READY = .venv/.ready
@@ -11,6 +11,16 @@ $(READY): pyproject.toml requirements.txt
 	$(UV) pip install --quiet --python $(PYTHON) -r requirements.txt -e '.[dev]'
 	@touch $@
 
+# vLLM for a CPU, in an environment of its own; beside a GPU install visreason[vllm] instead.
+setup-vllm: .venv-vllm/.ready
+
+.venv-vllm/.ready: pyproject.toml requirements.txt requirements-vllm.txt vllm-overrides.txt
+	@command -v uv >/dev/null || python3 -m uv --version >/dev/null 2>&1 || python3 -m pip install --quiet uv
+	@test -x .venv-vllm/bin/python || $(UV) venv --quiet --python '>=3.11,<3.14' .venv-vllm
+	$(UV) pip install --quiet --python .venv-vllm/bin/python --override vllm-overrides.txt -r requirements.txt \
+		-r requirements-vllm.txt -e '.[dev]'
+	@touch $@
+
 demo: setup
 	.venv/bin/visreason demo
 
@@ -19,6 +29,9 @@ test: setup
 
 test-slow: setup
 	$(PYTHON) -m pytest -q -m slow
+
+test-vllm: setup-vllm
+	.venv-vllm/bin/python -m pytest -q -m vllm
 
 test-peers: setup
 	$(UV) pip install --quiet --python $(PYTHON) -r requirements.txt -e '.[peers]'
@@ -29,10 +42,10 @@ check: setup
 	.venv/bin/ruff format --check
 	.venv/bin/pyright
 
-speed: setup
+speed: setup setup-vllm
 	$(UV) pip install --quiet --python $(PYTHON) -r requirements.txt -e '.[peers]'
 	$(PYTHON) speed/update.py
 	$(PYTHON) speed/sft.py
-	$(PYTHON) speed/engine.py
+	.venv-vllm/bin/python speed/engine.py
 	$(PYTHON) speed/reward.py
 	test ! -f ../shared/cases/answers.jsonl || $(PYTHON) speed/answers.py ../shared/cases/answers.jsonl

@@ -1,18 +1,27 @@
-"""Generation: the `hf:` engine against transformers' `model.generate`, same model, prompts and token limit.
+"""Generation: the engines hf, vllm and http against transformers' `model.generate`, same model, prompts and tokens.
 
-python speed/engine.py             kept in docs/speed.md
+.venv-vllm/bin/python speed/engine.py             kept in docs/speed.md; the environment of `make setup-vllm`
 """
 
+import os
+import signal
+import subprocess
+import sys
 import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
 from table import keep
 
-from visreason.engine import Sampling
+from visreason.engine import Conversation, Engine, Sampling, connect
 from visreason.engine.hf import HF
-from visreason.model.load import load
+from visreason.engine.vllm import VLLM
+from visreason.model.load import Policy, load
 from visreason.prompt import messages, style
 from visreason.record import Problem
 from visreason.store import read_records
@@ -21,38 +30,84 @@ from visreason.world import problems, source
 SETTINGS = ((32, 8), (64, 1), (8, 32))
 """Problems, completions of each."""
 TOKENS = 64
+PORT = 18432
+NEVER = "<|vision_pad|>"
+"""A token that no engine samples, made the end of a turn: all ways make the same number of tokens."""
+Rates = dict[tuple[int, int], float]
 
 
 def main() -> None:
-    rows = []
     with TemporaryDirectory() as folder:
-        layout = style("r1_onevision")
-        policy = load(source.model_folder("world", Path(folder), layout, seed=0))
-        policy.encoder.eos_ids = (-1,)  # nothing ends early, so that both ways make the same number of tokens
-        policy.encoder.max_cache_bytes = 0  # both ways read every image every time
+        path = endless(Path(folder))
+        policy = load(path, device="cpu")
+        policy.encoder.max_cache_bytes = 0  # every way reads every image every time
         file = problems.write(Path(folder), "heldout", max(p for p, _ in SETTINGS))
-        drawn = list(read_records(file, Problem))
-        for P, n in SETTINGS:
-            conversations = [messages(p, layout) for p in drawn[:P]]
-            ours = speed(
-                lambda c=conversations, n=n: HF(policy).generate(c, Sampling(n, max_tokens=TOKENS)),
-                P * n * TOKENS,
-            )
-            theirs = speed(lambda c=conversations, n=n: generate(policy, c, n), P * n * TOKENS)
-            rows.append([f"{P} x {n}", f"{ours / theirs:.2f}"])
+        asked = [messages(p, style("r1_onevision")) for p in read_records(file, Problem)]
+        found: dict[str, Rates] = {
+            "model.generate": rates(lambda c, n, seed: generate(policy, c, n), asked),
+            "hf": rates(through(HF(policy)), asked),
+        }
+        vllm = VLLM(
+            path, dtype="float32", max_prompt_tokens=600, max_completion_tokens=TOKENS, memory_share=0.1
+        )
+        found["vllm"] = rates(through(vllm), asked)
+        vllm.close()
+        with served(path, Path(folder) / "log") as url:
+            found["http (vllm serve)"] = rates(through(connect(url, concurrency=64)), asked)
     keep(
-        "Generation: the hf engine against model.generate",
-        f"The tiny model, {TOKENS} tokens a completion, CPU; problems x completions each. Faster: tokens per "
-        "second of the engine divided by those of transformers' generate with num_return_sequences.",
-        ["problems", "times faster"],
-        rows,
+        "Generation: engines against model.generate",
+        f"The tiny model in float32, {TOKENS} tokens a completion, {os.cpu_count()} CPU cores; problems x completions "
+        "each. Tokens per second, and in brackets that number divided by the one of transformers' generate with "
+        "num_return_sequences; the better of two passes with other seeds, caches as they are.",
+        ["engine", *(f"{p} x {n}" for p, n in SETTINGS)],
+        [
+            [name, *(shown(rate, found["model.generate"]) for rate in by.items())]
+            for name, by in found.items()
+        ],
     )
 
 
-def generate(policy, conversations: list, n: int) -> torch.Tensor:
+def shown(rate: tuple[tuple[int, int], float], plain: Rates) -> str:
+    setting, value = rate
+    return f"{value:.0f} ({value / plain[setting]:.2f})"
+
+
+def endless(folder: Path) -> str:
+    """The untrained model of the world, whose turns never end."""
+    path = source.model_folder("world", folder, style("r1_onevision"), seed=0)
+    policy = load(path, device="cpu")
+    tokenizer = policy.processor.tokenizer
+    tokenizer.eos_token = NEVER
+    policy.model.config.eos_token_id = policy.model.generation_config.eos_token_id = tokenizer.eos_token_id
+    policy.model.config.text_config.eos_token_id = tokenizer.eos_token_id
+    policy.save(folder / "endless")
+    return str(folder / "endless")
+
+
+def through(engine: Engine) -> Callable[[list[Conversation], int, int], object]:
+    def work(conversations: list[Conversation], n: int, seed: int) -> None:
+        answers = engine.generate(conversations, Sampling(n, max_tokens=TOKENS, seed=seed))
+        lengths = {len(c.token_ids) for group in answers for c in group}
+        assert lengths == {TOKENS}, f"expected {TOKENS} tokens of every completion, found {lengths}"
+
+    return work
+
+
+def rates(work: Callable[[list[Conversation], int, int], object], asked: list[Conversation]) -> Rates:
+    """Tokens per second at every setting, the better of two passes."""
+    found: Rates = {}
+    for P, n in SETTINGS:
+        for seed in (1, 2):
+            start = time.perf_counter()
+            work(asked[:P], n, seed)
+            rate = P * n * TOKENS / (time.perf_counter() - start)
+            found[P, n] = max(rate, found.get((P, n), 0.0))
+    return found
+
+
+def generate(policy: Policy, conversations: list[Conversation], n: int) -> torch.Tensor:
     """Plain transformers: a left-padded batch, sampled with num_return_sequences."""
-    encoder = policy.encoder
-    encoded = encoder.prompts(conversations)
+    encoded = policy.encoder.prompts(conversations)
     longest = max(len(p.ids) for p in encoded)
     ids = torch.stack([torch.nn.functional.pad(p.ids, (longest - len(p.ids), 0)) for p in encoded])
     mask = torch.stack([(torch.arange(longest) >= longest - len(p.ids)).long() for p in encoded])
@@ -64,14 +119,34 @@ def generate(policy, conversations: list, n: int) -> torch.Tensor:
     )  # fmt: skip
 
 
-def speed(work, tokens: int) -> float:
-    """Tokens per second, the better of two runs."""
-    best = 0.0
-    for _ in range(2):
-        start = time.perf_counter()
-        work()
-        best = max(best, tokens / (time.perf_counter() - start))
-    return best
+@contextmanager
+def served(path: str, log: Path) -> Iterator[str]:
+    """The address of `visreason serve`, which is ended afterwards."""
+    words = [f"model={path}", "name=m", f"port={PORT}", "precision=float32", "max_prompt_tokens=600",
+             f"max_completion_tokens={TOKENS}", "memory_share=0.1"]  # fmt: skip
+    with open(log, "wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "visreason", "serve", *words],
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+        )
+        try:
+            while not _healthy():
+                assert process.poll() is None, log.read_text()[-2000:]
+                time.sleep(0.5)
+            yield f"http://127.0.0.1:{PORT}/v1#m"
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait()
+
+
+def _healthy() -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/health", timeout=2):
+            return True
+    except (urllib.error.URLError, OSError):
+        return False
 
 
 if __name__ == "__main__":

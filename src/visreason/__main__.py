@@ -1,3 +1,4 @@
 from visreason.cli import main
 
-raise SystemExit(main())
+if __name__ == "__main__":  # processes that are started afresh import this file under another name
+    raise SystemExit(main())

@@ -31,6 +31,7 @@ VERBS = {
     "evaluate": "Let an engine answer problems and score the answers.",
     "score": "Score responses on file; show the agreement with recorded verdicts.",
     "ask": "Put one question about an image to an engine; show its thought and its answer.",
+    "serve": "Serve a model to OpenAI's clients.",
     "merge": "Put the shards of a run together.",
     "report": "Write an HTML page about one or several runs.",
 }

@@ -8,9 +8,10 @@ from visreason.record import Completion
 from visreason.store import model_path
 
 Conversation = list[dict[str, Any]]
-MODEL = ("dtype", "device", "max_pixels", "min_pixels", "max_prompt_tokens")
-SERVERS = ("concurrency", "timeout_s", "patience_s", "responses")
-OPTIONS = (*MODEL, *SERVERS)
+OF_MODELS = ("dtype", "device", "max_pixels", "min_pixels", "max_prompt_tokens")
+OF_SERVERS = ("concurrency", "timeout_s", "patience_s", "responses")
+OF_VLLM = ("max_completion_tokens", "tensor_parallel", "memory_share")
+OPTIONS = (*OF_MODELS, *OF_VLLM, *OF_SERVERS)
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,12 @@ class Engine(Protocol):
 
 
 def connect(spec: str, **options: Any) -> Engine:
-    """The engine a spec names: `hf:PATH` (or the bare path of a model or a run), `http://HOST/v1#MODEL`,
-    `script:FILE.jsonl` or `script:module:function`.
+    """The engine a spec names: `hf:PATH` (or the bare path of a model or a run), `vllm:PATH`,
+    `http://HOST/v1#MODEL`, `script:FILE.jsonl` or `script:module:function`.
 
     Each engine takes those `options` that concern it: dtype, device, max_pixels, min_pixels, max_prompt_tokens of a
-    model; concurrency, timeout_s, patience_s, responses of servers; a script none.
+    model, with max_completion_tokens, tensor_parallel, memory_share of vLLM; concurrency, timeout_s, patience_s,
+    responses of servers; a script none.
     """
     kind, _, rest = spec.partition(":")
     if kind == "script":
@@ -51,11 +53,15 @@ def connect(spec: str, **options: Any) -> Engine:
     if kind in ("http", "https"):
         from visreason.engine.http import HTTP
 
-        return HTTP(spec, **_of(options, SERVERS))
+        return HTTP(spec, **_of(options, OF_SERVERS))
+    if kind == "vllm":
+        from visreason.engine import vllm
+
+        return vllm.VLLM(model_path(rest), **_of(options, (*OF_MODELS, *OF_VLLM)))
     from visreason.engine.hf import HF
     from visreason.model.load import load
 
-    return HF(load(model_path(rest if kind == "hf" else spec), **_of(options, MODEL)))
+    return HF(load(model_path(rest if kind == "hf" else spec), **_of(options, OF_MODELS)))
 
 
 def _of(options: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:

@@ -177,6 +177,7 @@ class Call:
             body["logprobs"] = True
             body["extra_body"] = {
                 "return_token_ids": True, "skip_special_tokens": False, "bad_words": BANNED, "top_k": s.top_k,
+                "repetition_penalty": 1.0, "min_p": 0.0,
             }  # fmt: skip
         elif s.top_k:
             raise UsageError(f"{self.engine.name} does not know top_k={s.top_k}; leave it out")

@@ -103,7 +103,7 @@ class Encoder:
 
         Raises DataError for an image whose size is not known.
         """
-        text = self._text(conversation)
+        text = self.text(conversation)
         images = [part["image"] for m in conversation for part in m["content"] if part["type"] == "image"]
         tokens = len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
         return tokens + sum(self._image_tokens(i) - 1 for i in images)
@@ -163,7 +163,7 @@ class Encoder:
         ]
         if not good:
             return [images for images in opened if isinstance(images, DataError)]
-        texts = [self._text(c) for c, _ in good]
+        texts = [self.text(c) for c, _ in good]
         flat = [image for _, images in good for image in images]
         batch = self.processor(text=texts, images=flat or None, padding=True, return_tensors="pt")
         self.tokenizer.backend_tokenizer.no_padding()  # or the tokenizer would be saved with it
@@ -189,7 +189,8 @@ class Encoder:
         except DataError as e:
             return e
 
-    def _text(self, conversation: Conversation) -> str:
+    def text(self, conversation: Conversation) -> str:
+        """The conversation in the chat template, with one placeholder an image, up to where the assistant begins."""
         return self.processor.apply_chat_template(
             _template_form(conversation), tokenize=False, add_generation_prompt=True
         )

@@ -78,6 +78,21 @@ class Policy:
         """The context of every forward of the model."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast)
 
+    @torch.no_grad()
+    def merged_weights(self) -> dict[str, torch.Tensor]:
+        """The weights of the model with adapters folded in, by their names without adapters; its own are left as they
+        are, where merging and unmerging would round them."""
+        deltas = {
+            f"{name}.base_layer.weight": module.get_delta_weight("default")
+            for name, module in self.base.named_modules()
+            if hasattr(module, "get_delta_weight")
+        }
+        return {
+            name.replace(".base_layer.", "."): weight + deltas[name] if name in deltas else weight
+            for name, weight in self.base.state_dict().items()
+            if ".lora_" not in name
+        }
+
     def save(self, folder: Path) -> None:
         """An ordinary Hugging Face directory; adapters are saved as peft does, beside the processor."""
         adapted = self.model is not self.base
@@ -115,7 +130,7 @@ def load(
             f"can't load a vision-language model from {path!r}: {str(e).splitlines()[0]}. Expected a Hugging Face "
             "directory with config.json, weights, tokenizer and processor files."
         ) from e
-    _limit_pixels(processor, min_pixels, max_pixels)
+    limit_pixels(processor, min_pixels, max_pixels)
     where = _device(device)
     model.to(where).eval()
     share = shares_trunk(model.config)
@@ -123,6 +138,14 @@ def load(
     encoder = Encoder(processor, model, max_prompt_tokens)
     attend = attention.default_path(where, torch.bfloat16 if autocast else model.dtype)
     return Policy(model, processor, encoder, path, attend, share, autocast)
+
+
+def whole_model(path: str, scratch: Path) -> str:
+    """A directory of whole weights: `path` itself, or `scratch` with the adapters at `path` folded into their base."""
+    if not (Path(path) / "adapter_config.json").exists():
+        return path
+    load(path, dtype="auto", device="cpu").save(scratch)
+    return str(scratch)
 
 
 def shares_trunk(config: Any) -> bool:
@@ -235,7 +258,8 @@ def _device(name: str) -> torch.device:
         ) from e
 
 
-def _limit_pixels(processor: Any, min_pixels: int | None, max_pixels: int | None) -> None:
+def limit_pixels(processor: Any, min_pixels: int | None, max_pixels: int | None) -> None:
+    """Bound each image's area, before it is cut into patches."""
     size = dict(processor.image_processor.size)
     if min_pixels is not None:
         size["shortest_edge"] = min_pixels

@@ -5,7 +5,8 @@ Axes: P problems, G completions of each.
 
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
@@ -20,7 +21,7 @@ from visreason.record import Problem, Sample, Score, from_json, to_json
 from visreason.reward import Reward
 from visreason.train import losses
 from visreason.train.advantages import ADVANTAGES
-from visreason.train.loop import Batch, order
+from visreason.train.loop import Batch, order, total_steps
 from visreason.train.losses import PolicyGradient
 from visreason.train.settings import Reinforcement
 from visreason.train.update import Update, score
@@ -28,9 +29,24 @@ from visreason.train.update import Update, score
 RESAMPLE_ROUNDS = 4
 
 
+@dataclass(frozen=True)
+class Rollout:
+    """Every group of a step, those to learn from, the cursor behind their problems, and how long they took."""
+
+    groups: list[list[Sample]]
+    kept: list[list[Sample]]
+    cursor: int
+    seconds: float
+
+
 @dataclass
 class GRPO:
-    """Batches of groups. `reference` is the frozen policy the KL is measured to, None where `kl` is 0."""
+    """Batches of groups. `reference` is the frozen policy the KL is measured to, None where `kl` is 0.
+
+    `sync` gives the engine the policy's weights before it is asked, and numbers to log; `rest` has it make room for the
+    update. Both do nothing where engine and policy are one. With `overlap` a rollout is made with the weights of the
+    step before, while that step is learned; the importance weight of the loss corrects it.
+    """
 
     policy: Policy
     engine: Engine
@@ -39,15 +55,18 @@ class GRPO:
     reward: Reward
     settings: Reinforcement
     reference: Policy | None = None
+    sync: Callable[[], dict[str, float]] = dict
+    rest: Callable[[], None] = lambda: None
     cursor: int = 0
     memory: dict[str, Any] = field(default_factory=dict)
+    pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
+    ahead: Future[Rollout] | None = None
 
     def batch(self, step: int) -> Batch:
         """Roll out the next problems, score and compare their completions, and plant the groups that teach."""
         s = self.settings
-        start = time.perf_counter()
-        rolled, kept = self._groups(step)
-        seconds = time.perf_counter() - start
+        rollout, numbers = self._rollout(step)
+        rolled, kept, self.cursor = rollout.groups, rollout.kept, rollout.cursor
         reused = self._reused(step, kept)
         fresh, kept = len(kept), kept + reused
         trees = [self._tree(g, a) for g, a in zip(kept, self._advantages(kept), strict=True)]
@@ -59,22 +78,39 @@ class GRPO:
             **rollout_metrics(rolled),
             "groups_learned": len(kept),
             **({"groups_reused": len(reused)} if s.zero_spread == "reuse" else {}),
-            "seconds_rollout": seconds,
-            "rollout_tokens_per_s": sampled / seconds,
+            "seconds_rollout": rollout.seconds,
+            "rollout_tokens_per_s": sampled / rollout.seconds,
+            **numbers,
         }
         return Batch(list(self._updates(trees)), loss, metrics, samples, s.temperature)
 
-    def _groups(self, step: int) -> tuple[list[list[Sample]], list[list[Sample]]]:
-        """Every group rolled out, and those to learn from."""
+    def _rollout(self, step: int) -> tuple[Rollout, dict[str, float]]:
+        """The rollout of a step and the numbers of the sync; with `overlap` the next one is begun."""
         s = self.settings
-        rolled = self._roll(step, 0, s.problems_per_step)
+        ready = self.ahead.result() if self.ahead else None
+        numbers = self.sync()
+        rollout = ready or self._roll_out(step, self.cursor)
+        if not s.overlap:
+            self.rest()
+        elif step + 1 < total_steps(s, len(self.problems)):
+            self.ahead = self.pool.submit(self._roll_out, step + 1, rollout.cursor)
+        return rollout, numbers
+
+    def _roll_out(self, step: int, cursor: int) -> Rollout:
+        """Groups of the problems from `cursor` on, and further ones where those without spread are replaced."""
+        s = self.settings
+        start = time.perf_counter()
+        rolled = self._roll(step, 0, cursor, s.problems_per_step)
+        cursor += s.problems_per_step
         kept = [g for g in rolled if self._teaches(g)]
         for attempt in range(1, RESAMPLE_ROUNDS if s.zero_spread == "resample" else 1):
-            if len(kept) >= s.problems_per_step:
+            missing = s.problems_per_step - len(kept)
+            if missing <= 0:
                 break
-            more = self._roll(step, attempt, s.problems_per_step - len(kept))
+            more = self._roll(step, attempt, cursor, missing)
+            cursor += missing
             rolled, kept = rolled + more, kept + [g for g in more if self._teaches(g)]
-        return rolled, kept
+        return Rollout(rolled, kept, cursor, time.perf_counter() - start)
 
     def _reused(self, step: int, kept: list[list[Sample]]) -> list[list[Sample]]:
         """Earlier groups in place of those without spread, drawn by their mean absolute advantage (the selective sample
@@ -99,10 +135,9 @@ class GRPO:
         sampled = any(x.completion.token_ids for x in group)
         return sampled and (self.settings.zero_spread == "keep" or spread(group) > 0)
 
-    def _roll(self, step: int, attempt: int, count: int) -> list[list[Sample]]:
+    def _roll(self, step: int, attempt: int, cursor: int, count: int) -> list[list[Sample]]:
         s = self.settings
-        problems = order(self.problems, s.seed, self.cursor, count)
-        self.cursor += count
+        problems = order(self.problems, s.seed, cursor, count)
         seed = (s.seed * 1_000_003 + step) * RESAMPLE_ROUNDS + attempt
         sampling = Sampling(
             s.completions_per_problem, s.temperature, s.top_p, 0, s.max_completion_tokens, seed

@@ -65,7 +65,9 @@ class PolicyGradient:
             mismatch_S = old_S - fields["sampler"]
             numbers["logp_mismatch"] = mismatch_S.abs()
             if self.tis_cap is not None:
-                loss_S = loss_S * mismatch_S.exp().clamp(max=self.tis_cap)
+                weight_S = mismatch_S.exp().clamp(max=self.tis_cap)
+                numbers["importance"] = weight_S
+                loss_S = loss_S * weight_S
         if "reference" in fields:
             kl_S = k3(fields["reference"] - logps_S)
             numbers["kl"] = kl_S.detach()

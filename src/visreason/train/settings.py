@@ -87,6 +87,20 @@ class Reinforcement(Training):
     top_p: float = Field(
         1.0, gt=0, le=1, description="Nucleus of the sampling; the loss knows nothing of what is cut off."
     )
+    engine: Literal["hf", "vllm"] = Field(
+        "hf",
+        description="What samples: the policy itself, or vLLM beside it, with new weights after each update.",
+    )
+    tensor_parallel: int = Field(1, ge=1, description="GPUs that share vLLM's copy of the model.")
+    memory_share: float = Field(
+        0.4, gt=0, le=1, description="Share of the GPU's or the machine's memory that vLLM takes."
+    )
+    check_sync_every: int = Field(
+        1, ge=1, description="Weight syncs between proofs that sampler and trainer give the same log-probs."
+    )
+    overlap: bool = Field(
+        False, description="Sample the next batch while this one is learned: one step off-policy, corrected."
+    )
     rewards: dict[str, float] = Field(
         {"correct": 1.0, "format": 1.0},
         description="Rewards and their weights: correct, format, learned:PATH, judge:ENGINE, or module:function.",
@@ -165,7 +179,9 @@ class Reinforcement(Training):
         learned = any(name.startswith("learned:") for name in self.rewards)
         squashing = () if learned else ("squash", "squash_centre", "squash_scale")
         squash = dict.fromkeys(squashing, "a reward learned:PATH")
-        return {**super().idle(), **kl, **overlong, **reuse, **second, **squash}
+        beside = ("tensor_parallel", "memory_share", "check_sync_every", "overlap")
+        sampler = dict.fromkeys(beside, "engine=vllm") if self.engine == "hf" else {}
+        return {**super().idle(), **kl, **overlong, **reuse, **second, **squash, **sampler}
 
     @property
     def off_policy(self) -> bool:

@@ -9,6 +9,7 @@ import shlex
 import sys
 import time
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -55,6 +56,7 @@ class Recipe(Base):
         480, ge=2, description="Training problems answered 8 times each, to make MPO's pairs of."
     )
     mpo_steps: int = Field(60, ge=1, description="MPO steps of 16 pairs.")
+    engine: Literal["hf", "vllm"] = Field("hf", description="What samples in GRPO.")
     grpo_steps: int = Field(40, ge=1, description="GRPO steps of 24 problems with 8 completions each.")
 
 
@@ -101,7 +103,7 @@ def _stages(recipe: Recipe, out: Path) -> list[list[str]]:
            f"out={out}/sft"]  # fmt: skip
     grpo = ["grpo", f"model={out}/sft", f"data={out}/world/train.jsonl", *common, f"steps={recipe.grpo_steps}",
             "problems_per_step=24", "completions_per_problem=8", f"max_completion_tokens={MAX_TOKENS}", "lr=2e-4",
-            "schedule=constant", "kl=1e-3", "save_every=10", f"out={out}/grpo"]  # fmt: skip
+            "schedule=constant", "kl=1e-3", "save_every=10", f"engine={recipe.engine}", f"out={out}/grpo"]  # fmt: skip
     return [
         *_evaluations("base", f"{out}/world/model", out, common),
         primer,

@@ -1,15 +1,19 @@
 """Train a model by reinforcement learning with rewards (GRPO and its relatives: DAPO, Dr. GRPO, GSPO)."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from visreason.answer import check
 from visreason.data import read_problems
-from visreason.prompt import Style
+from visreason.prompt import Style, messages
 from visreason.record import Problem
 from visreason.reward import Models, from_names
 from visreason.store import Run
 from visreason.train.settings import Reinforcement
+
+if TYPE_CHECKING:
+    from visreason.engine.sync import Synced
+    from visreason.model.load import Policy
 
 
 class Recipe(Reinforcement):
@@ -18,7 +22,6 @@ class Recipe(Reinforcement):
 
 def run(recipe: Recipe, out: Path) -> None:
     """Train and seal the run. Raises Tripwire when training goes wrong; the same command resumes a killed run."""
-    from visreason.engine.hf import HF
     from visreason.model.load import Policy
     from visreason.train import setup
     from visreason.train.grpo import GRPO
@@ -30,6 +33,12 @@ def run(recipe: Recipe, out: Path) -> None:
                         recipe.squash_scale)  # fmt: skip
         reward = from_names(recipe.rewards, style, models)
         reference = setup.open_reference(recipe, start) if recipe.kl > 0 else None
+        if recipe.engine == "vllm":
+            synced = _vllm_beside(policy, recipe, problems, style, start)
+            more = {"sync": synced.sync, "rest": synced.engine.rest}
+            return GRPO(policy, synced.engine, problems, style, reward, recipe, reference, **more)
+        from visreason.engine.hf import HF
+
         return GRPO(policy, HF(policy), problems, style, reward, recipe, reference)
 
     setup.train(
@@ -42,11 +51,35 @@ def run(recipe: Recipe, out: Path) -> None:
         plan=lambda _: {
             "completions per problem": recipe.completions_per_problem,
             "completions per step": completions,
+            "engine": recipe.engine + ", one step ahead of the update" * recipe.overlap,
             "completion tokens per step": f"at most {completions * recipe.max_completion_tokens:,}",
             "updates per step": recipe.passes * recipe.minibatches,
             "rewards": " + ".join(f"{w:g} {name}" for name, w in recipe.rewards.items()),
         },
     )
+
+
+def _vllm_beside(
+    policy: "Policy", recipe: Recipe, problems: list[Problem], style: Style, start: str
+) -> "Synced":
+    """vLLM with the policy's weights, proved on the first problem and on one with the most images."""
+    from visreason.engine.sync import Synced
+    from visreason.engine.vllm import VLLM
+
+    engine = VLLM(
+        start,
+        dtype=str(policy.dtype).removeprefix("torch."),
+        device=recipe.device,
+        max_pixels=recipe.max_pixels,
+        min_pixels=recipe.min_pixels,
+        max_prompt_tokens=recipe.max_prompt_tokens,
+        max_completion_tokens=recipe.max_completion_tokens,
+        tensor_parallel=recipe.tensor_parallel,
+        memory_share=recipe.memory_share,
+        seed=recipe.seed % 2**31,
+    )
+    probes = {p.id: p for p in (problems[0], max(problems, key=lambda p: len(p.images)))}
+    return Synced(policy, engine, [messages(p, style) for p in probes.values()], recipe.check_sync_every)
 
 
 def _read(path: Path, rewards: dict[str, float], rejected: list[dict[str, Any]]) -> list[Problem]:

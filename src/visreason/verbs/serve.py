@@ -1,0 +1,121 @@
+"""Serve a model to OpenAI's clients: by vLLM's own server where vLLM is installed, else by a small one over hf:."""
+
+import importlib.util
+import json
+import os
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
+
+from pydantic import Field
+from rich.console import Console
+
+from visreason import recipe
+from visreason.engine import connect
+from visreason.errors import UsageError
+from visreason.store import model_path
+
+KEY = "VISREASON_API_KEY"
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+console = Console(stderr=True)
+
+
+class Recipe(recipe.Recipe):
+    """What is served, and where. It runs until it is interrupted; only merged adapters are written."""
+
+    model: str = Field(
+        description="A Hugging Face directory, a hub id, or a run directory.", examples=["runs/grpo/a"]
+    )
+    name: str | None = Field(None, description="What clients call the model; `model` itself when not given.")
+    by: Literal["auto", "vllm", "hf"] = Field(
+        "auto",
+        description="vLLM's server, or the small one over hf:; auto takes vLLM's where it is installed.",
+    )
+    host: str = Field(
+        "127.0.0.1",
+        description=f"Address to listen at. Another than this machine alone needs a key in {KEY}.",
+    )
+    port: int = Field(8000, ge=1, le=65535, description="Port to listen at.")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="Numbers the model computes with; auto is what it was saved in."
+    )
+    max_pixels: int | None = Field(None, ge=784, description="Largest image area in pixels.")
+    min_pixels: int | None = Field(None, ge=784, description="Smallest image area in pixels.")
+    max_prompt_tokens: int = Field(8192, ge=16, description="Longest prompt that is answered.")
+    max_completion_tokens: int = Field(4096, ge=1, description="Longest answer.")
+    tensor_parallel: int = Field(1, ge=1, description="GPUs that share the model (vLLM).")
+    memory_share: float = Field(
+        0.4, gt=0, le=1, description="Share of the GPU's or the machine's memory (vLLM)."
+    )
+    device: str = Field("auto", description="cpu, cuda, or auto (hf).")
+
+
+def run(recipe: Recipe, out: Path) -> None:
+    """Serve until interrupted. Raises UsageError for an open address without a key, and where vLLM is asked for and
+    missing."""
+    path = model_path(recipe.model)
+    key = os.environ.get(KEY)
+    if recipe.host not in LOOPBACK and not key:
+        raise UsageError(
+            f"expected a key in the environment variable {KEY} for host={recipe.host}, which others can reach, found "
+            f"none; set one, or leave host out"
+        )
+    installed = importlib.util.find_spec("vllm") is not None
+    if recipe.by == "vllm" and not installed:
+        raise UsageError("by=vllm needs vLLM, which is not installed; see `make setup-vllm`, or give by=hf")
+    name = recipe.name or recipe.model
+    console.print(f"model=http://{recipe.host}:{recipe.port}/v1#{name}", highlight=False, soft_wrap=True)
+    if recipe.by == "hf" or not installed:
+        _serve_hf(recipe, path, name, key)
+    else:
+        from visreason.model.load import whole_model
+
+        _become_vllm(vllm_words(recipe, whole_model(path, out / "merged"), name), key)
+
+
+def _serve_hf(recipe: Recipe, path: str, name: str, key: str | None) -> None:
+    import uvicorn
+
+    from visreason.engine.server import app
+
+    engine = connect(
+        f"hf:{path}", dtype=recipe.precision, device=recipe.device, max_pixels=recipe.max_pixels,
+        min_pixels=recipe.min_pixels, max_prompt_tokens=recipe.max_prompt_tokens,
+    )  # fmt: skip
+    with TemporaryDirectory() as folder:
+        served = app(engine, name, Path(folder), recipe.max_completion_tokens, key)
+        uvicorn.run(served, host=recipe.host, port=recipe.port, log_level="warning")
+
+
+def vllm_words(recipe: Recipe, path: str, name: str) -> list[str]:
+    """The words of `vllm serve`. Log-probs are those that were sampled from, videos are refused."""
+    from transformers import AutoConfig
+
+    positions = AutoConfig.from_pretrained(path).get_text_config().max_position_embeddings
+    flags: dict[str, object] = {
+        "host": recipe.host,
+        "port": recipe.port,
+        "served-model-name": name,
+        "dtype": recipe.precision,
+        "max-model-len": min(recipe.max_prompt_tokens + recipe.max_completion_tokens, positions),
+        "tensor-parallel-size": recipe.tensor_parallel,
+        "gpu-memory-utilization": recipe.memory_share,
+        "limit-mm-per-prompt": json.dumps({"video": 0}),
+        "logprobs-mode": "processed_logprobs",
+        "seed": recipe.seed,
+    }
+    pixels = {"shortest_edge": recipe.min_pixels, "longest_edge": recipe.max_pixels}
+    if given := {k: v for k, v in pixels.items() if v is not None}:
+        flags["mm-processor-kwargs"] = json.dumps({"size": given})
+    return ["serve", path, *(f"--{flag}={value}" for flag, value in flags.items())]
+
+
+def _become_vllm(words: list[str], key: str | None) -> None:
+    """Replace this process by vLLM's server, so that signals reach it. The key travels in the environment."""
+    environment = dict(os.environ, VLLM_WORKER_MULTIPROC_METHOD="spawn")
+    environment.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+    if key:
+        environment["VLLM_API_KEY"] = key
+    command = [sys.executable, "-m", "vllm.entrypoints.cli.main", *words]
+    os.execve(sys.executable, command, environment)

@@ -1,0 +1,209 @@
+
+import pytest
+import torch
+
+from tests.model.world import STYLE
+from visreason.engine import Sampling, connect
+from visreason.engine.hf import HF
+from visreason.engine.sync import Synced
+from visreason.engine.vllm import VLLM
+from visreason.errors import RunError, UsageError
+from visreason.model.forest import Branch, Tree, plant
+from visreason.model.load import add_lora, load
+from visreason.prompt import messages, style
+from visreason.record import Image, Problem
+
+pytestmark = [pytest.mark.vllm, pytest.mark.filterwarnings("default")]
+PARTS = ("vision", "merger", "language")
+
+
+@pytest.fixture(scope="module")
+def engine(world):
+    found = VLLM(
+        f"{world}/model", dtype="float32", max_prompt_tokens=600, max_completion_tokens=64, memory_share=0.05
+    )
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def policy(world, engine):
+    """The world's model, whose weights the engine has at the start of each test."""
+    found = load(f"{world}/model", device="cpu")
+    Synced(found, engine, []).transfer()
+    return found
+
+
+@pytest.fixture
+def conversations(drawn):
+    """About one image, two, none, and the first one again."""
+    first, second = drawn[0].images[0], drawn[1].images[0]
+    asked = [
+        ((first,), "Which?"),
+        ((second, first), "How many?"),
+        ((), "What is 1 + 1?"),
+        ((first,), "Which?"),
+    ]
+    return [messages(Problem("p", question, images), style(STYLE)) for images, question in asked]
+
+
+@torch.no_grad()
+def trainer_logps(policy, conversations, answers, temperature=1.0):
+    trees = [
+        Tree(
+            policy.encoder.prompt(c),
+            tuple(Branch(torch.tensor(x.token_ids), torch.ones(len(x.token_ids))) for x in g),
+        )
+        for c, g in zip(conversations, answers, strict=True)
+    ]
+    return policy.logps(plant(trees, policy.attention_path), temperature).logps_S
+
+
+def sampled_logps(answers):
+    return torch.tensor([x for g in answers for c in g for x in c.logps])
+
+
+def change(policy, spread=0.02, names=""):
+    """New weights in every part: vision tower, merger, language model, and the head, which is tied to the embedding."""
+    for name, p in policy.model.named_parameters():
+        if names in name:
+            p.data.add_(spread * torch.randn_like(p))
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.6, 1.5, 0.0])
+def test_log_probs_are_those_of_the_trainer(engine, policy, conversations, temperature):
+    n = 3 if temperature else 1
+    answers = engine.generate(conversations, Sampling(n, temperature, max_tokens=24, seed=1))
+    scored = trainer_logps(policy, conversations, answers, temperature or 1.0)
+    assert (sampled_logps(answers) - scored).abs().max() < 1e-5
+    assert len(scored) > 40
+
+
+def test_greedy_answers_are_those_of_hf(engine, policy, conversations):
+    greedy = Sampling(1, 0.0, max_tokens=24)
+    found, expected = engine.generate(conversations, greedy), HF(policy).generate(conversations, greedy)
+    for (a,), (b,) in zip(found, expected, strict=True):
+        assert (a.text, a.token_ids, a.finish) == (b.text, b.token_ids, b.finish)
+        assert a.logps == pytest.approx(b.logps, abs=1e-5)
+
+
+@pytest.mark.parametrize("lora", [False, True])
+def test_log_probs_are_the_trainers_after_each_of_twenty_syncs(engine, policy, conversations, lora):
+    torch.manual_seed(0)
+    if lora:
+        add_lora(policy, 4, 8, PARTS)
+    synced = Synced(policy, engine, conversations[:2])
+    before = None
+    for _ in range(20):
+        change(policy, 0.02 if lora else 0.01, "lora_" if lora else "")
+        assert synced.sync()["sync_difference"] < 1e-5
+        now = sampled_logps(engine.generate(conversations, Sampling(1, 0.0, max_tokens=1)))
+        assert before is None or (now - before).abs().min() > 1e-4
+        before = now
+    answers = engine.generate(conversations, Sampling(4, 1.0, max_tokens=24))
+    assert (sampled_logps(answers) - trainer_logps(policy, conversations, answers)).abs().max() < 1e-5
+
+
+def test_adapters_are_left_as_they_are_by_a_sync(engine, policy, conversations):
+    add_lora(policy, 4, 8, PARTS)
+    change(policy, 0.1, "lora_")
+    before = {name: p.clone() for name, p in policy.model.named_parameters()}
+    Synced(policy, engine, conversations[:1]).sync()
+    assert all(torch.equal(p, before[name]) for name, p in policy.model.named_parameters())
+
+
+@pytest.mark.parametrize("part", ["visual.blocks", "visual.merger", "language_model.layers", "embed_tokens"])
+def test_weights_that_did_not_arrive_stop_the_run_with_both_values(
+    engine, policy, conversations, monkeypatch, part
+):
+    monkeypatch.setattr(engine, "reload", lambda folder: None)
+    change(policy, 0.05, part)
+    with pytest.raises(
+        RunError, match=r"within 0.0001 nats, found -\d.* of the sampler and -\d.* of the trainer"
+    ):
+        Synced(policy, engine, conversations[:2]).sync()
+
+
+def test_a_proof_can_be_left_out(engine, policy, conversations):
+    synced = Synced(policy, engine, conversations[:1], check_every=3)
+    proved = ["sync_difference" in synced.sync() for _ in range(6)]
+    assert proved == [True, False, False, True, False, False]
+
+
+def test_visual_tokens_are_never_sampled(engine, policy, conversations):
+    visual = set(engine.encoder.visual_ids)
+    assert len(visual) == 5
+    answers = engine.generate(conversations, Sampling(32, 2.0, max_tokens=32))
+    sampled = [i for g in answers for c in g for i in c.token_ids]
+    assert len(sampled) > 2000  # of which 1 in 80 would be visual
+    assert not visual & set(sampled)
+
+
+def test_seeds_decide_and_the_same_conversation_twice_is_answered_twice(engine, conversations):
+    def ids(seed):
+        return [
+            [c.token_ids for c in g]
+            for g in engine.generate(conversations, Sampling(2, max_tokens=8, seed=seed))
+        ]
+
+    first = ids(4)
+    assert ids(4) == first
+    assert ids(5) != first
+    assert first[0] != first[3]
+
+
+def test_completions_end_with_their_end_token_or_are_cut(engine, conversations):
+    engine.encoder.eos_ids = (*engine.encoder.eos_ids, *range(40, 90))
+    try:
+        found = [c for g in engine.generate(conversations, Sampling(16, max_tokens=6)) for c in g]
+    finally:
+        engine.encoder.eos_ids = engine.encoder.eos_ids[:1]
+    assert {c.finish for c in found} == {"stop", "length"}
+    for c in found:
+        assert len(c.token_ids) == len(c.logps)
+        assert (c.finish == "stop") == (c.token_ids[-1] in (engine.encoder.eos_ids[0], *range(40, 90)))
+        assert c.text == engine.encoder.tokenizer.decode(
+            c.token_ids[: len(c.token_ids) - (c.finish == "stop")]
+        )
+
+
+def test_what_can_not_be_asked_is_an_error_of_its_own_conversation_alone(engine, conversations):
+    missing = messages(Problem("p", "What?", (Image("nowhere.png", size=(112, 112)),)), style(STYLE))
+    long = messages(Problem("p", "why " * 600), style(STYLE))
+    answers = engine.generate([conversations[0], missing, long], Sampling(2, max_tokens=4))
+    assert [c.finish == "error" for g in answers for c in g] == [False, False, True, True, True, True]
+    assert "found no file" in answers[1][0].text
+    assert "the budget is 600" in answers[2][0].text
+    with pytest.raises(UsageError, match="max_completion_tokens=64"):
+        engine.generate(conversations, Sampling(max_tokens=65))
+
+
+def test_pictures_are_bounded_as_by_hf(world, drawn, tmp_path, policy, engine):
+    big = tmp_path / "big.png"
+    import PIL.Image
+
+    PIL.Image.open(drawn[0].images[0].path).resize((448, 336)).save(big)
+    asked = [messages(Problem("p", "What?", (Image(str(big), size=(448, 336)),)), style(STYLE))]
+    answers = engine.generate(asked, Sampling(2, max_tokens=8))
+    assert (sampled_logps(answers) - trainer_logps(policy, asked, answers)).abs().max() < 1e-5
+
+
+def test_adapters_on_disk_are_served_merged(world, tmp_path, engine, conversations):
+    policy = load(f"{world}/model", device="cpu")
+    add_lora(policy, 4, 8, PARTS)
+    change(policy, 0.1, "lora_")
+    policy.save(tmp_path / "adapters")
+    found = connect(
+        f"vllm:{tmp_path / 'adapters'}", dtype="float32", max_prompt_tokens=600, max_completion_tokens=16,
+        memory_share=0.05,
+    )  # fmt: skip
+    answers = found.generate(conversations, Sampling(2, max_tokens=8))
+    found.close()
+    assert (sampled_logps(answers) - trainer_logps(policy, conversations, answers)).abs().max() < 1e-5
+
+
+def test_a_model_that_is_none_is_refused(tmp_path):
+    from visreason.errors import ModelError
+
+    with pytest.raises(ModelError, match="can't read a vision-language model"):
+        connect(f"vllm:{tmp_path}")

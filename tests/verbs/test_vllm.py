@@ -1,0 +1,158 @@
+"""GRPO on vLLM and evaluations through a real `vllm serve`, from the command line as a user would."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+
+import pytest
+
+from tests.model.world import STYLE
+from visreason.engine import Sampling, connect
+from visreason.prompt import messages, style
+from visreason.record import Problem, Sample
+from visreason.store import manifest, read_records, read_rows
+
+pytestmark = [pytest.mark.vllm, pytest.mark.filterwarnings("default")]
+PORT = 18321
+
+
+def visreason(*words):
+    done = subprocess.run(
+        [sys.executable, "-m", "visreason", *map(str, words)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+def train(world, out, *words):
+    visreason(
+        "grpo", f"model={world}/model", f"data={world}/train.jsonl", f"style={STYLE}", "engine=vllm",
+        "memory_share=0.05", "device=cpu", "problems_per_step=4", "completions_per_problem=4",
+        "max_completion_tokens=24", "lr=1e-3", f"out={out}", *words,
+    )  # fmt: skip
+    return [row for _, row in read_rows(out / "metrics.jsonl")]
+
+
+@pytest.mark.parametrize(
+    "words", [(), ("lora_rank=4", "lora_parts=[vision,merger,language]", "lr=1e-2"), ("temperature=0.7",)],
+    ids=["all weights", "adapters", "another temperature"],
+)  # fmt: skip
+def test_grpo_samples_with_the_weights_it_trains(world, tmp_path, words):
+    metrics = train(world, tmp_path / "run", "steps=4", *words)
+    assert len(metrics) == 4
+    assert max(m["sync_difference"] for m in metrics) < 1e-5
+    assert max(m["logp_mismatch"] for m in metrics) < 1e-5
+    assert all(m["importance"] == pytest.approx(1, abs=1e-4) for m in metrics)
+    assert len(list(read_records(tmp_path / "run" / "samples.jsonl", Sample))) == 4 * 16
+    assert manifest(tmp_path / "run")["summary"]["steps"] == 4
+
+
+def test_a_rollout_ahead_of_the_update_is_one_step_off_and_weighted(world, tmp_path):
+    metrics = train(world, tmp_path / "run", "steps=4", "overlap=true")
+    assert metrics[0]["logp_mismatch"] < 1e-5
+    assert min(m["logp_mismatch"] for m in metrics[1:]) > 1e-4
+    assert max(m["sync_difference"] for m in metrics) < 1e-5
+    samples = list(read_records(tmp_path / "run" / "samples.jsonl", Sample))
+    assert len({s.problem.id for s in samples}) == 16
+
+
+@pytest.fixture
+def start(world, tmp_path):
+    """Starts `visreason serve` in a process group of its own; what kills it."""
+
+    @contextmanager
+    def started():
+        log = open(tmp_path / "server.log", "ab")  # noqa: SIM115 - outlives this function
+        process = subprocess.Popen(
+            [sys.executable, "-m", "visreason", "serve", f"model={world}/model", f"port={PORT}", "name=tiny",
+             "memory_share=0.05", "max_prompt_tokens=600", "max_completion_tokens=64", "precision=float32"],
+            stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
+        try:
+            wait_for(process)
+            yield process
+        finally:
+            kill(process)
+
+    return started
+
+
+def kill(process):
+    """As a machine dies: the server and its workers at once."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def wait_for(process):
+    for _ in range(600):
+        assert process.poll() is None, "the server ended"
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/health", timeout=2):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.5)
+    raise AssertionError("the server did not start in five minutes")
+
+
+URL = f"http://127.0.0.1:{PORT}/v1#tiny"
+
+
+def test_a_server_is_evaluated_and_asked_and_survives_being_killed(world, drawn, start, tmp_path):
+    picture = drawn[0].images[0].path
+    with start() as server:
+        words = (f"data={world}/heldout.jsonl", f"style={STYLE}", "max_completion_tokens=24")
+        visreason("evaluate", f"model={URL}", *words, f"out={tmp_path / 'http'}")
+        visreason("evaluate", f"model={world}/model", "device=cpu", *words, f"out={tmp_path / 'hf'}")
+        by_http, by_hf = (
+            {s.problem.id: s.completion for s in read_records(tmp_path / name / "samples.jsonl", Sample)}
+            for name in ("http", "hf")
+        )
+        assert {k: c.token_ids for k, c in by_http.items()} == {k: c.token_ids for k, c in by_hf.items()}
+        assert {k: c.text for k, c in by_http.items()} == {k: c.text for k, c in by_hf.items()}
+        answer = visreason(
+            "ask", f"model={URL}", "question=Which?", f"image={picture}", "max_completion_tokens=16"
+        )
+        assert "answer" in answer
+
+        engine = connect(URL, concurrency=16, responses=tmp_path / "responses.sqlite")
+        image = drawn[0].images[0]
+        asked = [messages(Problem(str(i), f"Number {i}?", (image,)), style(STYLE)) for i in range(2000)]
+        killer = threading.Thread(target=kill_in_the_middle, args=(server, engine))
+        killer.start()
+        with restarted(start, killer):
+            answers = engine.generate(asked, Sampling(1, 1.0, max_tokens=4))
+    assert [len(g) for g in answers] == [1] * 2000
+    assert {c.finish for g in answers for c in g} <= {"stop", "length"}
+    assert engine.troubles["no connection"] > 0
+    (kept,) = engine.responses.db.execute("SELECT COUNT(*) FROM responses").fetchone()
+    assert kept == 2000
+
+
+def kill_in_the_middle(server, engine):
+    while engine.responses.db.execute("SELECT COUNT(*) FROM responses").fetchone()[0] < 700:
+        time.sleep(0.1)
+    kill(server)
+
+
+@contextmanager
+def restarted(start, killer):
+    """A second server, started once the first was killed, while the rollout waits."""
+    over = threading.Event()
+
+    def second():
+        killer.join()
+        with start():
+            over.wait()
+
+    thread = threading.Thread(target=second)
+    thread.start()
+    yield
+    over.set()
+    thread.join()
