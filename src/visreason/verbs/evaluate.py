@@ -318,7 +318,8 @@ def _problems(recipe: Recipe, data: Path, record: Run) -> tuple[list[Problem], l
 
 def _engine(recipe: Recipe, out: Path, layout: Style) -> Engine:
     model = model_folder(recipe.model, out, layout, recipe.seed)
-    return connect(model, **recipe.engine_options(out))
+    options = recipe.engine_options(out)
+    return connect(model, **options, max_completion_tokens=recipe.max_completion_tokens)
 
 
 def _on_disk(record: Run, recipe: Recipe, problems: list[Problem]) -> list[Sample]:

@@ -35,7 +35,7 @@ def write_report(
     judged = numbers.judged(everything)
     cells = {run.label: numbers.cells(run) for run in judged}
     compared = comparison.comparisons(everything)
-    page = _template().render(
+    page = template("report").render(
         title=title,
         intro=intro,
         cards=list(numbers.summary_cards(summary)) if summary else numbers.cards(everything),
@@ -51,27 +51,32 @@ def write_report(
         sentence=comparison.sentence,
         exhibits=gallery(judged, problems),
         total=len({s.problem.id for run in judged for s in run.samples}),
-        rollouts=bool(judged) and judged[0].verb != "evaluate",
+        rollouts=bool(judged) and judged[0].verb not in ("evaluate", "score"),
         runs=everything,
         pretty=lambda value: json.dumps(value, indent=2, ensure_ascii=False, default=str),
     )
     if compared:
         (out / "comparison.md").write_text(comparison.markdown(compared), encoding="utf-8", errors="replace")
         (out / "comparison.csv").write_text(comparison.table(compared), encoding="utf-8", errors="replace")
-    path = out / "index.html"
-    scratch = path.with_name("index.html.tmp")
+    return write_page(out / "index.html", page)
+
+
+def write_page(path: Path, page: str) -> Path:
+    """Write a page whole or not at all."""
+    scratch = path.with_name(f"{path.name}.tmp")
     scratch.write_text(page, encoding="utf-8", errors="replace")
     scratch.replace(path)
     return path
 
 
-def _template() -> Any:
+def template(name: str) -> Any:
+    """The template of a page."""
     # Model and data text is not to be trusted: every value is escaped.
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     return environment.from_string(
-        resources.files("visreason.view").joinpath("report.html.jinja").read_text("utf-8")
+        resources.files("visreason.view").joinpath(f"{name}.html.jinja").read_text("utf-8")
     )
 
 
