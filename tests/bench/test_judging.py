@@ -22,8 +22,9 @@ ANSWERS = {
 @pytest.fixture
 def words(tmp_path):
     data = mathvision(tmp_path / "bench")
-    return ["evaluate", "bench=mathvision", f"data={data}", f"completions={outputs(tmp_path / 'o.jsonl', ANSWERS)}",
-            "extraction=judge", "judge=script:tests.bench.rows:judge", f"judge_cache={tmp_path / 'judge.jsonl'}"]  # fmt: skip
+    completions, cache = outputs(tmp_path / "o.jsonl", ANSWERS), tmp_path / "judge.jsonl"
+    judge = ["extraction=judge", "judge=script:tests.bench.rows:judge", f"judge_cache={cache}"]
+    return ["evaluate", "bench=mathvision", f"data={data}", f"completions={completions}", *judge]
 
 
 def asked(monkeypatch):

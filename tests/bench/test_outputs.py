@@ -168,6 +168,7 @@ def test_base64_that_is_no_picture_is_kept_aside_and_counted(tmp_path, capsys, i
 def test_parquet_csv_and_gzip_are_read_alike(tmp_path):
     import gzip
 
+    import openpyxl
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -178,5 +179,9 @@ def test_parquet_csv_and_gzip_are_read_alike(tmp_path):
     (tmp_path / "x.csv").write_text("id,answer\n1,a\n2,b\n")
     (tmp_path / "x.jsonl.gz").write_bytes(gzip.compress("\n".join(map(json.dumps, values)).encode()))
     (tmp_path / "x.json").write_text(json.dumps(values))
-    for name in ("x.parquet", "x.csv", "x.jsonl.gz", "x.json"):
+    book = openpyxl.Workbook()
+    for line in (("id", "answer"), ("1", "a"), ("2", "b")):
+        book.active.append(line)
+    book.save(tmp_path / "x.xlsx")
+    for name in ("x.parquet", "x.csv", "x.jsonl.gz", "x.json", "x.xlsx"):
         assert [r.value for r in rows(tmp_path / name)] == values
