@@ -64,8 +64,8 @@ def _place(row: Row) -> tuple[str, str]:
 
 
 def read(problem: Problem, response: str, rules: Rules) -> str | None:
-    """The short answer of the JSON that was asked for, or the response where it is one word; else the last line (without
-    its last character, as they do)."""
+    """The short answer of the JSON that was asked for, or the response where it is one word; else the last line without
+    its last character, as they do."""
     first, last = response.find("{"), response.rfind("}")
     if 0 <= first < last:
         try:
