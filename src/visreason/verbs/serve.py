@@ -125,25 +125,38 @@ def _serve_hf(recipe: Recipe, path: str, name: str, key: str | None) -> None:
 
 def vllm_words(recipe: Recipe, path: str, name: str) -> list[str]:
     """The words of `vllm serve`. Log-probs are those that were sampled from, videos are refused."""
+    import torch
     from transformers import AutoConfig
 
+    from visreason.engine.vllm import on_cpu
+
     positions = AutoConfig.from_pretrained(path).get_text_config().max_position_embeddings
+    length = min(recipe.max_prompt_tokens + recipe.max_completion_tokens, positions)
     flags: dict[str, object] = {
         "host": recipe.host,
         "port": recipe.port,
         "served-model-name": name,
         "dtype": recipe.precision,
-        "max-model-len": min(recipe.max_prompt_tokens + recipe.max_completion_tokens, positions),
+        "max-model-len": length,
         "tensor-parallel-size": recipe.tensor_parallel,
-        "gpu-memory-utilization": recipe.memory_share,
         "limit-mm-per-prompt": json.dumps({"video": 0}),
         "logprobs-mode": "processed_logprobs",
         "seed": recipe.seed,
     }
+    if torch.cuda.is_available():
+        flags["gpu-memory-utilization"] = recipe.memory_share
+    else:
+        flags |= {
+            name.replace("_", "-"): value for name, value in on_cpu(length, recipe.memory_share).items()
+        }
     pixels = {"shortest_edge": recipe.min_pixels, "longest_edge": recipe.max_pixels}
     if given := {k: v for k, v in pixels.items() if v is not None}:
         flags["mm-processor-kwargs"] = json.dumps({"size": given})
-    return ["serve", path, *(f"--{flag}={value}" for flag, value in flags.items())]
+    return [
+        "serve",
+        path,
+        *(f"--{flag}" if value is True else f"--{flag}={value}" for flag, value in flags.items()),
+    ]
 
 
 def _become_vllm(words: list[str], key: str | None) -> None:
