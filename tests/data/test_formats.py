@@ -197,7 +197,7 @@ def test_lists_and_gzip_and_a_byte_order_mark_are_read(tmp_path):
         ("a.jsonl", b"\xff\xfe\x00", "rejected rows"),
         ("a.jsonl.gz", b"no gzip", "can be read"),
         ("a.jsonl.gz", gzip.compress(b'{"question": "Q?"}')[:-9], "can be read"),
-        ("a.csv", b"question", "expected a .jsonl or .json file"),
+        ("a.csv", b"question", "expected a .jsonl, .json, .parquet or .tsv file"),
     ],
 )
 def test_a_file_without_problems_is_an_error(tmp_path, name, content, reason):
