@@ -1,4 +1,4 @@
-"""Rows written to a file of a format, streamed: JSON lines, a JSON list, parquet, or a table with tabs between columns."""
+"""Rows written to a file of a format, streamed: JSON lines, a JSON list, parquet, or a table with tabs."""
 
 import csv
 import json
