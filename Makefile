@@ -1,4 +1,4 @@
-.PHONY: setup setup-vllm demo test test-slow test-vllm test-peers check speed
+.PHONY: setup setup-vllm demo test test-slow test-vllm test-peers check speed published
 PYTHON = .venv/bin/python
 UV = $(shell command -v uv || echo python3 -m uv)
 READY = .venv/.ready
@@ -49,3 +49,6 @@ speed: setup setup-vllm
 	.venv-vllm/bin/python speed/engine.py
 	$(PYTHON) speed/reward.py
 	test ! -f ../shared/cases/answers.jsonl || $(PYTHON) speed/answers.py ../shared/cases/answers.jsonl
+
+published: setup
+	$(PYTHON) -m visreason.bench.published ../shared/data runs/published.csv

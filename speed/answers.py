@@ -26,7 +26,7 @@ from visreason.answer.recorded import check_extraction
 from visreason.data import read_samples
 from visreason.errors import DataError
 from visreason.record import Problem, Sample
-from visreason.verbs.score import verdict
+from visreason.reward.agreement import verdict
 
 SMALL = 100
 """Kinds with fewer cases are shown together."""

@@ -40,7 +40,8 @@ VERBS = {
 EXTRAS = {
     "train": ("torch", "torchvision", "transformers", "peft", "accelerate", "safetensors"),
     "vllm": ("vllm",),
-    "serve": ("openai", "fastapi", "uvicorn", "gradio"),
+    "serve": ("fastapi", "uvicorn"),
+    "chat": ("gradio",),
     "data": ("rapidocr",),
     "tensorboard": ("tensorboard",),
 }

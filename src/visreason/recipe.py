@@ -98,6 +98,10 @@ class Answering(Asking):
         "auto", description="Numbers the model computes with; auto is what it was saved in."
     )
     shard: Shard | None = Field(None, description=SHARD)
+    tensor_parallel: int = Field(1, ge=1, description="GPUs that share a vllm engine's model.")
+    memory_share: float = Field(
+        0.4, gt=0, le=1, description="Share of the GPU's or the machine's memory that a vllm engine takes."
+    )
     concurrency: int = Field(
         32, ge=1, description="Requests under way at a time, shared evenly by the servers of an http engine."
     )
@@ -128,6 +132,8 @@ class Answering(Asking):
             "max_pixels": self.max_pixels,
             "min_pixels": self.min_pixels,
             "max_prompt_tokens": self.max_prompt_tokens,
+            "tensor_parallel": self.tensor_parallel,
+            "memory_share": self.memory_share,
             "concurrency": self.concurrency,
             "timeout_s": self.timeout_s,
             "patience_s": self.patience_s,

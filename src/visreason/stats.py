@@ -116,6 +116,17 @@ def p_value(difference: Interval) -> float:
     return 2.0 ** (1 - difference.n) if difference.value else 1.0
 
 
+def mcnemar(first_only: int, second_only: int) -> float:
+    """Exact two-sided p of two runs that are right on `first_only` and `second_only` problems alone (McNemar 1947).
+
+    >>> round(mcnemar(159, 131), 5)
+    0.1127
+    """
+    n = first_only + second_only
+    tail = sum(math.comb(n, i) for i in range(min(first_only, second_only) + 1))
+    return min(1.0, 2 * tail / 2**n)
+
+
 def counts(scores: Iterable[Score]) -> dict[str, int]:
     """Samples by outcome; n is always the sum of the others.
 

@@ -55,6 +55,18 @@ def test_a_gold_answer_that_names_two_options_wants_both():
     assert not check(problem, "<answer>A</answer>").correct
 
 
+def test_a_number_within_a_formula_names_no_option():
+    problem = Problem("p", "Q?", answer="B", choices=("1 cm", "2", "3 cm"))
+    assert not check(problem, "The answer is: -2\\pi").correct
+    assert check(problem, "The answer is: it has 2 of them").correct
+
+
+def test_an_option_with_a_unit_wants_it():
+    problem = Problem("p", "Q?", answer="B", choices=("1 cm", "2 cm", "3 cm"))
+    assert check(problem, r"\boxed{20 mm}").correct
+    assert not check(problem, r"\boxed{2}").correct
+
+
 def test_what_was_read_is_shown_in_a_bounded_length():
     score = check(Problem("p", "Q?", answer="4"), "<answer>" + "word " * 1000 + "</answer>")
     assert len(score.answer) == 200

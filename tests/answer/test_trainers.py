@@ -1,3 +1,6 @@
+import importlib.util
+from functools import partial
+
 import pytest
 
 from visreason.answer import accuracy_reward, compute_score, grade
@@ -31,3 +34,60 @@ def test_easyr1_batches_have_overall_format_and_accuracy():
 def test_grade_takes_conventions():
     assert not grade("28", "0.28").correct
     assert grade("28", "0.28", rules={"times_100": True}).correct
+
+
+def test_easyr1_loads_the_function_from_a_file_and_calls_it_with_what_it_has(tmp_path):
+    path = tmp_path / "reward.py"
+    path.write_text("from visreason.answer import compute_score\n")
+    spec = importlib.util.spec_from_file_location(
+        "custom_reward_fn", path
+    )  # as verl/workers/reward/function.py does
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    reward = partial(module.compute_score, format_weight=0.2)
+    row = {"response": r"<think>2+2</think> \boxed{4}", "response_length": 9, "ground_truth": "4"}
+    assert reward([row, {**row, "ground_truth": "5"}]) == [
+        {"overall": 1.0, "format": 1.0, "accuracy": 1.0},
+        {"overall": 0.2, "format": 1.0, "accuracy": 0.0},
+    ]
+    with pytest.raises(DataError, match="reward_type: batch"):
+        reward(row)
+
+
+@pytest.mark.peers
+def test_trl_trains_with_the_function_as_it_is(tmp_path):
+    from datasets import Dataset
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+    from trl import GRPOConfig, GRPOTrainer
+
+    words = {w: i for i, w in enumerate(("<pad>", "<eos>", *"0123456789+="))}
+    tokenizer = Tokenizer(models.WordLevel(words, unk_token="<pad>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    size = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    model = Qwen2ForCausalLM(Qwen2Config(vocab_size=len(words), num_key_value_heads=2, **size))
+    seen = []
+
+    def spy(completions, **columns):
+        seen.append((completions, columns["answer"], accuracy_reward(completions, **columns)))
+        return seen[-1][2]
+
+    settings = GRPOConfig(
+        str(tmp_path), max_steps=2, per_device_train_batch_size=4, num_generations=4, max_completion_length=1,
+        report_to=[], logging_steps=1, use_cpu=True, bf16=False, save_strategy="no",
+    )  # fmt: skip
+    trainer = GRPOTrainer(
+        model,
+        reward_funcs=spy,
+        args=settings,
+        train_dataset=Dataset.from_dict({"prompt": ["1 + 3 =", "2 + 5 ="] * 4, "answer": ["4", "7"] * 4}),
+        processing_class=PreTrainedTokenizerFast(
+            tokenizer_object=tokenizer, pad_token="<pad>", eos_token="<eos>"
+        ),
+    )
+    trainer.train()
+    assert len(seen) == 2
+    for completions, answers, rewards in seen:
+        assert rewards == [float(c.strip() == a) for c, a in zip(completions, answers, strict=True)]
+    logged = [row["reward"] for row in trainer.state.log_history if "reward" in row]
+    assert logged == pytest.approx([sum(rewards) / 4 for *_, rewards in seen])

@@ -91,6 +91,15 @@ def test_what_a_request_may_hold_is_bounded(reward, drawn, change, status, words
     assert "/tmp" not in reply.text
 
 
+def test_with_a_key_nothing_is_scored_without_it(reward):
+    asked = {"groups": [{"question": "1 + 1?", "texts": ["2"]}]}
+    with TestClient(app(reward, key="secret")) as client:
+        assert client.post("/score", json=asked).status_code == 401
+        assert (
+            client.post("/score", json=asked, headers={"Authorization": "Bearer secret"}).status_code == 200
+        )
+
+
 def test_a_group_that_can_not_be_asked_has_an_error_and_the_others_have_scores(reward, drawn):
     asked = [
         {"question": "What is <image1> <image2>?", "texts": ["3"]},

@@ -61,8 +61,8 @@ def test_gold_answers_that_can_not_be_checked_are_listed_before_the_run(file, tm
 
 def test_disagreements_have_a_page(file, tmp_path):
     run(file, tmp_path / "run")
-    page = (tmp_path / "run" / "report" / "disagreements" / "index.html").read_text(encoding="utf-8")
-    assert "accepted, recorded wrong" in page
+    page = (tmp_path / "run" / "report" / "disagreements.html").read_text(encoding="utf-8")
+    assert "1 of 1 responses that are recorded wrong were accepted" in page
     assert "Which?" in page
 
 

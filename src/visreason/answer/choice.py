@@ -145,7 +145,10 @@ def _mentioned(text: str, choices: tuple[str, ...]) -> frozenset[int]:
     for option, i in options:
         if len(option) < 2 and not option.isdigit():
             continue
-        pattern = rf"(?<![\w.]){re.escape(option)}(?![\w]|\.\d)"
+        within = (
+            (r"+*/^_{\\-", r"\\}^*/") if option[0].isdigit() else ("", "")
+        )  # a number that is part of an expression
+        pattern = rf"(?<![\w.{within[0]}]){re.escape(option)}(?![\w{within[1]}]|\.\d)"
         where, times = re.subn(pattern, " # ", where)
         if times:
             found.add(i)

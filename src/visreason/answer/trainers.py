@@ -51,6 +51,10 @@ def compute_score(reward_inputs: list[dict[str, Any]], format_weight: float = 0.
     >>> compute_score([{"response": r"<think>2+2</think> \\boxed{4}", "ground_truth": "4"}])
     [{'overall': 1.0, 'format': 1.0, 'accuracy': 1.0}]
     """
+    if not isinstance(reward_inputs, list):
+        raise DataError(
+            f"expected a list of rows, found {type(reward_inputs).__name__}; set `reward_type: batch` in EasyR1"
+        )
     scores = []
     for row in reward_inputs:
         accuracy = _reward(row["response"], str(row["ground_truth"]), ()) or 0.0

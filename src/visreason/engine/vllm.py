@@ -18,6 +18,8 @@ from visreason.model.load import limit_pixels, whole_model
 from visreason.prompt.images import open_image
 from visreason.record import Completion
 
+CPU_ROWS = 128
+"""Completions in flight on a CPU."""
 BAN = -100.0
 """Added to the logits of visual tokens: a sampled one breaks the forward that follows."""
 
@@ -54,15 +56,14 @@ class VLLM:
         self.encoder = _encoder(whole, max_pixels, min_pixels, max_prompt_tokens)
         self.max_completion_tokens, self.asleep = max_completion_tokens, False
         positions = self.encoder.config.get_text_config().max_position_embeddings
+        length = min(max_prompt_tokens + max_completion_tokens, positions)
         try:
             self.llm = vllm.LLM(
                 model=whole,
                 dtype=dtype,
-                max_model_len=min(self.encoder.max_tokens + max_completion_tokens, positions),
+                max_model_len=length,
                 tensor_parallel_size=tensor_parallel,
-                **self._memory(memory_share),
-                enforce_eager=self.on_cpu,
-                enable_sleep_mode=not self.on_cpu,
+                **(on_cpu(length, memory_share) if self.on_cpu else on_gpu(memory_share)),
                 limit_mm_per_prompt={"video": 0},
                 mm_processor_kwargs={"size": dict(self.encoder.processor.image_processor.size)},
                 logprobs_mode="processed_logprobs",
@@ -76,7 +77,7 @@ class VLLM:
         """`sampling.n` completions for each conversation, in order, with the log-probabilities that `hf:` reports:
         those of softmax(logits / temperature) before visual tokens are banned, but within the nucleus (top_p, top_k).
 
-        Raises UsageError for more tokens than the engine was made for.
+        Raises UsageError for more tokens than the engine was made for, RunError when vLLM dies.
         """
         if sampling.max_tokens > self.max_completion_tokens:
             raise UsageError(
@@ -86,9 +87,7 @@ class VLLM:
         self.wake()
         prompts = [self._prompt(c) for c in conversations]
         good = [i for i, p in enumerate(prompts) if not isinstance(p, DataError)]
-        outputs = self.llm.generate(
-            [prompts[i] for i in good], [self._params(sampling, i) for i in good], use_tqdm=False
-        )
+        outputs = self._answer([prompts[i] for i in good], [self._params(sampling, i) for i in good])
         made = dict(zip(good, outputs, strict=True))
         return [
             [self._completion(o, sampling) for o in made[i].outputs]
@@ -97,11 +96,16 @@ class VLLM:
             for i, p in enumerate(prompts)
         ]
 
-    def _memory(self, share: float) -> dict[str, float]:
-        """A share of the GPU's memory for all of vLLM; on a CPU, of what is free, for keys and values."""
-        if not self.on_cpu:
-            return {"gpu_memory_utilization": share}
-        return {"kv_cache_memory_bytes": int(share * psutil.virtual_memory().available)}
+    def _answer(self, prompts: list[Any], params: list[Any]) -> list[Any]:
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        try:
+            return self.llm.generate(prompts, params, use_tqdm=False)
+        except EngineDeadError as e:
+            raise RunError(
+                "vLLM's engine died while it answered; its own message is above (memory, often). Lower memory_share or "
+                "max_completion_tokens, and give the same command again to go on"
+            ) from e
 
     def rest(self) -> None:
         """Leave the GPU's memory to the trainer: weights to the CPU's memory, keys and values dropped."""
@@ -171,6 +175,22 @@ class VLLM:
 
     def _failed(self, error: Any, n: int) -> list[Completion]:
         return [Completion(str(error), finish="error", model=self.name)] * n
+
+
+def on_gpu(memory_share: float) -> dict[str, Any]:
+    """Settings of vLLM beside a trainer on a GPU."""
+    return {"gpu_memory_utilization": memory_share, "enable_sleep_mode": True}
+
+
+def on_cpu(length: int, memory_share: float) -> dict[str, Any]:
+    """Settings of vLLM on a CPU. So many tokens go in one batch that no prompt is ever divided: vLLM then rewinds the
+    request's random generator, which a CPU's can't ("CPU Generator does not use offset")."""
+    return {
+        "kv_cache_memory_bytes": int(memory_share * psutil.virtual_memory().available),
+        "enforce_eager": True,
+        "max_num_seqs": CPU_ROWS,
+        "max_num_batched_tokens": CPU_ROWS * length,
+    }
 
 
 def _before_ban(logp: float, banned_logps: list[float], bias: float) -> float:

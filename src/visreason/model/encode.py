@@ -142,7 +142,7 @@ class Encoder:
         of tokens of the former."""
         asked = {"role": "user", "content": [{"type": "text", "text": "?"}]}
         reply = {"role": "assistant", "content": [{"type": "text", "text": "REPLY"}]}
-        before = self._text([asked])
+        before = self.text([asked])
         whole = self.processor.apply_chat_template([asked, reply], tokenize=False)
         added = sorted(self.tokenizer.get_added_vocab(), key=before.rfind)
         _, mark, header = before.rpartition(added[-1])

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import time
 import urllib.error
 import urllib.request
@@ -11,6 +12,8 @@ from typing import Any
 from visreason.errors import RunError
 from visreason.record import Problem, Sample, Score
 
+KEY = "VISREASON_API_KEY"
+"""Environment variable of the server's key, where it asks for one."""
 ATTEMPTS, FIRST_PAUSE_S, TIMEOUT_S = 5, 1.0, 600.0
 GROUPS = 32
 """Problems sent at a time."""
@@ -43,9 +46,10 @@ class Remote:
 
     def _post(self, body: dict[str, Any]) -> list[Any]:
         """The scores; a server that is away or busy is asked again after a growing pause."""
-        request = urllib.request.Request(
-            f"{self.url}/score", json.dumps(body).encode(), {"Content-Type": "application/json"}
-        )
+        headers = {"Content-Type": "application/json"}
+        if key := os.environ.get(KEY):
+            headers["Authorization"] = f"Bearer {key}"
+        request = urllib.request.Request(f"{self.url}/score", json.dumps(body).encode(), headers)
         why: Exception | None = None
         for attempt in range(ATTEMPTS):
             try:

@@ -10,13 +10,14 @@ import asyncio
 import base64
 import binascii
 import hashlib
+import hmac
 import tempfile
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import Depends, FastAPI, HTTPException, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from visreason.errors import DataError, RunError
@@ -56,8 +57,8 @@ class Asked(BaseModel):
     groups: list[AskedGroup] = Field(min_length=1)
 
 
-def app(reward: Learned, limits: Limits | None = None) -> FastAPI:
-    """The application; bind it to loopback, it has no authentication."""
+def app(reward: Learned, limits: Limits | None = None, key: str | None = None) -> FastAPI:
+    """The application. With a `key` every request must carry it."""
     limits = limits or Limits()
     waiting: asyncio.Queue = asyncio.Queue()
 
@@ -67,7 +68,12 @@ def app(reward: Learned, limits: Limits | None = None) -> FastAPI:
         yield
         task.cancel()
 
-    api = FastAPI(title="visreason reward", lifespan=working)
+    def allowed(request: Request) -> None:
+        given = request.headers.get("authorization", "").removeprefix("Bearer ")
+        if key is not None and not hmac.compare_digest(given.encode(), key.encode()):
+            raise HTTPException(401, "expected the server's key, found another")
+
+    api = FastAPI(title="visreason reward", lifespan=working, dependencies=[Depends(allowed)])
 
     @api.get("/health")
     async def health() -> dict[str, str]:

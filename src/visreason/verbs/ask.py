@@ -41,7 +41,13 @@ def run(recipe: Recipe, out: Path) -> None:
     layout = style(recipe.style)
     images = tuple(image_record(path) for path in recipe.image)
     problem = Problem("ask", recipe.question, images, choices=tuple(recipe.choices))
-    engine = connect(recipe.model, dtype="auto", device=recipe.device, max_pixels=recipe.max_pixels)
+    engine = connect(
+        recipe.model,
+        dtype="auto",
+        device=recipe.device,
+        max_pixels=recipe.max_pixels,
+        max_completion_tokens=recipe.max_completion_tokens,
+    )
     sampling = Sampling(1, recipe.temperature, max_tokens=recipe.max_completion_tokens, seed=recipe.seed)
     completion = engine.generate([messages(problem, layout)], sampling)[0][0]
     if completion.finish == "error":

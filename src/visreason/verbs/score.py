@@ -83,6 +83,8 @@ def run(recipe: Recipe, out: Path) -> None:
     A response that states no answer is judged by the row's `extraction`, where it has one; `agreement` without those is
     kept beside it.
     """
+    if not recipe.reward.startswith(LEARNED):
+        from_names({recipe.reward: 1.0}, style(recipe.style))  # before anything is read
     record = Run.open(out, "score", recipe.model_dump(mode="json"))
     if record.finished:
         console.print(f"{out} is finished; nothing to do")
@@ -130,8 +132,10 @@ def _learned(recipe: Recipe, record: Run, out: Path) -> None:
 def _read(recipe: Recipe, rejected: list[dict[str, Any]]) -> list[Sample]:
     samples = [s for s in read_samples(recipe.samples, rejected) if has_meta(s.problem, recipe.where)]
     if not samples:
+        why = f" (line {rejected[0]['line']}: {rejected[0]['reason']})" if rejected else ""
         raise DataError(
-            f"expected samples in {recipe.samples}, found none that can be read; see the columns it has"
+            f"expected samples in {recipe.samples}, found none{why}; give rows with answer (or gold) and response (or "
+            "pred), and see `where`"
         )
     return part(samples[: recipe.limit], recipe.shard)
 
@@ -290,21 +294,21 @@ def summarize(samples: list[Sample], by: list[str]) -> dict[str, Any]:
 
 def _report(folder: Path, record: Run, samples: list[Sample], summary: dict[str, Any]) -> None:
     """The page of the run, and one of the samples where the score is not the recorded verdict."""
-    from visreason.view.report import write_report  # draws with matplotlib, too heavy for --help
+    # draws with matplotlib, too heavy for --help
+    from visreason.view.disagreements import write_disagreements
+    from visreason.view.report import write_report
     from visreason.view.runs import RunView
 
-    settings = record.recipe
+    view = RunView("score", record.recipe, samples=samples, manifest={"verb": "score", "summary": summary})
     shown = {name: value for name, value in summary.items() if not name.startswith("by_")}
-    if "agreement" in summary:
-        shown["agreement by kind"] = summary["agreement"]["by_kind"]
-    write_report(folder, "Scores", {"score": RunView("score", settings, samples=samples)}, summary=shown)
-    judged = [s for s in samples if verdict(s.problem) is not None and not set_aside(s.problem)]
-    differ = {
-        "accepted, recorded wrong": [s for s in judged if s.score.correct and not verdict(s.problem)],
-        "refused, recorded right": [s for s in judged if not s.score.correct and verdict(s.problem)],
-    }
-    views = {label: RunView(label, settings, samples=group) for label, group in differ.items() if group}
-    if views:
-        write_report(
-            folder / "disagreements", "Disagreements with recorded verdicts", views, problems=MAX_GROUPS
-        )
+    differ = (
+        "disagreements.html lists where scores and recorded verdicts differ."
+        if "agreement" in summary
+        else ""
+    )
+    write_report(folder, "Scores", {"score": view}, differ, summary=shown)
+    if differ:
+        judged = [s for s in samples if verdict(s.problem) is not None and not set_aside(s.problem)]
+        accepted = [s for s in judged if s.score.correct and not verdict(s.problem)]
+        refused = [s for s in judged if not s.score.correct and verdict(s.problem)]
+        write_disagreements(folder / "disagreements.html", accepted, refused, summary["agreement"])

@@ -1,4 +1,7 @@
-"""Serve a model to OpenAI's clients: by vLLM's own server where vLLM is installed, else by a small one over hf:."""
+"""Serve a model to OpenAI's clients: by vLLM's own server where vLLM is installed, else by a small one over hf:.
+
+With reward=PATH a reward model is served instead, for training on other machines.
+"""
 
 import importlib.util
 import json
@@ -6,9 +9,9 @@ import os
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from rich.console import Console
 
 from visreason import recipe
@@ -24,8 +27,12 @@ console = Console(stderr=True)
 class Recipe(recipe.Recipe):
     """What is served, and where. It runs until it is interrupted; only merged adapters are written."""
 
-    model: str = Field(
-        description="A Hugging Face directory, a hub id, or a run directory.", examples=["runs/grpo/a"]
+    model: str | None = Field(
+        None, description="A Hugging Face directory, a hub id, or a run directory.", examples=["runs/grpo/a"]
+    )
+    reward: str | None = Field(
+        None,
+        description="A reward model to score with, in place of a model to answer: rewards name its address.",
     )
     name: str | None = Field(None, description="What clients call the model; `model` itself when not given.")
     by: Literal["auto", "vllm", "hf"] = Field(
@@ -50,21 +57,37 @@ class Recipe(recipe.Recipe):
     )
     device: str = Field("auto", description="cpu, cuda, or auto (hf).")
 
+    def idle(self) -> dict[str, str]:
+        answering = ("name", "by", "min_pixels", "max_prompt_tokens", "max_completion_tokens", "tensor_parallel",
+                     "memory_share")  # fmt: skip
+        return {**super().idle(), **(dict.fromkeys(answering, "model") if self.reward else {})}
+
+    @model_validator(mode="after")
+    def _refuse_both(self) -> Self:
+        if bool(self.model) == bool(self.reward):
+            raise ValueError("expected a model to answer or a reward to score with, one of the two: give model=PATH or "
+                             "reward=PATH")  # fmt: skip
+        return self
+
 
 def run(recipe: Recipe, out: Path) -> None:
     """Serve until interrupted. Raises UsageError for an open address without a key, and where vLLM is asked for and
     missing."""
-    path = model_path(recipe.model)
     key = os.environ.get(KEY)
     if recipe.host not in LOOPBACK and not key:
         raise UsageError(
             f"expected a key in the environment variable {KEY} for host={recipe.host}, which others can reach, found "
             f"none; set one, or leave host out"
         )
+    if recipe.reward:
+        _serve_reward(recipe, recipe.reward, key)
+        return
+    model = str(recipe.model)
+    path = model_path(model)
     installed = importlib.util.find_spec("vllm") is not None
     if recipe.by == "vllm" and not installed:
         raise UsageError("by=vllm needs vLLM, which is not installed; see `make setup-vllm`, or give by=hf")
-    name = recipe.name or recipe.model
+    name = recipe.name or model
     console.print(f"model=http://{recipe.host}:{recipe.port}/v1#{name}", highlight=False, soft_wrap=True)
     if recipe.by == "hf" or not installed:
         _serve_hf(recipe, path, name, key)
@@ -72,6 +95,18 @@ def run(recipe: Recipe, out: Path) -> None:
         from visreason.model.load import whole_model
 
         _become_vllm(vllm_words(recipe, whole_model(path, out / "merged"), name), key)
+
+
+def _serve_reward(recipe: Recipe, path: str, key: str | None) -> None:
+    import uvicorn
+
+    from visreason.reward.learned import Learned
+    from visreason.reward.server import app
+
+    reward = Learned(path, recipe.precision, recipe.device, recipe.max_pixels)
+    address = f"http://{recipe.host}:{recipe.port}"
+    console.print(f"rewards='{{\"learned:{address}\": 1}}'", highlight=False, soft_wrap=True)
+    uvicorn.run(app(reward, key=key), host=recipe.host, port=recipe.port, log_level="warning")
 
 
 def _serve_hf(recipe: Recipe, path: str, name: str, key: str | None) -> None:
@@ -90,25 +125,38 @@ def _serve_hf(recipe: Recipe, path: str, name: str, key: str | None) -> None:
 
 def vllm_words(recipe: Recipe, path: str, name: str) -> list[str]:
     """The words of `vllm serve`. Log-probs are those that were sampled from, videos are refused."""
+    import torch
     from transformers import AutoConfig
 
+    from visreason.engine.vllm import on_cpu
+
     positions = AutoConfig.from_pretrained(path).get_text_config().max_position_embeddings
+    length = min(recipe.max_prompt_tokens + recipe.max_completion_tokens, positions)
     flags: dict[str, object] = {
         "host": recipe.host,
         "port": recipe.port,
         "served-model-name": name,
         "dtype": recipe.precision,
-        "max-model-len": min(recipe.max_prompt_tokens + recipe.max_completion_tokens, positions),
+        "max-model-len": length,
         "tensor-parallel-size": recipe.tensor_parallel,
-        "gpu-memory-utilization": recipe.memory_share,
         "limit-mm-per-prompt": json.dumps({"video": 0}),
         "logprobs-mode": "processed_logprobs",
         "seed": recipe.seed,
     }
+    if torch.cuda.is_available():
+        flags["gpu-memory-utilization"] = recipe.memory_share
+    else:
+        flags |= {
+            name.replace("_", "-"): value for name, value in on_cpu(length, recipe.memory_share).items()
+        }
     pixels = {"shortest_edge": recipe.min_pixels, "longest_edge": recipe.max_pixels}
     if given := {k: v for k, v in pixels.items() if v is not None}:
         flags["mm-processor-kwargs"] = json.dumps({"size": given})
-    return ["serve", path, *(f"--{flag}={value}" for flag, value in flags.items())]
+    return [
+        "serve",
+        path,
+        *(f"--{flag}" if value is True else f"--{flag}={value}" for flag, value in flags.items()),
+    ]
 
 
 def _become_vllm(words: list[str], key: str | None) -> None:

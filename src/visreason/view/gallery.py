@@ -86,7 +86,8 @@ def _exhibit(problem: Problem, attempts: list[tuple[RunView, list[Sample]]]) -> 
 def _attempt(run: RunView, group: list[Sample]) -> Attempt:
     """The first completion of an evaluation; of a training run the last, since its policy changes."""
     shown = group[0] if run.verb == "evaluate" else group[-1]
-    parsed = style(str(run.recipe.get("style", "awaker"))).parse(shown.completion.text)
+    name = str(run.recipe.get("style", "awaker"))
+    parsed = style("hint" if name == "official" else name).parse(shown.completion.text)
     right = sum(s.score.correct for s in group)
     score = shown.score
     return Attempt(

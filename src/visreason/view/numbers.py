@@ -100,7 +100,9 @@ def percent(interval: Interval) -> str:
 
 
 def _gain(run: RunView, before: RunView) -> Card | None:
-    """The paired difference of two runs on the problems both answered."""
+    """The paired difference of two runs on the problems both answered; benchmarks have a comparison of their own."""
+    if run.recipe.get("bench") or before.recipe.get("bench"):
+        return None
     after_P, before_P = _means(run), _means(before)
     shared = [name for name in after_P if name in before_P]
     if len(shared) < 2:

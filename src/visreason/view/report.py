@@ -10,7 +10,7 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
-from visreason.view import numbers, plots
+from visreason.view import comparison, numbers, plots
 from visreason.view.gallery import gallery
 from visreason.view.runs import RunView
 
@@ -24,16 +24,18 @@ def write_report(
     problems: int = 24,
     figures: Mapping[str, Path] | None = None,
 ) -> Path:
-    """Write out/index.html and its plots; returns the page's path. A `summary`'s numbers replace the headline's.
+    """Write out/index.html and its plots, and comparison.md and .csv of benchmarks; returns the page's path.
     `figures` are further plots, by what they show.
 
-    Shown are the accuracies of the evaluations (`verb` "evaluate"), of training rollouts where there is no evaluation.
+    A `summary`'s numbers replace the headline's. Shown are the accuracies of the evaluations (`verb` "evaluate"), of
+    training rollouts where there is no evaluation.
     """
     out.mkdir(parents=True, exist_ok=True)
     everything = list(runs.values())
     judged = numbers.judged(everything)
     cells = {run.label: numbers.cells(run) for run in judged}
-    page = _template().render(
+    compared = comparison.comparisons(everything)
+    page = template("report").render(
         title=title,
         intro=intro,
         cards=list(numbers.summary_cards(summary)) if summary else numbers.cards(everything),
@@ -44,26 +46,37 @@ def write_report(
         places=sorted({place for found in cells.values() for place in found}),
         cells=cells,
         percent=numbers.percent,
+        comparisons=compared,
+        figure=comparison.shown,
+        sentence=comparison.sentence,
         exhibits=gallery(judged, problems),
         total=len({s.problem.id for run in judged for s in run.samples}),
-        rollouts=bool(judged) and judged[0].verb != "evaluate",
+        rollouts=bool(judged) and judged[0].verb not in ("evaluate", "score"),
         runs=everything,
         pretty=lambda value: json.dumps(value, indent=2, ensure_ascii=False, default=str),
     )
-    path = out / "index.html"
-    scratch = path.with_name("index.html.tmp")
+    if compared:
+        (out / "comparison.md").write_text(comparison.markdown(compared), encoding="utf-8", errors="replace")
+        (out / "comparison.csv").write_text(comparison.table(compared), encoding="utf-8", errors="replace")
+    return write_page(out / "index.html", page)
+
+
+def write_page(path: Path, page: str) -> Path:
+    """Write a page whole or not at all."""
+    scratch = path.with_name(f"{path.name}.tmp")
     scratch.write_text(page, encoding="utf-8", errors="replace")
     scratch.replace(path)
     return path
 
 
-def _template() -> Any:
+def template(name: str) -> Any:
+    """The template of a page."""
     # Model and data text is not to be trusted: every value is escaped.
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     return environment.from_string(
-        resources.files("visreason.view").joinpath("report.html.jinja").read_text("utf-8")
+        resources.files("visreason.view").joinpath(f"{name}.html.jinja").read_text("utf-8")
     )
 
 

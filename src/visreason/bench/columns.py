@@ -1,0 +1,149 @@
+"""Columns that published rows call by many names: ids, questions, options, answers, pictures, responses."""
+
+import ast
+import json
+from typing import Any, get_args
+
+from visreason.bench.kind import Given, Row
+from visreason.errors import DataError
+from visreason.record import Finish, Image, Sample, Score, from_json
+
+IDS = ("id", "pid", "index", "question_id", "sample_index", "idx", "problem_index", "ID")
+QUESTIONS = ("question", "query", "problem")
+RESPONSES = ("response", "prediction", "model_output", "output", "pred", "completion", "text")
+EXTRACTIONS = ("extraction", "model_answer", "pred_indexs", "extracted_answer", "extract", "res", "pred")
+VERDICTS = (
+    "true_false",
+    "correct",
+    "if_right",
+    "is_correct",
+    "judged",
+    "hit",
+    "match?",
+    "score",
+    "judgement",
+)
+REWARDS = ("reward", "pred_score")
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+def identity(row: Row) -> str:
+    """The row's id: its own, the key it stands under, or its line."""
+    found = row.get(*IDS)
+    return str(found) if found is not None else row.key or str(row.line)
+
+
+def need(row: Row, *names: str) -> str:
+    """A column that must be there, as text. Raises DataError that names the columns there are."""
+    found = row.get(*names)
+    if found is None:
+        there = ", ".join(row.value) if isinstance(row.value, dict) else type(row.value).__name__
+        raise DataError(f"{row.where}: expected a column {' or '.join(names)}, found {there or 'none'}")
+    return str(found)
+
+
+def options(row: Row, *names: str) -> tuple[str, ...]:
+    """Option texts: a list, an object by letters, either written as text, or columns A, B, C ... (VLMEvalKit)."""
+    found = row.get(*(names or ("choices", "options", "index2ans")))
+    if isinstance(found, str):
+        found = _literal(found, row)
+    if isinstance(found, dict):
+        found = [found[k] for k in sorted(found)]
+    if isinstance(found, list) and len(found) == 1 and str(found[0])[:1] == "[":
+        found = _literal(str(found[0]), row)
+    if isinstance(found, list | tuple):
+        return tuple(map(str, found))
+    lettered: list[str] = []
+    for letter in LETTERS:
+        text = row.get(letter)
+        if text is None or str(text) == "nan":
+            break
+        lettered.append(str(text))
+    return tuple(lettered)
+
+
+def pictures(row: Row, *names: str, folder: str = "") -> tuple[Image, ...]:
+    """The row's pictures: one or a list in a column, or columns image_1, image_2 ... as MMMU has."""
+    found = row.get(*(names or ("images", "image", "image_path")))
+    if found is None:
+        found = [p for i in range(1, 11) if (p := row.get(f"image_{i}")) is not None]
+    paths = found if isinstance(found, list) else [found]
+    return tuple(Image(f"{folder}{path}") for path in paths)
+
+
+def given(row: Row) -> Given | None:
+    """A released output by its columns; a row that is a text alone is an extraction (MMMU's answer files)."""
+    if isinstance(row.value, str):
+        return Given(identity(row), extraction=row.value)
+    if not isinstance(row.value, dict):
+        raise DataError(f"{row.where}: expected an object or a text, found {type(row.value).__name__}")
+    if isinstance(row.value.get("problem"), dict) and "completion" in row.value:
+        return own(row)
+    said = next((n for n in RESPONSES if n in row.value), "")
+    answered = text(row, said)
+    extracted = text(row, *(n for n in EXTRACTIONS if n != said))
+    if answered is None and extracted is None:
+        raise DataError(
+            f"{row.where}: expected a response in column {', '.join(RESPONSES[:4])}, found {', '.join(row.value)}"
+        )
+    reward = row.get(*REWARDS)
+    return Given(
+        identity(row),
+        answered,
+        extracted,
+        verdict(row),
+        None if reward is None else float(reward),
+        finish(row),
+    )
+
+
+def finish(row: Row) -> Finish:
+    """How the output ended, where the row says so."""
+    found = row.value.get("finish", "stop")
+    if found not in get_args(Finish):
+        raise DataError(f"{row.where}: expected finish among {', '.join(get_args(Finish))}, found {found!r}")
+    return found
+
+
+def own(row: Row) -> Given:
+    """A sample of a run of visreason, without what that run made of it."""
+    sample = from_json(Sample, row.value | {"score": {"value": 0.0}})
+    return Given(sample.problem.id, sample.completion.text, finish=sample.completion.finish)
+
+
+def text(row: Row, *names: str) -> str | None:
+    """The first of these columns that is there, as text; an answer that is an object (a refused request) is empty."""
+    name = next((n for n in names if n in row.value), None)
+    found = row.value[name] if name else None
+    if found is None:
+        return None
+    return "" if isinstance(found, dict) else str(found)
+
+
+def verdict(row: Row) -> bool | None:
+    """The verdict that a row carries, in whatever spelling."""
+    found = row.get(*VERDICTS)
+    words = {
+        "true": True,
+        "1": True,
+        "correct": True,
+        "false": False,
+        "0": False,
+        "fail": False,
+        "wrong": False,
+    }
+    return words.get(str(found).lower()) if found is not None else None
+
+
+def by_verdict(correct: bool) -> Score:
+    """The score of a released verdict that nothing can be recomputed from."""
+    return Score(1.0, None, "judged") if correct else Score(0.0, None, "wrong")
+
+
+def _literal(written: str, row: Row) -> Any:
+    for read in (json.loads, ast.literal_eval):
+        try:
+            return read(written)
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            continue
+    raise DataError(f"{row.where}: expected a list of options, found {written[:80]!r}")

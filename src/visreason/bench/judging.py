@@ -1,0 +1,146 @@
+"""Letting a language model read and judge responses: the prompts, bounded retries, and a cache of replies on disk.
+
+The steps are those that each benchmark's authors publish; the words of the prompts are this package's own and lie in
+`prompt/texts/judge.*.md`. A judge that answers nonsense, or fails, is asked again, at most TRIES times in all.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from visreason.bench.kind import Judging
+from visreason.engine import Engine, Sampling
+from visreason.errors import DataError
+from visreason.prompt.chat import choice_lines
+from visreason.prompt.styles import text
+from visreason.record import Problem
+from visreason.store import read_rows
+
+TRIES = 3
+MAX_TOKENS = 256
+LAST_CHARS = 8_000
+"""How much of a response a judge is shown: its end, where the answer stands."""
+Read = Callable[[str], str | None]
+
+
+def extraction_prompt(problem: Problem, response: str) -> str:
+    """Asks what a response answers: as an option's letter, or in the form the question wants."""
+    return _filled("judge.extract.md", problem, response)
+
+
+def letter_prompt(problem: Problem, response: str) -> str:
+    """Asks which option a response comes to; Z for none (VLMEvalKit, multiple_choice.py)."""
+    return _filled("judge.letter.md", problem, response)
+
+
+def verdict_prompt(problem: Problem, answer: str) -> str:
+    """Asks whether an extracted answer is the gold one: 1 or 0 (MathVerse, score_answer_s2.py)."""
+    return _filled("judge.verdict.md", problem, answer)
+
+
+def reply(problem: Problem, said: str) -> str | None:
+    """An extraction as it stands, without what announces it; None for nothing at all.
+
+    >>> reply(Problem("p", "?"), "Extracted answer: 14"), reply(Problem("p", "?"), " ")
+    ('14', None)
+    """
+    return re.sub(r"(?i)^\s*extracted answer:\s*", "", said).strip() or None
+
+
+def letter(problem: Problem, said: str) -> str | None:
+    """The one option (or Z) that a reply consists of; None for anything else.
+
+    >>> letter(Problem("p", "?", choices=("red", "blue")), "(B)"), letter(Problem("p", "?", choices=("red",)), "B or C")
+    ('B', None)
+    """
+    found = re.fullmatch(r"\W*(?:answer\W*)?([A-Z])\W*", said.strip(), re.IGNORECASE)
+    known = "ABCDEFGHIJKLMNOPQRSTUVWXY"[: len(problem.choices) or None] + "Z"
+    return found.group(1).upper() if found and found.group(1).upper() in known else None
+
+
+def yes_or_no(said: str) -> str | None:
+    """1 or 0, where a reply says that and nothing else."""
+    found = re.fullmatch(r"\W*(?:judge?ment\W*)?([01])\W*", said.strip(), re.IGNORECASE)
+    return found.group(1) if found else None
+
+
+class Judge:
+    """An engine that is asked in text, with every reply kept in a file, so that nothing is asked twice."""
+
+    def __init__(self, engine: Engine, cache: Path, seed: int = 0) -> None:
+        self.engine, self.cache, self.seed = engine, cache, seed
+        self._known = (
+            {row["key"]: row["reply"] for _, row in read_rows(cache, True)} if cache.exists() else {}
+        )
+        self.asked = 0
+
+    def ask(self, prompts: Sequence[str], readers: Sequence[Read]) -> list[str | None]:
+        """What each reader takes out of the reply to its prompt; None where every try was nonsense or failed."""
+        found: list[str | None] = [None] * len(prompts)
+        left = list(range(len(prompts)))
+        for attempt in range(TRIES):
+            replies = self._replies([prompts[i] for i in left], attempt)
+            for i, said in zip(left, replies, strict=True):
+                found[i] = readers[i](said) if said is not None else None
+            left = [i for i in left if found[i] is None]
+        return found
+
+    def _replies(self, prompts: list[str], attempt: int) -> list[str | None]:
+        """Replies from the cache or the engine, None for a failure; each try is warmer than the one before."""
+        keys = [hashlib.sha256(f"{self.engine.name}\n{attempt}\n{p}".encode()).hexdigest() for p in prompts]
+        fresh = {k: p for k, p in zip(keys, prompts, strict=True) if k not in self._known}
+        if fresh:
+            self.asked += len(fresh)
+            sampling = Sampling(1, 0.5 * attempt, max_tokens=MAX_TOKENS, seed=self.seed + attempt)
+            groups = self.engine.generate([_asked(p) for p in fresh.values()], sampling)
+            self._keep(
+                {
+                    key: group[0].text if group[0].finish != "error" else None
+                    for key, group in zip(fresh, groups, strict=True)
+                }
+            )
+        return [self._known[k] for k in keys]
+
+    def _keep(self, replies: dict[str, str | None]) -> None:
+        """Failures are remembered for this run only: another day the judge may answer."""
+        self._known |= replies
+        self.cache.parent.mkdir(parents=True, exist_ok=True)
+        rows = [
+            {"key": k, "judge": self.engine.name, "reply": r} for k, r in replies.items() if r is not None
+        ]
+        with open(self.cache, "a", encoding="utf-8") as out:
+            out.write("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
+def read_by(
+    judging: Judging, judge: Judge, problems: Sequence[Problem], responses: Sequence[str]
+) -> list[str | None]:
+    """First step: what every response answers, as the judge reads it."""
+    if judging.extract is None:
+        return list(responses)
+    prompts = [judging.extract(p, r[-LAST_CHARS:]) for p, r in zip(problems, responses, strict=True)]
+    return judge.ask(prompts, [lambda said, p=p: judging.read(p, said) for p in problems])
+
+
+def judged_by(
+    judging: Judging, judge: Judge, problems: Sequence[Problem], answers: Sequence[str]
+) -> list[str | None]:
+    """Second step: "1" or "0" for every extracted answer, None where the judge said neither."""
+    if judging.verdict is None:
+        raise DataError("expected a benchmark with a verdict prompt, found one that scores by rule")
+    prompts = [judging.verdict(p, a) for p, a in zip(problems, answers, strict=True)]
+    return judge.ask(prompts, [yes_or_no] * len(prompts))
+
+
+def _asked(prompt: str) -> list[dict[str, Any]]:
+    return [{"role": "user", "content": [{"type": "text", "text": prompt}]}]
+
+
+def _filled(name: str, problem: Problem, answer: str) -> str:
+    lines = choice_lines(problem)
+    question = f"{problem.question}\n{lines}" if lines else problem.question
+    values = {"{question}": question, "{gold}": problem.answer or "", "{response}": answer}
+    return re.sub(r"\{question\}|\{gold\}|\{response\}", lambda m: values[m.group()], text(name))

@@ -1,0 +1,52 @@
+"""Benchmarks of pairs: which of two answers is better, told by scores of a reward model or by a judge in trials."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+
+from visreason.bench.columns import given as given_by_columns
+from visreason.bench.kind import Given, Row, Rules
+from visreason.record import Problem
+
+BETTER = (
+    ("chosen_score", "rejected_score"),
+    ("score_chosen", "score_rejected"),
+    ("scores_chosen", "scores_rejected"),
+)
+TIE = "tie"
+
+
+def swapped(name: str, trial: int, seed: int) -> bool:
+    """Whether the two answers change places in a trial: drawn for this pair and trial alone."""
+    return hashlib.sha256(f"{seed}:{name}:{trial}".encode()).digest()[0] % 2 == 1
+
+
+def trials(problem: Problem, rules: Rules, ask: Callable[[Problem, bool], Problem]) -> list[Problem]:
+    """The pair as `rules.trials` questions, each in an order of its own, kept in `meta.swapped`."""
+    asked = []
+    for k in range(rules.trials):
+        turn = swapped(problem.id, k, rules.seed)
+        question = ask(problem, turn)
+        meta = {k: v for k, v in problem.meta.items() if k != "responses"} | {
+            "pair": problem.id,
+            "swapped": turn,
+        }
+        asked.append(replace(question, id=f"{problem.id}#{k + 1}", meta=meta))
+    return asked
+
+
+def given(row: Row, name: str) -> Given | None:
+    """Scores of both answers (a tie is no win), or what a judge said."""
+    for chosen, rejected in BETTER:
+        if row.get(chosen, rejected) is not None:
+            return Given(name, correct=_first(row.value[chosen]) > _first(row.value[rejected]))
+    scores = row.get("scores")
+    if isinstance(scores, list) and len(scores) == 2:
+        first, second = map(_first, scores)
+        return Given(name, extraction="1" if first > second else "2" if second > first else TIE)
+    found = given_by_columns(row)
+    return replace(found, id=name) if found else None
+
+
+def _first(value: object) -> float:
+    return float(value[0] if isinstance(value, list) else value)  # type: ignore[arg-type]

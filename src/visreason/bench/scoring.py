@@ -1,0 +1,128 @@
+"""From outputs to scores: by rule, by what a released file carries, or by a judge. Every kind has its own column."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from visreason.answer import check
+from visreason.bench.choices import by_chance
+from visreason.bench.columns import by_verdict
+from visreason.bench.judging import Judge, judged_by, read_by
+from visreason.bench.kind import Bench, Rules
+from visreason.errors import DataError
+from visreason.prompt import Style
+from visreason.record import Problem, Sample, Score
+
+Scoring = Callable[[list[Sample]], list[Score]]
+
+
+def by_rule(bench: Bench, rules: Rules, style: Style | None = None) -> Scoring:
+    """The benchmark's own rule for raw responses, where it publishes one; else `answer/`.
+
+    A response in a `style` that separates thought and answer is read in its answer. `parts["answer"]` is the verdict of
+    `answer/` in any case.
+    """
+
+    def scores(samples: list[Sample]) -> list[Score]:
+        return [_by_rule(bench, rules, style, s) for s in samples]
+
+    return scores
+
+
+def by_stored(bench: Bench, rules: Rules) -> Scoring:
+    """The extraction (else the verdict) that a released row carries, scored as the benchmark does."""
+
+    def scores(samples: list[Sample]) -> list[Score]:
+        return [_by_stored(bench, rules, s) for s in samples]
+
+    return scores
+
+
+def by_judge(bench: Bench, rules: Rules, judge: Judge, style: Style | None = None) -> Scoring:
+    """The benchmark's protocol with a judge; where that answers nonsense or fails to the end, the score is errored."""
+    if bench.judging is None:
+        raise DataError(f"{bench.title} has no protocol with a judge; give extraction=rule")
+    judging = bench.judging
+
+    def scores(samples: list[Sample]) -> list[Score]:
+        asked = [i for i, s in enumerate(samples) if _unmade(s) is None]
+        problems = [samples[i].problem for i in asked]
+        answers = read_by(judging, judge, problems, [_answer_text(samples[i], style) for i in asked])
+        found = dict.fromkeys(range(len(samples)), Score(0.0, None, "errored"))
+        found |= {i: none for i, s in enumerate(samples) if (none := _unmade(s))}
+        read = [(i, a) for i, a in zip(asked, answers, strict=True) if a is not None]
+        if judging.verdict is None:
+            found |= {i: bench.score(samples[i].problem, a, rules) for i, a in read}
+        else:
+            said = judged_by(judging, judge, [samples[i].problem for i, _ in read], [a for _, a in read])
+            found |= {i: _judged(a, v) for (i, a), v in zip(read, said, strict=True)}
+        return [_with_answer(found[i], s) for i, s in enumerate(samples)]
+
+    return scores
+
+
+def _by_rule(bench: Bench, rules: Rules, style: Style | None, sample: Sample) -> Score:
+    if (none := _unmade(sample)) is not None:
+        return none
+    if bench.read is None:
+        return _with_answer(_answered(sample), sample)
+    text = _answer_text(sample, style)
+    found = bench.read(sample.problem, text, rules)
+    if found is None and rules.random_fallback and sample.problem.choices:
+        found = by_chance(sample.problem.id, len(sample.problem.choices), rules.seed)
+    if found is None:
+        cut = sample.completion.finish == "length"
+        return _with_answer(Score(0.0, None, "truncated" if cut else "unparsed"), sample)
+    score = bench.score(sample.problem, found, rules)
+    if not score.correct and sample.completion.finish == "length":
+        score = replace(score, reason="truncated")
+    return _with_answer(score, sample)
+
+
+def _by_stored(bench: Bench, rules: Rules, sample: Sample) -> Score:
+    meta = sample.problem.meta
+    if "extraction" in meta:
+        score = bench.score(sample.problem, str(meta["extraction"]), rules)
+    elif "judged" in meta and (meta.get("no_response") or not bench.empty_scores):
+        score = by_verdict(bool(meta["judged"]))
+    elif bench.empty_scores:
+        score = bench.score(sample.problem, "", rules)
+    else:
+        raise DataError(
+            f"problem {sample.problem.id!r}: expected an extraction or a verdict in the outputs, found neither; give "
+            "extraction=rule to read the responses"
+        )
+    return score if meta.get("no_response") else _with_answer(score, sample)
+
+
+def _unmade(sample: Sample) -> Score | None:
+    """The score of a completion that the engine could not make."""
+    return Score(0.0, None, "errored") if sample.completion.finish == "error" else None
+
+
+def _answer_text(sample: Sample, style: Style | None) -> str:
+    """The response, or the answer in it where it is laid out as the style asks."""
+    parsed = style.parse(sample.completion.text) if style else None
+    return parsed.answer if parsed and parsed.answer and parsed.well_formed else sample.completion.text
+
+
+def _answered(sample: Sample) -> Score:
+    """The verdict of `answer/`; a problem it can't check is errored."""
+    try:
+        return check(sample.problem, sample.completion.text, sample.completion.finish)
+    except DataError:
+        return Score(0.0, None, "errored")
+
+
+def _with_answer(score: Score, sample: Sample) -> Score:
+    return replace(score, parts={"correct": score.value, "answer": _answered(sample).value})
+
+
+def _judged(answer: str, verdict: str | None) -> Score:
+    if verdict is None:
+        return Score(0.0, answer, "errored")
+    return Score(1.0, answer, "judged") if verdict == "1" else Score(0.0, answer, "wrong")
+
+
+def gold_is_wrong(bench: Bench, problem: Problem, rules: Rules) -> bool:
+    """Whether a problem's gold answer fails the benchmark's own scoring."""
+    return not bench.score(problem, problem.answer or "", rules).correct
