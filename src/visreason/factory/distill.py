@@ -189,7 +189,8 @@ def _made(problem: Problem, tries: Sequence[Try], how: Distilling) -> Made:
         why = f"{right} of {len(tries)} right"
         tries = [t if t.rule else replace(t, rule="difficulty", why=why) for t in tries]
     places = [i for i, t in enumerate(tries) if t.rule is None]
-    picked = {places[k] for k in chosen([t.made for i in places if (t := tries[i]).made], how.keep, how.most)}
+    left = [s for t in tries if t.rule is None and (s := t.made)]
+    picked = {places[k] for k in chosen(left, how.keep, how.most)}
     tries = [
         replace(t, rule="not chosen", why=how.keep) if t.rule is None and i not in picked else t
         for i, t in enumerate(tries)

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from visreason.data import has_meta, part, read_problems, sift
-from visreason.engine import SERVERS, Engine, connect
+from visreason.engine import Engine, connect
 from visreason.errors import DataError, UsageError
 from visreason.factory.pipeline import Stage
 from visreason.prompt import style
@@ -90,10 +90,10 @@ class Engines:
                 "http://HOST/v1#MODEL or script:FILE"
             )
         if spec not in self._connected:
-            options: dict[str, Any] = {"dtype": self.recipe.precision, "device": self.recipe.device}
-            if spec.startswith("http"):
-                served = {"concurrency": self.recipe.concurrency, "responses": self.out / "responses.sqlite"}
-                options = {k: v for k, v in served.items() if k in SERVERS}
+            options = {
+                "dtype": self.recipe.precision, "device": self.recipe.device, "concurrency": self.recipe.concurrency,
+                "responses": self.out / "responses.sqlite",
+            }  # fmt: skip
             found = model_folder(spec, self.out, style("awaker"), self.recipe.seed)
             self._connected[spec] = connect(found, **options)
         return self._connected[spec]

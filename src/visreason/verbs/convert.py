@@ -1,8 +1,8 @@
 """Rewrite a data file in another format, exactly: the same rows come back when it is converted again.
 
 Formats: problem, sample, pair (our records), flat, wethink, r1_onevision, virgo, sharegpt, messages, easyr1,
-vlmevalkit, ranking, preference, vl_rewardbench, rewardbench. Pictures are copied to images/, named by content. Rows that can't be
-read are kept in rejected.jsonl with line and reason.
+vlmevalkit, ranking, preference, vl_rewardbench, rewardbench. Pictures are copied to images/, named by content. Rows
+that can't be read are kept in rejected.jsonl with line and reason.
 """
 
 from collections.abc import Iterator
