@@ -127,8 +127,8 @@ def _preferences(recipe: Recipe, out: Path, common: list[str]) -> list[list[str]
                 f"samples={CHOICES}", "temperature=1", f"max_completion_tokens={MAX_TOKENS}",
                 f"out={out}/rollouts"]  # fmt: skip
     mpo = ["mpo", f"model={out}/sft", f"data={out}/pairs/pairs.jsonl", *common, "optimizer=muon",
-           f"steps={recipe.mpo_steps}", "lr=1e-3", "problems_per_step=16", "save_every=20",
-           f"out={out}/mpo"]  # fmt: skip
+           f"steps={recipe.mpo_steps}", "lr=1e-3", "problems_per_step=16", f"limit={16 * recipe.mpo_steps}",
+           "save_every=20", f"out={out}/mpo"]  # fmt: skip
     return [
         reward,
         ["score", f"samples={out}/evaluate/sft-sampled/samples.jsonl", *learned, f"out={out}/score/heldout"],
