@@ -16,7 +16,7 @@ FLOORS = {
     "model": 2, "data": 2,
     "engine": 3, "world": 3,
     "reward": 4,
-    "bench": 5, "train": 5, "view": 5,
+    "bench": 5, "train": 5, "view": 5, "factory": 5,
     "verbs": 6,
     "cli": 7,
 }  # fmt: skip

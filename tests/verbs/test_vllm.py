@@ -68,14 +68,14 @@ def start(world, tmp_path):
 
     @contextmanager
     def started():
-        log = open(tmp_path / "server.log", "ab")  # noqa: SIM115 - outlives this function
-        process = subprocess.Popen(
-            [sys.executable, "-m", "visreason", "serve", f"model={world}/model", f"port={PORT}", "name=tiny",
-             "memory_share=0.05", "max_prompt_tokens=600", "max_completion_tokens=64", "precision=float32"],
-            stdout=log, stderr=log, start_new_session=True,
-        )  # fmt: skip
+        with open(tmp_path / "server.log", "ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "visreason", "serve", f"model={world}/model", f"port={PORT}", "name=tiny",
+                 "memory_share=0.05", "max_prompt_tokens=600", "max_completion_tokens=64", "precision=float32"],
+                stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
         try:
-            wait_for(process)
+            wait_for(process, tmp_path / "server.log")
             yield process
         finally:
             kill(process)
@@ -90,9 +90,9 @@ def kill(process):
         process.wait()
 
 
-def wait_for(process):
+def wait_for(process, log):
     for _ in range(600):
-        assert process.poll() is None, "the server ended"
+        assert process.poll() is None, log.read_text()[-3000:]
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/health", timeout=2):
                 return

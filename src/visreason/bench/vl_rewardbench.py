@@ -115,7 +115,7 @@ def _decided(group: list[Sample]) -> bool | None:
 def _by_position(samples: list[Sample]) -> dict[str, Interval]:
     found: dict[str, list[bool]] = {}
     for sample in samples:
-        if "swapped" in sample.problem.meta and sample.score.reason in ("choice", "wrong"):
+        if "swapped" in sample.problem.meta and (sample.score.correct or sample.score.reason == "wrong"):
             first = (sample.problem.answer == "1") != sample.problem.meta["swapped"]
             found.setdefault(f"position {1 if first else 2}", []).append(sample.score.correct)
     return {name: wilson(sum(v), len(v)) for name, v in sorted(found.items())}
