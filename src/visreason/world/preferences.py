@@ -2,7 +2,7 @@
 
 A slip thinks as the worked solution does and then gives another answer, of the same form and length: the sides differ
 in one word, and a reward model that counts words or likes thoughts can't tell them apart. Thoughts that misread their
-picture were tried and left out: a pair's one bit does not teach a tiny model to check them (docs/log.md).
+picture were tried and left out: to check them takes a tiny model more pairs than a demo has time for (docs/log.md).
 """
 
 from pathlib import Path
