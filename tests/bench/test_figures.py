@@ -13,9 +13,11 @@ from visreason.bench.dynamath import aggregate as dynamath
 from visreason.bench.figures import sampling
 from visreason.bench.kind import Rules
 from visreason.bench.olympiadbench import score as olympiad
+from visreason.bench.scoring import by_rule
 from visreason.bench.vl_rewardbench import aggregate as vl_rewardbench
 from visreason.bench.wemath import dimension
 from visreason.errors import UsageError
+from visreason.prompt import style
 from visreason.record import Completion, Problem, Sample, Score
 from visreason.store import manifest
 
@@ -112,6 +114,24 @@ def test_the_judge_of_olympiadbench_passes_its_own_examples():
             if olympiad(problem, answer["answer"], Rules()).correct != answer["equal"]:
                 wrong.append((example["GT"], answer))
     assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("name", "gold", "meta", "answer"),
+    [
+        ("mmmu", "B", {"question_type": "multiple-choice"}, "B"),
+        ("mmmu_pro", "B", {}, r"\boxed{B}"),
+        ("dynamath", "2.5", {"answer_type": "float"}, "2.5"),
+        ("dynamath", "B", {"answer_type": "multiple choice"}, r"\boxed{B}"),
+        ("wemath", "B", {}, "B"),
+        ("mathvision", "B", {}, r"\boxed{B}"),
+    ],
+)
+def test_answers_in_the_layout_of_a_style_are_read_by_every_rule(name, gold, meta, answer):
+    problem = Problem("p", "?", answer=gold, choices=("red", "blue"), meta=meta)
+    text = f"<think>A or C?</think>\n<answer>{answer}</answer>"
+    waiting = Sample(problem, Completion(text), Score(0.0))
+    assert by_rule(bench(name), Rules(), style("awaker"))([waiting])[0].correct
 
 
 def test_an_unknown_benchmark_is_named_with_the_nearest():

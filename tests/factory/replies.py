@@ -43,7 +43,7 @@ def teacher(conversation, i):
         10: laid_out(right, "See <image> here."),
         11: laid_out(99),
     }
-    return faults.get(k, laid_out(right)) if i else faults.get(k, laid_out(right))
+    return faults.get(k, laid_out(right))
 
 
 def rewriter(conversation, i):

@@ -19,7 +19,8 @@ TEACHER = "teacher=script:tests.factory.replies:teacher"
 @pytest.fixture
 def data(tmp_path):
     rows = [
-        {"id": f"p{i}", "question": f"What is {i} + 1? You are to find it in this one picture alone, number {i * 7919}.", "answer": str(i + 1),
+        {"id": f"p{i}", "question": f"What is {i} + 1? You are to find it in number {i * 7919}.",
+            "answer": str(i + 1),
          "description": "a number"}
         for i in range(13)
     ]  # fmt: skip

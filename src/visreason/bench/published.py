@@ -148,7 +148,7 @@ def _from_responses(
 
 
 RESPONSES = "another way of reading"
-SHOWN = (ALL, "worst ALL", "strict (strict)", "loose (loose)", "Overall", "Macro", "score", "avg")
+SHOWN = (ALL, "worst ALL", "strict (strict)", "loose (loose)", "Overall", "Macro", "Score", "score", "avg")
 """Columns that are printed; the others only where they are not equal."""
 
 
