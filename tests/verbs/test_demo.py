@@ -38,7 +38,13 @@ def test_the_demo_runs_its_stages_and_sums_them_up(tmp_path, capfd):
     assert summary["seconds"] > 0
 
     page = (out / "report" / "index.html").read_text(encoding="utf-8")
-    for words in ("Accuracy reward", "Format reward", "Completion length", "Accuracy by family and level", "Learned reward"):
+    for words in (
+        "Accuracy reward",
+        "Format reward",
+        "Completion length",
+        "Accuracy by family and level",
+        "Learned reward",
+    ):
         assert words in page
     assert [c.name for c in checkpoints(out / "grpo")] == ["step_000002"]
 
