@@ -1,6 +1,6 @@
 """Script engines that see bars of the world badly, so that what agreement is worth can be measured: the world knows.
 
-A value is misread by one with probability MISREAD, anew at every look; a reader slips in its sums with SLIP.
+A value is misread by one with probability MISREAD, anew at every look; the writer slips in its sums with SLIP.
 """
 
 import json
@@ -14,7 +14,7 @@ from tests.factory.replies import log, said
 from visreason.record import Problem
 from visreason.store import read_records
 
-MISREAD, SLIP = 0.08, 0.08
+MISREAD, SLIP = 0.12, 0.08
 
 
 @cache
@@ -41,27 +41,27 @@ def answer_of(question: str, values: dict[str, int]) -> str:
 
 def looked(conversation, key: str) -> dict[str, int]:
     """What is seen of the picture at this look."""
-    shown = next(p["image"] for p in conversation[0]["content"] if p["type"] == "image")
+    shown = next(p["image"] for m in conversation for p in m["content"] if p["type"] == "image")
     rng = Random(f"{shown.sha256} {key}")
     return {
-        c: max(0, v + rng.choice((-1, 1))) if rng.random() < MISREAD else v
-        for c, v in truths()[shown.sha256].items()
+        color: max(0, v + rng.choice((-1, 1))) if rng.random() < MISREAD else v
+        for color, v in truths()[shown.sha256].items()
     }
 
 
 def written(values: dict[str, int]) -> str:
-    return "A bar chart. " + " ".join(f"The {c} bar is {v}." for c, v in values.items())
+    return "A bar chart. " + " ".join(f"The {color} bar is {v}." for color, v in values.items())
 
 
 def values_in(text: str) -> dict[str, int]:
-    return {c: int(v) for c, v in re.findall(r"The (\w+) bar is (\d+)\.", text)}
+    return {color: int(v) for color, v in re.findall(r"The (\w+) bar is (\d+)\.", text)}
 
 
 def laid_out(values: dict[str, int], question: str, rng: Random, slip: float) -> str:
     answer = answer_of(question, values)
     if answer.isdigit() and rng.random() < slip:
         answer = str(int(answer) + 1)
-    seen = " ".join(f"the {c} bar is {v}," for c, v in values.items())
+    seen = " ".join(f"the {color} bar is {v}," for color, v in values.items())
     return f"<think>In the picture {seen} so the answer is {answer}.</think>\n<answer>{answer}</answer>"
 
 
@@ -85,11 +85,8 @@ def writer(conversation, i):
     text = said(conversation)
     values = values_in(text)
     if "can't see" in text:
-        return (
-            "[]"
-            if "value of" in text
-            else json.dumps([f"What is the value of the {c} bar?" for c in list(values)[:2]])
-        )
+        wanted = [f"What is the value of the {color} bar?" for color in list(values)[:2]]
+        return "[]" if "value of" in text else json.dumps(wanted)
     if "Make one complete description" in text:
         return written(values)
     if "Write 3 questions" in text:
@@ -101,31 +98,18 @@ def writer(conversation, i):
 
 
 def questions(values: dict[str, int]) -> list[dict]:
+    """Three questions, answered from the values as the writer has them."""
     one, two, three = list(values)[:3]
-    options = [
-        c for c in values if c == max(values, key=values.__getitem__) or values[c] < max(values.values())
-    ]
     rows = [
-        {
-            "question": f"What is the sum of the {one} bar and the {two} bar?",
-            "type": "FIB",
-            "abilities": ["reasoning", "mathematics"],
-        },
-        {
-            "question": f"How much apart are the {two} bar and the {three} bar? How much is it?",
-            "type": "FIB",
-            "abilities": ["reasoning", "recognition"],
-        },
-        {
-            "question": "Which color does the highest bar have?",
-            "type": "MC",
-            "abilities": ["reasoning", "space"],
-            "choices": options,
-        },
+        row(f"What is the sum of the {one} bar and the {two} bar?", "mathematics"),
+        row(f"How much apart are the {two} bar and the {three} bar?", "recognition"),
+        row("Which color does the highest bar have?", "space") | {"type": "MC", "choices": list(values)},
     ]
-    for row in rows:
-        listed = "\n".join(
-            f"({letter}) {c}" for letter, c in zip("ABCDE", row.get("choices", []), strict=False)
-        )
-        row["answer"] = answer_of(f"{row['question']}\n{listed}", values)
+    for made in rows:
+        listed = "\n".join(f"({a}) {c}" for a, c in zip("ABCDE", made.get("choices", []), strict=False))
+        made["answer"] = answer_of(f"{made['question']}\n{listed}", values)
     return rows
+
+
+def row(question: str, ability: str) -> dict:
+    return {"question": question, "type": "FIB", "abilities": ["reasoning", ability]}
