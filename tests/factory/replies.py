@@ -4,6 +4,7 @@ where the environment names a file, so that a test can count what was asked."""
 import json
 import os
 import re
+import time
 
 from visreason.record import Completion
 
@@ -13,9 +14,12 @@ def said(conversation) -> str:
 
 
 def log(conversation, role: str) -> None:
+    """Note what was asked about which pictures; SLOW seconds make a run last long enough to be killed in it."""
     if path := os.environ.get("ASKED"):
+        shown = [p["image"].sha256 for m in conversation for p in m["content"] if p["type"] == "image"]
         with open(path, "a", encoding="utf-8") as out:
-            out.write(json.dumps([role, said(conversation)]) + "\n")
+            out.write(json.dumps([role, said(conversation), shown]) + "\n")
+    time.sleep(float(os.environ.get("SLOW", "0")))
 
 
 def number(conversation) -> int:
@@ -55,3 +59,12 @@ def rewriter(conversation, i):
         if "stubborn" in thought
         else re.sub("caption|description", "picture", thought)
     )
+
+
+def describer(conversation, i):
+    """Every picture is a chart, described by a table."""
+    log(conversation, "describer")
+    if "What kind of picture" in said(conversation):
+        return "chart"
+    code = "import matplotlib.pyplot as plt\nplt.bar([1], [2])"
+    return f"Bars.\n```csv\na,b\n1,2\n```\n```python\n{code}\n```"

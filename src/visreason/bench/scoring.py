@@ -11,7 +11,7 @@ from visreason.bench.judging import Judge, judged_by, read_by
 from visreason.bench.kind import Bench, Rules
 from visreason.errors import DataError
 from visreason.prompt import Style
-from visreason.record import Problem, Sample, Score
+from visreason.record import Sample, Score
 
 Scoring = Callable[[list[Sample]], list[Score]]
 
@@ -126,8 +126,3 @@ def _judged(answer: str, verdict: str | None) -> Score:
     if verdict is None:
         return Score(0.0, answer, "errored")
     return Score(1.0, answer, "judged") if verdict == "1" else Score(0.0, answer, "wrong")
-
-
-def gold_is_wrong(bench: Bench, problem: Problem, rules: Rules) -> bool:
-    """Whether a problem's gold answer fails the benchmark's own scoring."""
-    return not bench.score(problem, problem.answer or "", rules).correct
