@@ -12,7 +12,7 @@ import pytest
 SRC = Path(__file__).parent.parent / "src" / "visreason"
 FLOORS = {
     "record": 0, "errors": 0, "names": 0,
-    "store": 1, "recipe": 1, "stats": 1, "prompt": 1, "answer": 1,
+    "store": 1, "recipe": 1, "stats": 1, "cores": 1, "prompt": 1, "answer": 1,
     "model": 2, "data": 2,
     "engine": 3, "world": 3,
     "reward": 4,

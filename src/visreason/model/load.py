@@ -56,17 +56,21 @@ class Policy:
         with self.precision():
             return forest_logps(self.base, forest.to(self.device), temperature, entropy)
 
-    def scores(self, forest: Forest) -> torch.Tensor:
-        """Scores (B,) of a forest's branches by the value head, float32, with gradient where autograd is on.
+    def values(self, forest: Forest) -> torch.Tensor:
+        """Scores (S,) by the value head at every branch token of a forest, float32, with gradient where autograd is on.
 
-        A branch is read up to the token before its last one, see `Encoder.turns`.
+        A branch position has read the branch up to the token before its own, so the last one has read all but the
+        last token, see `Encoder.turns`.
         """
         if self.value_head is None:
             raise ModelError(f"expected a reward model, found {self.name} without a value head")
-        forest = forest.to(self.device)
         with self.precision():
-            hidden_SD = hidden_states(self.base, forest)
-        return self.value_head(hidden_SD[forest.lengths_B.cumsum(0) - 1])
+            hidden_SD = hidden_states(self.base, forest.to(self.device))
+        return self.value_head(hidden_SD)
+
+    def scores(self, forest: Forest) -> torch.Tensor:
+        """Scores (B,) of a forest's branches: the values at their last positions."""
+        return self.values(forest)[forest.lengths_B.cumsum(0).to(self.device) - 1]
 
     def named_parameters(self) -> Iterator[tuple[str, torch.nn.Parameter]]:
         """The model's parameters and the value head's."""
