@@ -169,5 +169,5 @@ def _record(form: dict[str, Any], album: Album) -> Rows:
     rest = {k: v for k, v in form.items() if k not in own}
     if not rest:
         return problem
-    kind = Pair if "chosen" in rest else Sample
-    return _with_problem(from_json(kind, {**rest, "problem": to_json(Problem("", ""))}), problem)
+    whole = {**rest, "problem": to_json(Problem("", ""))}
+    return _with_problem(from_json(Pair, whole) if "chosen" in rest else from_json(Sample, whole), problem)
