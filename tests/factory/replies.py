@@ -50,6 +50,15 @@ def teacher(conversation, i):
     return faults.get(k, laid_out(right))
 
 
+def half_faulty(conversation, i):
+    """Every other dozen of problems with the teacher's faults, the rest right."""
+    k = number(conversation)
+    told = [{"role": "user", "content": [{"type": "text", "text": f"What is {k % 24} + 1?"}]}]
+    found = teacher(told, i)
+    right = laid_out(k + 1, f"I look at the picture, where {k} stands, and add one to it.")
+    return found if k % 24 in range(1, 12) else right
+
+
 def rewriter(conversation, i):
     """Words of a description become words of sight; problem 12's thought is never rewritten well."""
     log(conversation, "rewriter")

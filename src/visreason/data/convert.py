@@ -1,7 +1,7 @@
 """Rows of one format into records and into rows of another, streamed. Both ways are exact (see `exact`).
 
-What a row says beyond a record stays in `meta.convert`; what a record says beyond a row, in the column `visreason`.
-Pictures are copied, named by content, so paths are the one thing that changes.
+What a row says beyond a record stays in `meta.convert`, by its format; what a record says beyond a row, in the column
+`visreason`. Pictures are copied, named by content, so paths are the one thing that changes.
 """
 
 import json
@@ -55,8 +55,8 @@ def read_row(row: Row, fallback_id: str, album: Album, name: str) -> list[Rows]:
         return records
     bare = SCHEMAS[name].write([_without_kept(r) for r in records], album, STYLES["direct"])
     if _patched(bare, records, name) != again:
-        kept = {KEPT: {"format": name, "columns": patch(bare, again)}}
-        records = [_with_meta(r, kept) for r in records]
+        change = patch(bare, again)
+        records = [_with_kept(r, {**_kept(r), name: change}) for r in records]
     return records
 
 
@@ -84,8 +84,8 @@ def write_row(records: list[Rows], name: str, album: Album, style: Style) -> Row
         return record_row(records[0], album.out)
     bare = [_without_kept(r) for r in records]
     row = _patched(schema.write(bare, album, style), records, name)
-    kept = _problem(records[0]).meta.get(KEPT)
-    meant = [_form(r, album) for r in (bare if kept and kept["format"] == name else records)]
+    others = {n: change for n, change in _kept(records[0]).items() if n != name}
+    meant = [_form(_with_kept(r, others), album) for r in records]
     try:
         back = [_form(r, album) for r in _read(row, _problem(records[0]).id, album.written, name)[0]]
     except DataError:
@@ -110,9 +110,16 @@ def _with_problem(record: Rows, problem: Problem) -> Rows:
     return problem if isinstance(record, Problem) else replace(record, problem=problem)
 
 
-def _with_meta(record: Rows, extra: dict[str, Any]) -> Rows:
-    problem = _problem(record)
-    return _with_problem(record, replace(problem, meta={**problem.meta, **extra}))
+def _kept(record: Rows) -> dict[str, Any]:
+    """What rows of each format said beyond the record."""
+    found = _problem(record).meta.get(KEPT)
+    return found if isinstance(found, dict) else {}
+
+
+def _with_kept(record: Rows, kept: dict[str, Any]) -> Rows:
+    problem = _problem(_without_kept(record))
+    meta = {**problem.meta, **({KEPT: kept} if kept else {})}
+    return _with_problem(record, replace(problem, meta=meta))
 
 
 def _without_kept(record: Rows) -> Rows:
@@ -133,8 +140,7 @@ def _with_images(record: Rows, album: Album, name: str) -> Rows:
 
 
 def _patched(row: Row, records: list[Rows], name: str) -> Row:
-    kept = _problem(records[0]).meta.get(KEPT)
-    return apply(row, kept["columns"]) if isinstance(kept, dict) and kept.get("format") == name else row
+    return apply(row, _kept(records[0]).get(name, {}))
 
 
 def _form(record: Rows, album: Album) -> dict[str, Any]:
@@ -163,5 +169,5 @@ def _record(form: dict[str, Any], album: Album) -> Rows:
     rest = {k: v for k, v in form.items() if k not in own}
     if not rest:
         return problem
-    kind = Pair if "chosen" in rest else Sample
-    return _with_problem(from_json(kind, {**rest, "problem": to_json(Problem("", ""))}), problem)
+    whole = {**rest, "problem": to_json(Problem("", ""))}
+    return _with_problem(from_json(Pair, whole) if "chosen" in rest else from_json(Sample, whole), problem)

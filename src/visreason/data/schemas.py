@@ -7,7 +7,7 @@ record, except Virgo's, which holds all samples of a problem.
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 from visreason.data.album import Album
 from visreason.data.columns import RESPONSES, flat_problem, flat_sample, is_record
@@ -70,7 +70,7 @@ def _texts(row: Row) -> Row:
 
 
 def _own(kind: type) -> Callable[[Row, str], list[Rows]]:
-    return lambda row, _: [from_json(kind, row)]
+    return lambda row, _: [cast(Rows, from_json(kind, row))]
 
 
 def _write_own(records: list[Rows], album: Album, style: Style) -> Row:

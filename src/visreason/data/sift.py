@@ -47,8 +47,8 @@ def _near(problems: Sequence[Problem], near: float, known: Drops) -> Drops:
 
 
 def _alike(one: Problem, other: Problem) -> bool:
-    """Whether two problems show the same pictures to the eye; two without any do."""
-    if len(one.images) != len(other.images):
+    """Whether two problems show the same pictures to the eye, with the same answer; two without any show the same."""
+    if len(one.images) != len(other.images) or one.answer != other.answer:
         return False
     return all(_same(a.path, b.path) for a, b in zip(one.images, other.images, strict=True))
 
@@ -58,7 +58,7 @@ def _same(one: str, other: str) -> bool:
     if a is None or b is None:
         return False
     either = np.bitwise_count(a | b).sum()
-    return bool(np.bitwise_count(a & b).sum() >= max(ALIKE_PICTURE, 0.95) * either)
+    return bool(np.bitwise_count(a & b).sum() >= ALIKE_PICTURE * either)
 
 
 def contaminated(problems: Sequence[Problem], benchmark: Sequence[Problem]) -> Drops:

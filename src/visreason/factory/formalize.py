@@ -71,7 +71,8 @@ def formalize(problems: list[Problem], tools: Tools, seed: int) -> list[Made]:
     parts = insist(
         tools.describer, prompts, lambda i, reply: _parts(str(kinds[i]), reply), tools.max_tokens, seed
     )
-    return [_made(p, *rest, tools) for p, *rest in zip(problems, lines, kinds, parts, steps, strict=True)]
+    each = zip(problems, lines, kinds, parts, steps, strict=True)
+    return [_made(p, o, k, found, step, tools) for p, o, k, found, step in each]
 
 
 def _read(problem: Problem, tools: Tools) -> list[list[Line]] | DataError:
@@ -116,7 +117,7 @@ def _parts(kind: str, reply: str) -> dict[str, Any]:
     for form in KINDS[kind][0]:
         if not any(name in blocks for name in form.split("|")):
             raise DataError(
-                f"expected a code block of {form.replace('|', ' or ')}, found {', '.join(blocks) or 'none'}"
+                f"expected a code block of {form.replace('|', ' or ')}, found {', '.join(map(str, blocks)) or 'none'}"
             )
     code = {name: body for name, body in blocks.items() if name in LANGUAGES}
     for name, body in code.items():

@@ -40,7 +40,7 @@ class Reader:
 
     def read(self, image: Image) -> list[Line]:
         """The texts of a picture from top to bottom, left to right. Raises DataError for one that can't be opened."""
-        found = self.engine(np.asarray(open_image(image)))
+        found: Any = self.engine(np.asarray(open_image(image)))
         if found.boxes is None or not found.txts:
             return []
         lines = [

@@ -4,6 +4,7 @@ Text is read by RapidOCR, things are found by Grounding DINO where boxes=PATH is
 and asked for again where it can't be. problems.jsonl holds the problems with their description, made.jsonl its parts.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,8 @@ def run(recipe: Recipe, out: Path) -> None:
 
 
 def _tools(recipe: Recipe, engines: Engines, out: Path) -> Tools:
-    reader = finder = None
+    reader: Any = None
+    finder: Any = None
     if recipe.ocr:
         from visreason.factory.ocr import Reader
 
@@ -57,16 +59,18 @@ def _tools(recipe: Recipe, engines: Engines, out: Path) -> Tools:
     if recipe.boxes:
         from visreason.factory.boxes import Finder, draw
 
-        found = Finder(recipe.boxes, recipe.device)
-
-        def finder(picture: Any, phrases: list[str], path: Path) -> dict[str, list[float]]:
-            boxes = found.find(picture, phrases)
-            draw(picture, boxes, path)
-            return boxes
+        finder = partial(_boxed, Finder(recipe.boxes, recipe.device).find, draw)
     else:
         console.print("no model for the role boxes: descriptions have no bounding boxes")
     describer = engines.get("describer", recipe.describer)
     return Tools(describer, reader, finder, out / "boxes", recipe.max_completion_tokens)
+
+
+def _boxed(find: Any, draw: Any, picture: Any, phrases: list[str], path: Path) -> dict[str, list[float]]:
+    """Boxes of the phrases, drawn into a copy of the picture."""
+    boxes = find(picture, phrases)
+    draw(picture, boxes, path)
+    return boxes
 
 
 def summarize(made: list[Made]) -> dict[str, Any]:

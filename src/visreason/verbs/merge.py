@@ -9,6 +9,7 @@ from pydantic import Field
 
 from visreason import recipe
 from visreason.errors import RunError
+from visreason.factory.pipeline import MADE, read_made
 from visreason.record import Sample
 from visreason.store import RECIPE, SAMPLES, Run, manifest, read_json, read_records
 
@@ -43,6 +44,11 @@ def _join(shards: list[Path], out: Path, whole: dict[str, Any]) -> None:
     """Write the undivided run's recipe and samples; the directory is free for another process afterwards."""
     record = Run.open(out, whole["verb"], {**whole, "shard": None})
     if not record.finished:
+        if any((path / MADE).exists() for path in shards):
+            record.rewind({MADE: 0})
+            for path in shards:
+                record.append(MADE, (made.row(record.path) for made in read_made(path / MADE)))
+            return
         record.rewind({SAMPLES: 0})
         for path in shards:
             record.append(SAMPLES, read_records(path / SAMPLES, Sample))

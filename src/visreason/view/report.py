@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 
 from visreason.view import comparison, numbers, plots
+from visreason.view.funnel import funnels, makes_data
 from visreason.view.gallery import gallery
 from visreason.view.runs import RunView
 
@@ -32,13 +33,14 @@ def write_report(
     """
     out.mkdir(parents=True, exist_ok=True)
     everything = list(runs.values())
-    judged = numbers.judged(everything)
+    scored = [run for run in everything if not makes_data(run)]
+    judged = numbers.judged(scored)
     cells = {run.label: numbers.cells(run) for run in judged}
     compared = comparison.comparisons(everything)
     page = template("report").render(
         title=title,
         intro=intro,
-        cards=list(numbers.summary_cards(summary)) if summary else numbers.cards(everything),
+        cards=list(numbers.summary_cards(summary)) if summary else numbers.cards(scored),
         curves=_curves(everything, out),
         figures=[(name, _embed(path)) for name, path in (figures or {}).items()],
         counts=numbers.count_rows(judged),
@@ -49,6 +51,7 @@ def write_report(
         comparisons=compared,
         figure=comparison.shown,
         sentence=comparison.sentence,
+        funnels=funnels(everything, problems),
         exhibits=gallery(judged, problems),
         total=len({s.problem.id for run in judged for s in run.samples}),
         rollouts=bool(judged) and judged[0].verb not in ("evaluate", "score"),

@@ -23,6 +23,7 @@ class RunView:
     metrics: list[dict[str, float]] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
     manifest: dict[str, Any] = field(default_factory=dict)
+    folder: Path | None = None
 
     @property
     def verb(self) -> str:
@@ -48,4 +49,5 @@ def load_run(path: Path, label: str) -> RunView:
         [row for _, row in read_rows(metrics, growing=True)] if metrics.exists() else [],
         list(read_records(samples, Sample, growing=True)) if samples.exists() else [],
         read_json(path / MANIFEST) if (path / MANIFEST).exists() else {},
+        path,
     )
