@@ -16,7 +16,7 @@ from visreason.model.forest import Branch, Tree
 from visreason.model.load import Policy
 from visreason.prompt import Style, messages, style
 from visreason.record import Problem
-from visreason.train import checkpoint
+from visreason.train import checkpoint, sharding
 from visreason.train.loop import Loop, Objective, console, total_steps
 from visreason.train.settings import Reinforcement, Training
 from visreason.world.source import data_file, model_folder
@@ -42,16 +42,18 @@ def train(
     `finish` gives what the summary has to say of the trained objective. An objective may have its own `steps`.
     A finished run is left as it is.
     """
-    record = store.Run.open(out, verb, recipe.model_dump(mode="json"))
+    sharding.start(recipe)
+    record = sharding.Shared.open(out, verb, recipe.model_dump(mode="json"))
     if record.finished:
         console.print(f"{out} is finished; nothing to do")
         return
     layout = style(recipe.style)
     rejected: list[dict[str, Any]] = []
-    data = data_file(recipe.data, out, layout)
+    with sharding.in_turn():
+        data = data_file(recipe.data, out, layout)
+        start = model_folder(recipe.model, out, layout, recipe.seed)
     items = [i for i in read(data, layout, rejected) if has_meta(problem_of(i), recipe.where)][: recipe.limit]
-    start = model_folder(recipe.model, out, layout, recipe.seed)
-    policy, state = open_policy(record, recipe, start, opened)
+    policy, resumed = open_policy(record, recipe, start, opened)
     items = within_budget(policy, items, problem_of, layout, rejected)
     keep_rejected(record, rejected)
     made = objective(record, policy, items, layout, start)
@@ -70,7 +72,8 @@ def train(
     )
     problems = [problem_of(i) for i in items]
     check_forest(policy, next((p for p in problems if p.images), problems[0]), layout)
-    loop.fit(state)
+    if not loop.fit(resumed):
+        return
     inputs = [data, *store.model_files(start)]
     counts = {"problems": len(items), "rejected": len(rejected)}
     seal(record, policy, steps, inputs, counts, finish(record, made))
@@ -81,13 +84,17 @@ def open_policy(
     settings: Training,
     start: str,
     opened: Callable[[Policy, str], None] = lambda policy, path: None,
-) -> tuple[Policy, dict[str, Any] | None]:
-    """The policy to train, frozen and adapted as asked, and the training state of the run's last checkpoint.
+) -> tuple[Policy, Path | None]:
+    """The policy to train, frozen and adapted as asked, and the run's last sound checkpoint, None where it begins.
 
-    Without a checkpoint the policy is the model at `start` and the state is None.
+    Weights that several processes wrote are read into the model at `start` later, beside the optimizer's.
     """
-    done = store.checkpoints(run.path)
-    resumed = str(done[-1]) if done else None
+    found, damaged = checkpoint.last_sound(run.path)
+    for sentence in damaged:
+        console.print(f"[bold red]{sentence}; the one before is taken")
+    if found and sharding.leads():
+        checkpoint.set_aside(run.path, found)
+    resumed = str(found) if found and not checkpoint.sharded(found) else None
     lora = settings.lora_rank > 0
     policy = _load(settings, resumed if resumed and not lora else start)
     policy.share &= settings.share_trunk
@@ -100,15 +107,17 @@ def open_policy(
     opened(policy, resumed or start)
     if settings.checkpoint_activations:
         loading.checkpoint_activations(policy)
-    if resumed:
-        console.print(f"resuming from {resumed}")
-    return policy, checkpoint.load_state(Path(resumed)) if resumed else None
+    sharding.shard(policy, settings)
+    if found:
+        console.print(f"resuming from {found}")
+    return policy, found
 
 
 def open_reference(settings: Training, start: str) -> Policy:
     """The frozen starting policy, for the KL."""
     policy = _load(settings, start)
     policy.model.requires_grad_(False)
+    sharding.shard(policy, settings)
     return policy
 
 
