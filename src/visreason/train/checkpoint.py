@@ -8,6 +8,7 @@ Hugging Face directory at the last step. Either is resumed by any number of proc
 import os
 import pickle
 import shutil
+import warnings
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -148,7 +149,9 @@ def load_into(folder: Path, policy: Policy, optimizer: torch.optim.Optimizer, st
         return
     reader = HuggingFaceStorageReader(str(folder / SHARDS))
     tensors = _tensors(policy, optimizer, list(reader.read_metadata().state_dict_metadata))
-    load_shards(tensors, storage_reader=reader, no_dist=sharding.processes() == 1)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "torch.distributed is disabled")  # so it is, in one process
+        load_shards(tensors, storage_reader=reader, no_dist=sharding.processes() == 1)
     for p_state in optimizer.state.values():
         for key, value in p_state.items():
             p_state[key] = value.reshape(()) if key == "step" else value

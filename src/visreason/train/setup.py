@@ -16,9 +16,9 @@ from visreason.model.forest import Branch, Tree
 from visreason.model.load import Policy
 from visreason.prompt import Style, messages, style
 from visreason.record import Problem
-from visreason.train import checkpoint, sharding
+from visreason.train import checkpoint, memory, sharding
 from visreason.train.loop import Loop, Objective, console, total_steps
-from visreason.train.settings import Reinforcement, Training
+from visreason.train.settings import Training
 from visreason.world.source import data_file, model_folder
 
 T = TypeVar("T")
@@ -53,6 +53,7 @@ def train(
         data = data_file(recipe.data, out, layout)
         start = model_folder(recipe.model, out, layout, recipe.seed)
     items = [i for i in read(data, layout, rejected) if has_meta(problem_of(i), recipe.where)][: recipe.limit]
+    print_plan("memory of each GPU", memory.plan(start, recipe))
     policy, resumed = open_policy(record, recipe, start, opened)
     items = within_budget(policy, items, problem_of, layout, rejected)
     keep_rejected(record, rejected)
@@ -72,6 +73,8 @@ def train(
     )
     problems = [problem_of(i) for i in items]
     check_forest(policy, next((p for p in problems if p.images), problems[0]), layout)
+    if policy.device.type == "cuda" and resumed is None:
+        try_longest(policy, problems, layout, recipe)
     if not loop.fit(resumed):
         return
     inputs = [data, *store.model_files(start)]
@@ -166,22 +169,23 @@ def print_plan(title: str, rows: dict[str, object]) -> None:
 
 
 def plan_of(policy: Policy, settings: Training) -> dict[str, object]:
-    """The rows of the plan that every objective has; its memory is without activations."""
+    """The rows of the plan that every objective has."""
     sizes = [(p.numel(), p.requires_grad) for _, p in policy.named_parameters()]
     trained, everything = sum(n for n, t in sizes if t), sum(n for n, _ in sizes)
-    copies = (
-        2 if settings.optimizer == "muon" else 3
-    )  # gradient, moments; Muon keeps a second one of few parameters
-    references = int(isinstance(settings, Reinforcement) and settings.kl > 0)
-    memory = 4 * ((1 + references) * everything + copies * trained)
     return {
         "tokens of a micro-batch": settings.micro_batch_tokens,
         "parameters trained": f"{trained:,} of {everything:,}",
-        "weights, gradients, optimizer" + ", reference" * references: f"{memory / 1e9:.2f} GB",
         "optimizer": f"{settings.optimizer}, lr {settings.lr:g}, {settings.schedule}",
         "precision, device": f"{settings.precision}, {policy.device} ({policy.attention_path})",
         "checkpoint every": f"{settings.save_every} steps, {settings.keep} kept",
     }
+
+
+def try_longest(policy: Policy, problems: list[Problem], layout: Style, settings: Training) -> None:
+    """Run the largest micro-batch that may come, before hours are spent on smaller ones."""
+    longest = max(problems, key=lambda p: policy.encoder.count(messages(p, layout)))
+    peak = memory.dry_run(policy, policy.encoder.prompt(messages(longest, layout)), settings)
+    console.print(f"the longest micro-batch takes {peak / memory.GB:.2f} GB")
 
 
 def check_forest(policy: Policy, problem: Problem, layout: Style) -> None:

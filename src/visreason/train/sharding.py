@@ -133,7 +133,7 @@ def shard(policy: Policy, settings: Training) -> None:
     where `shard_over` says nothing else. Gradients are sums over all processes, in float32."""
     if processes() == 1:
         return
-    mesh = _mesh(policy.device, settings.shard_over)
+    mesh = _mesh(policy.device, over(settings))
     base = policy.base
     layers = [m for m in base.modules() if type(m).__name__ in (base._no_split_modules or ())]
     units = [*layers, base, *([policy.value_head] if policy.value_head else [])]
@@ -158,11 +158,17 @@ def shard(policy: Policy, settings: Training) -> None:
     policy.within = within
 
 
-def _mesh(device: torch.device, over: int | None) -> DeviceMesh:
+def over(settings: Training) -> int:
+    """How many processes share one copy of the model. Raises UsageError where copies would differ in that."""
     world = processes()
-    over = over or int(os.environ.get("LOCAL_WORLD_SIZE", world))
-    if world % over:
-        raise UsageError(f"expected shard_over to divide the {world} processes, found {over}")
+    each = settings.shard_over or min(world, int(os.environ.get("LOCAL_WORLD_SIZE", world)))
+    if world % each:
+        raise UsageError(f"expected shard_over to divide the {world} processes, found {each}")
+    return each
+
+
+def _mesh(device: torch.device, over: int) -> DeviceMesh:
+    world = processes()
     if over == world:
         return init_device_mesh(device.type, (world,), mesh_dim_names=("shard",))
     return init_device_mesh(device.type, (world // over, over), mesh_dim_names=("copies", "shard"))
