@@ -1,4 +1,4 @@
-.PHONY: setup setup-vllm demo test test-slow test-vllm test-peers survive check speed published
+.PHONY: setup setup-vllm demo test test-slow test-vllm test-peers survive check speed speed-gpu published
 PYTHON = .venv/bin/python
 UV = $(shell command -v uv || echo python3 -m uv)
 READY = .venv/.ready

@@ -5,7 +5,12 @@ Sources: the config.json of each model on the hub.
 
 from transformers import Qwen2_5_VLConfig, Qwen2VLConfig
 
-IDS = {"image_token_id": 151655, "video_token_id": 151656, "vision_start_token_id": 151652, "vision_end_token_id": 151653}
+IDS = {
+    "image_token_id": 151655,
+    "video_token_id": 151656,
+    "vision_start_token_id": 151652,
+    "vision_end_token_id": 151653,
+}
 ROPE = {"rope_type": "default", "mrope_section": [16, 24, 24], "rope_theta": 1e6}
 
 
@@ -23,12 +28,23 @@ def qwen2_5_vl(width: int, **sizes) -> Qwen2_5_VLConfig:
         "fullatt_block_indexes": [7, 15, 23, 31], "window_size": 112, "patch_size": 14, "spatial_merge_size": 2,
     }  # fmt: skip
     tied = sizes.get("tied", False)
-    return Qwen2_5_VLConfig(text_config=text(width, **sizes), vision_config=vision, **IDS, tie_word_embeddings=tied)
+    return Qwen2_5_VLConfig(
+        text_config=text(width, **sizes), vision_config=vision, **IDS, tie_word_embeddings=tied
+    )
 
 
 def qwen2_vl(width: int, **sizes) -> Qwen2VLConfig:
-    vision = {"depth": 32, "embed_dim": 1280, "hidden_size": width, "num_heads": 16, "mlp_ratio": 4, "patch_size": 14}
-    return Qwen2VLConfig(text_config=text(width, **sizes), vision_config=vision, **IDS, tie_word_embeddings=False)
+    vision = {
+        "depth": 32,
+        "embed_dim": 1280,
+        "hidden_size": width,
+        "num_heads": 16,
+        "mlp_ratio": 4,
+        "patch_size": 14,
+    }
+    return Qwen2VLConfig(
+        text_config=text(width, **sizes), vision_config=vision, **IDS, tie_word_embeddings=False
+    )
 
 
 SMALL = {"inner": 18944, "layers": 28, "heads": 28, "keys": 4, "words": 152064}

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,7 @@ def work(verb, world, out, changes, place, call, mark):
     import torch
 
     torch.set_num_threads(1)
+    sys.stderr = open(Path(mark).with_suffix(".err"), "w", buffering=1)  # noqa: SIM115 - the process's own
     if place:
         owner, name = PLACES[place]
         original, calls = getattr(owner, name), [0]

@@ -77,7 +77,12 @@ def test_what_lowers_the_need_lowers_it():
         return memory.need(config, changed, processes).total
 
     most = total()
-    for change in ({"checkpoint_activations": True}, {"kl": 0.0}, {"micro_batch_tokens": 4096}, {"lora_rank": 16}):
+    for change in (
+        {"checkpoint_activations": True},
+        {"kl": 0.0},
+        {"micro_batch_tokens": 4096},
+        {"lora_rank": 16},
+    ):
         assert total(**change) < most, change
     less = {"checkpoint_activations": True, "micro_batch_tokens": 4096}
     assert total(8, **less) < total(1, **less) / 2

@@ -18,8 +18,8 @@ OPTIONS = (*OF_MODELS, *OF_VLLM, *OF_SERVERS)
 class Sampling:
     """How to answer: n completions a problem, temperature (0 is greedy), nucleus and top-k cut, token limit, seed.
 
-    Each conversation draws from the seed and its place alone, whatever is answered beside it. `first` is the place of the
-    first one, where several processes answer parts of one list.
+    Each conversation draws from the seed and its place alone, whatever is answered beside it. `first` is the place of
+    the first one, where several processes answer parts of one list.
     """
 
     n: int = 1

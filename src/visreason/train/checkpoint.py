@@ -58,7 +58,9 @@ class Keeper:
         except FAILURES as e:
             raise _failed(scratch, e) from e
 
-    def _begin(self, scratch: Path, policy: Policy, optimizer: Any, state: dict[str, Any], last: bool) -> None:
+    def _begin(
+        self, scratch: Path, policy: Policy, optimizer: Any, state: dict[str, Any], last: bool
+    ) -> None:
         weights = sharding.whole_weights(policy) if last else None
         with sharding.in_turn():
             if sharding.leads():
@@ -87,7 +89,7 @@ class Keeper:
                 future.result()
                 if sharding.leads():
                     self._name(scratch)
-            except Exception as e:  # a storage plan collects what failed in any process under its own error
+            except Exception as e:  # what failed in any process comes under an error of its own
                 raise _failed(scratch, e) from e
             self.pending = None
         if together:
@@ -109,7 +111,7 @@ def prune(run: Path, keep: int) -> None:
 
 
 def last_sound(run: Path) -> tuple[Path | None, list[str]]:
-    """The newest checkpoint that can be read, and a sentence about every newer one, which `set_aside` takes out of the way.
+    """The newest checkpoint that can be read, and a sentence about every newer one, for `set_aside` to rename.
 
     Raises RunError where there are checkpoints and none can be read.
     """
@@ -137,13 +139,13 @@ def sharded(folder: Path) -> bool:
 
 
 def load_state(folder: Path) -> dict[str, Any]:
-    """The state of a checkpoint: step, data cursor, lengths of the run's files; optimizer, where one process wrote it."""
+    """A checkpoint's step, data cursor, lengths of the run's files; and the optimizer, where one process wrote it."""
     return torch.load(folder / STATE, map_location="cpu", weights_only=True)
 
 
 def load_into(folder: Path, policy: Policy, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-    """Weights and optimizer as they were, for any number of processes. Weights of a Hugging Face directory are loaded
-    with the policy already."""
+    """Weights and optimizer as they were, for any number of processes. Those of a Hugging Face directory came with
+    the policy already."""
     if not sharded(folder):
         optimizer.load_state_dict(sharding.spread(optimizer, state["optimizer"]))
         return
@@ -184,7 +186,9 @@ def _damage(folder: Path) -> str | None:
         if not files:
             return "it holds no weights"
         for file in files:
-            with safe_open(file, framework="pt") as f:  # a file cut short has another length than its header says
+            with safe_open(
+                file, framework="pt"
+            ) as f:  # a file cut short has another length than its header says
                 f.keys()
     except (*FAILURES, EOFError, pickle.UnpicklingError) as e:
         return (str(e).splitlines() or [type(e).__name__])[0]

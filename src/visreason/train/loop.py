@@ -114,7 +114,9 @@ class Loop:
                 self.keeper.poll()
                 if stopped:
                     self.keeper.settle()
-                    console.print(f"told to end: step {step + 1} is saved; the same command goes on from there")
+                    console.print(
+                        f"told to end: step {step + 1} is saved; the same command goes on from there"
+                    )
                     return False
         return True
 

@@ -54,7 +54,7 @@ def need(config: Any, settings: Training, processes: int = 1, over: int | None =
 
     Activations are those of a whole micro-batch, at least half of it pictures, kept in every layer, or with
     checkpoint_activations in one. What is kept of a token is counted from transformers' layers: 8 D + 2 K + 4 I numbers
-    and four D in float32 for the norms. An upper bound of the weights' part, a guess within a third of the activations'.
+    and four D in float32 for the norms.
     """
     sizes = parameter_sizes(config)
     everything = sum(sizes.values())
@@ -95,7 +95,9 @@ def _activations(config: Any, settings: Training) -> float:
     patches = vision.spatial_merge_size**2 * min(tokens // 2, settings.max_prompt_tokens)
     hidden = getattr(vision, "embed_dim", vision.hidden_size)
     inner = getattr(vision, "intermediate_size", 4 * hidden)
-    language = _layers(tokens, text.hidden_size, keys, text.intermediate_size, text.num_hidden_layers, width, settings)
+    language = _layers(
+        tokens, text.hidden_size, keys, text.intermediate_size, text.num_hidden_layers, width, settings
+    )
     seeing = _layers(patches, hidden, hidden, inner, vision.depth, width, settings)
     return language + seeing + 3 * FULL * CHUNK_NUMBERS
 

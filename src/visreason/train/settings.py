@@ -63,7 +63,9 @@ class Training(Asking):
     )
     keep: int = Field(2, ge=1, description="Checkpoints that are kept.")
     shard_over: int | None = Field(
-        None, ge=1, description="GPUs that share one copy of the model under torchrun; those of a node when not given."
+        None,
+        ge=1,
+        description="GPUs that share one copy of the model under torchrun; those of a node when not given.",
     )
     tensorboard: bool = Field(
         False, description="Also write TensorBoard events (needs the tensorboard package)."

@@ -293,7 +293,9 @@ def _filler(policy: Policy, image: bool) -> Prompt:
     config = policy.base.config
     vision = config.vision_config
     if not image:
-        return Prompt(torch.tensor([config.vision_start_token_id] * 2), torch.arange(2).expand(3, -1), None, None)
+        return Prompt(
+            torch.tensor([config.vision_start_token_id] * 2), torch.arange(2).expand(3, -1), None, None
+        )
     ids = torch.tensor([config.vision_start_token_id, config.image_token_id, config.vision_end_token_id])
     side = vision.spatial_merge_size
     values = getattr(vision, "in_channels", 3) * vision.temporal_patch_size * vision.patch_size**2
@@ -349,5 +351,3 @@ def _stretch(n: int) -> tuple[int, int]:
 def any_of(flag: bool) -> bool:
     """Whether it is true of any process."""
     return any(gather(flag))
-
-

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def asked() -> Iterator[Callable[[], bool]]:
-    """Within it SIGTERM is only remembered; what it gives says whether one came. Signals reach the main thread alone."""
+    """Within it SIGTERM is only remembered; what it gives says whether one came. Only the main thread gets signals."""
     came = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield came.is_set

@@ -57,9 +57,7 @@ def apply(
     start = time.perf_counter()
     total, tokens = 0.0, 0
     sums: dict[str, tuple[float, int]] = {}
-    batches, lost = sharding.micro_batches(
-        policy, update.trees, settings.micro_batch_tokens, update.whole
-    )
+    batches, lost = sharding.micro_batches(policy, update.trees, settings.micro_batch_tokens, update.whole)
     for batch in batches:
         forest = batch.planted(policy).to(policy.device)
         output, logged = forward(policy, forest, temperature)
