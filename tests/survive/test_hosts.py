@@ -52,8 +52,8 @@ def start(world, out, port):
             "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}", "OMP_NUM_THREADS": "1",
             "GLOO_SOCKET_IFNAME": f"vrlink{i}",
         }  # fmt: skip
-        log = open(out.parent / f"{name}-{port}.log", "w")  # noqa: SIM115 - closed with the process
-        begun.append(subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log))
+        with open(out.parent / f"{name}-{port}.log", "w") as log:
+            begun.append(subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log))
     return begun
 
 

@@ -136,10 +136,7 @@ def load(
         model = _model(path, dtype)
         processor = AutoProcessor.from_pretrained(path)
     except (OSError, ValueError, KeyError, SafetensorError) as e:
-        raise ModelError(
-            f"can't load a vision-language model from {path!r}: {str(e).splitlines()[0]}. Expected a Hugging Face "
-            "directory with config.json, weights, tokenizer and processor files."
-        ) from e
+        raise unreadable(path, e) from e
     limit_pixels(processor, min_pixels, max_pixels)
     where = _device(device)
     model.to(where).eval()
@@ -148,6 +145,14 @@ def load(
     encoder = Encoder(processor, model, max_prompt_tokens)
     attend = attention.default_path(where, torch.bfloat16 if autocast else model.dtype)
     return Policy(model, processor, encoder, path, attend, share, autocast)
+
+
+def unreadable(path: str, error: Exception) -> ModelError:
+    """What to say of a model that can't be loaded."""
+    return ModelError(
+        f"can't load a vision-language model from {path!r}: {str(error).splitlines()[0]}. Expected a Hugging Face "
+        "directory with config.json, weights, tokenizer and processor files."
+    )
 
 
 def whole_model(path: str, scratch: Path) -> str:

@@ -13,7 +13,7 @@ from transformers import AutoConfig, AutoModelForImageTextToText
 from visreason.errors import RunError
 from visreason.model.encode import Prompt
 from visreason.model.forest import Branch, Tree
-from visreason.model.load import Policy, part_of
+from visreason.model.load import Policy, part_of, unreadable
 from visreason.model.logps import CHUNK_NUMBERS
 from visreason.train import sharding
 from visreason.train.settings import Reinforcement, Training
@@ -128,7 +128,11 @@ def available(device: str) -> float:
 
 def plan(path: str, settings: Training) -> dict[str, object]:
     """Rows of the plan of a run: what it needs of each GPU, what there is, and what to change where it does not fit."""
-    found = need(AutoConfig.from_pretrained(path), settings, sharding.processes(), sharding.over(settings))
+    try:
+        config = AutoConfig.from_pretrained(path)
+    except (OSError, ValueError) as e:
+        raise unreadable(path, e) from e
+    found = need(config, settings, sharding.processes(), sharding.over(settings))
     there = available(settings.device)
     rows = {"GPUs": sharding.processes(), **found.rows(), "there are": f"{there / GB:.2f} GB"}
     return {**rows, **({"to make it fit": ways(found, settings)} if found.total > there else {})}

@@ -94,7 +94,7 @@ def open_policy(
     """
     found, damaged = checkpoint.last_sound(run.path)
     for sentence in damaged:
-        console.print(f"[bold red]{sentence}; the one before is taken")
+        console.print(f"[bold red]{sentence}; the one before is taken", soft_wrap=True)
     if found and sharding.leads():
         checkpoint.set_aside(run.path, found)
     resumed = str(found) if found and not checkpoint.sharded(found) else None
@@ -112,7 +112,7 @@ def open_policy(
         loading.checkpoint_activations(policy)
     sharding.shard(policy, settings)
     if found:
-        console.print(f"resuming from {found}")
+        console.print(f"resuming from {found}", soft_wrap=True)
     return policy, found
 
 
