@@ -12,11 +12,11 @@ import pytest
 SRC = Path(__file__).parent.parent / "src" / "visreason"
 FLOORS = {
     "record": 0, "errors": 0, "names": 0,
-    "store": 1, "recipe": 1, "stats": 1, "prompt": 1, "answer": 1,
+    "store": 1, "recipe": 1, "stats": 1, "cores": 1, "prompt": 1, "answer": 1,
     "model": 2, "data": 2,
     "engine": 3, "world": 3,
     "reward": 4,
-    "bench": 5, "train": 5, "view": 5,
+    "bench": 5, "train": 5, "view": 5, "factory": 5,
     "verbs": 6,
     "cli": 7,
 }  # fmt: skip

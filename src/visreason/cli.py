@@ -32,6 +32,10 @@ VERBS = {
     "score": "Score responses on file; show the agreement with recorded verdicts.",
     "ask": "Put one question about an image to an engine; show its thought and its answer.",
     "serve": "Serve a model to OpenAI's clients.",
+    "formalize": "Describe pictures in formal language, by their kind, every part parsed.",
+    "synthesize": "Make questions with checked answers and thoughts from pictures.",
+    "distill": "Distil long thoughts of a teacher into rows to learn, every drop counted.",
+    "convert": "Rewrite a data file in another format, exactly; pictures named by content.",
     "merge": "Put the shards of a run together.",
     "report": "Write an HTML page about one or several runs.",
 }

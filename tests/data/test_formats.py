@@ -192,12 +192,12 @@ def test_lists_and_gzip_and_a_byte_order_mark_are_read(tmp_path):
         ("a.jsonl", b"", "found no rows"),
         ("a.json", b"[]", "found no rows"),
         ("a.json", b"{not json", "not JSON"),
-        ("a.json", b"3", "found int"),
+        ("a.json", b"3", "begins with .3."),
         ("a.jsonl", b'{"text": 1}', "found 1 rejected rows; the first: expected a question"),
         ("a.jsonl", b"\xff\xfe\x00", "rejected rows"),
         ("a.jsonl.gz", b"no gzip", "can be read"),
         ("a.jsonl.gz", gzip.compress(b'{"question": "Q?"}')[:-9], "can be read"),
-        ("a.csv", b"question", "expected a .jsonl or .json file"),
+        ("a.csv", b"question", "expected a .jsonl, .json, .parquet or .tsv file"),
     ],
 )
 def test_a_file_without_problems_is_an_error(tmp_path, name, content, reason):

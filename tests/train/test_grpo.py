@@ -544,3 +544,94 @@ def test_prompts_are_shared_or_the_run_is_refused(world, tmp_path):
     )
     with pytest.raises(ModelError, match=r"share_trunk=false.*trained by sft alone"):
         grpo.run(recipe, tmp_path / "run")
+
+
+# Engines beside the policy
+
+
+class Beside:
+    """An engine with weights of its own, as a number; it notes which ones it answered with."""
+
+    name = "beside"
+
+    def __init__(self):
+        self.trained = self.weights = 0
+        self.events = []
+
+    def generate(self, conversations, sampling):
+        self.events.append(("answers", self.weights))
+        return [group(0, 1) for _ in conversations]
+
+    def sync(self):
+        self.weights = self.trained
+        self.events.append(("synced", self.weights))
+        return {"sync_difference": 0.5}
+
+    def rest(self):
+        self.events.append(("rests", self.weights))
+
+
+@pytest.fixture
+def beside(policy, drawn):
+    """Runs steps, each followed by an update of the weights; the events, and batches with their cursors."""
+
+    def steps(count, **changes):
+        engine = Beside()
+        made = GRPO(
+            policy, engine, drawn, style(STYLE), by_text, settings(engine="vllm", steps=count, **changes),
+            sync=engine.sync, rest=engine.rest,
+        )  # fmt: skip
+        batches = []
+        for step in range(count):
+            batches.append((made.batch(step), made.cursor))
+            engine.trained += 1
+        return engine.events, batches
+
+    return steps
+
+
+def test_an_engine_answers_with_the_weights_of_the_step_and_rests_while_it_is_learned(beside):
+    events, batches = beside(3)
+    assert events == [e for w in range(3) for e in (("synced", w), ("answers", w), ("rests", w))]
+    assert [b.metrics["sync_difference"] for b, _ in batches] == [0.5] * 3
+
+
+def test_with_overlap_the_next_rollout_has_the_weights_of_the_step_before_it(beside):
+    events, _ = beside(4, overlap=True)
+    assert [w for what, w in events if what == "answers"] == [0, 0, 1, 2]
+    assert [w for what, w in events if what == "synced"] == [0, 1, 2, 3]
+    assert not [w for what, w in events if what == "rests"]
+
+
+def test_with_overlap_problems_and_cursors_are_those_without(beside):
+    def asked(**changes):
+        return [([s.problem.id for s in b.samples], cursor) for b, cursor in beside(4, **changes)[1]]
+
+    assert asked(overlap=True) == asked()
+
+
+def test_a_failure_of_a_rollout_ahead_is_raised(policy, drawn):
+    engine = Beside()
+    made = GRPO(
+        policy, engine, drawn, style(STYLE), by_text, settings(engine="vllm", overlap=True, steps=3),
+        sync=engine.sync,
+    )  # fmt: skip
+    engine.generate = lambda *_: [group(0, 1)] * 3  # type: ignore[method-assign]
+    made.batch(0)
+
+    def fail(*_):
+        raise RunError("the engine died")
+
+    made.ahead.result()  # type: ignore[union-attr]
+    engine.generate = fail  # type: ignore[method-assign]
+    made.batch(1)
+    with pytest.raises(RunError, match="the engine died"):
+        made.batch(2)
+
+
+@pytest.mark.parametrize(
+    "field", ["overlap=true", "check_sync_every=2", "tensor_parallel=2", "memory_share=0.5"]
+)
+def test_fields_of_vllm_are_refused_without_it(field):
+    with pytest.raises(UsageError, match="no effect without engine=vllm"):
+        fill(Reinforcement, ["model=m", "data=d", field])

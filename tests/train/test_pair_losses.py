@@ -12,7 +12,7 @@ from tests.train.forests import text_prompt, tiny_policy
 from visreason.model.forest import Branch, Tree, plant
 from visreason.model.value_head import ValueHead
 from visreason.train import optimizer, update
-from visreason.train.losses import BradleyTerry, Preference
+from visreason.train.losses import BradleyTerry, Preference, ends
 from visreason.train.settings import Training
 from visreason.train.update import Update
 
@@ -118,15 +118,31 @@ def test_bradley_terry_is_the_plain_loop_with_margin_and_centring():
 
     margins = zip(LENGTHS, (0.5, 1.0, 0.0), strict=True)
     trees = [Tree(text_prompt(3), tuple(side(n, m) for n in pair)) for pair, m in margins]
-    scores_B = torch.tensor([0.3, -0.2, 1.0, 2.0, -1.0, -1.0], requires_grad=True)
-    loss, numbers = BradleyTerry(centre=0.01)(scores_B, plant(trees))
+    forest = plant(trees)
+    values_S = torch.full((len(forest.targets_S),), 9.0)
+    values_S[ends(forest)] = torch.tensor([0.3, -0.2, 1.0, 2.0, -1.0, -1.0])
+    values_S.requires_grad_()
+    loss, numbers = BradleyTerry(centre=0.01)(values_S, forest)
     pairs = [(0.3, -0.2, 0.5), (1.0, 2.0, 1.0), (-1.0, -1.0, 0.0)]
     expected = sum(-log_sigmoid(c - r - m) + 0.01 * (c + r) ** 2 for c, r, m in pairs)
     assert loss.item() == pytest.approx(expected, rel=1e-6)
     assert numbers["accuracy"].tolist() == [1.0, 0.0, 0.0], "a tie is not right"
     loss.backward()
     slope = -1 / (1 + math.exp(0.3 + 0.2 - 0.5)) + 0.02 * (0.3 - 0.2)
-    assert scores_B.grad[0].item() == pytest.approx(slope, rel=1e-5)
+    assert values_S.grad[LENGTHS[0][0] - 1].item() == pytest.approx(slope, rel=1e-5)
+
+
+def test_along_the_sides_counts_every_place_that_has_read_a_difference_and_the_end_once():
+    chosen, rejected = torch.tensor([7, 8, 9, 5, 2, 0]), torch.tensor([7, 8, 6, 5, 2, 0])
+    long = (Branch(chosen, torch.zeros(6)), Branch(rejected, torch.zeros(6)))
+    short = (Branch(chosen[:2], torch.zeros(2)), Branch(rejected[:3], torch.zeros(3)))
+    trees = [Tree(text_prompt(3), long), Tree(text_prompt(3), short)]
+    good, bad = [9.0, 9.0, 9.0, 0.5, 1.0, 2.0], [9.0, 9.0, 9.0, 0.1, 2.0, 0.0]
+    values_S = torch.tensor([*good, *bad, 0.0, 1.0, 0.0, 9.0, 0.0])
+    loss, _ = BradleyTerry(along=0.5)(values_S, plant(trees))
+    places = [0.5 - 0.1, 1.0 - 2.0]
+    expected = -log_sigmoid(2.0) - 0.5 * sum(map(log_sigmoid, places)) / 2 - log_sigmoid(1.0)
+    assert loss.item() == pytest.approx(expected, rel=1e-6)
 
 
 def reward_model():
@@ -159,7 +175,7 @@ def test_a_step_on_pairs_is_two_plain_forwards_a_pair_however_the_batch_is_cut(b
     chosen = Training(model="m", data="d", lr=1e-3, micro_batch_tokens=budget, clip_norm=1e9)
     step = Update(trees, len(trees), whole=True)
     numbers = update.apply(
-        policy, optimizer.build(policy, chosen), step, BradleyTerry(), chosen, forward=update.scores
+        policy, optimizer.build(policy, chosen), step, BradleyTerry(), chosen, forward=update.values
     )
     total = 0.0
     for tree in trees:

@@ -20,7 +20,7 @@ def test_the_demo_runs_its_stages_and_sums_them_up(tmp_path, capfd):
 
     summary = manifest(out)["summary"]
     for decoding in ("accuracy", "greedy"):
-        for model in ("base", "sft", "grpo"):
+        for model in ("base", "sft", "mpo", "grpo"):
             found = summary[decoding][model]
             assert found["n"] == 12
             assert 0 <= found["low"] <= found["value"] <= found["high"] <= 1
@@ -30,11 +30,21 @@ def test_the_demo_runs_its_stages_and_sums_them_up(tmp_path, capfd):
         < 1e-9
     )
     assert gain["low"] <= gain["value"] <= gain["high"]
-    assert set(summary["format"]) == {"base", "sft", "grpo"}
+    assert set(summary["format"]) == {"base", "sft", "mpo", "grpo"}
+    assert summary["reward_model"]["pair_accuracy"]["n"] == 12
+    assert set(summary["best_of"]) == {"mean", "best", "majority", "oracle"}
+    for gained in ("best_of_8_over_mean", "mpo_over_sft"):
+        assert summary["gain"][gained]["n"] == 12
     assert summary["seconds"] > 0
 
     page = (out / "report" / "index.html").read_text(encoding="utf-8")
-    for words in ("Accuracy reward", "Format reward", "Completion length", "Accuracy by family and level"):
+    for words in (
+        "Accuracy reward",
+        "Format reward",
+        "Completion length",
+        "Accuracy by family and level",
+        "Learned reward",
+    ):
         assert words in page
     assert [c.name for c in checkpoints(out / "grpo")] == ["step_000002"]
 

@@ -68,14 +68,14 @@ def start(world, tmp_path):
 
     @contextmanager
     def started():
-        log = open(tmp_path / "server.log", "ab")  # noqa: SIM115 - outlives this function
-        process = subprocess.Popen(
-            [sys.executable, "-m", "visreason", "serve", f"model={world}/model", f"port={PORT}", "name=tiny",
-             "memory_share=0.05", "max_prompt_tokens=600", "max_completion_tokens=64", "precision=float32"],
-            stdout=log, stderr=log, start_new_session=True,
-        )  # fmt: skip
+        with open(tmp_path / "server.log", "ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "visreason", "serve", f"model={world}/model", f"port={PORT}", "name=tiny",
+                 "memory_share=0.05", "max_prompt_tokens=600", "max_completion_tokens=64", "precision=float32"],
+                stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
         try:
-            wait_for(process)
+            wait_for(process, tmp_path / "server.log")
             yield process
         finally:
             kill(process)
@@ -90,9 +90,9 @@ def kill(process):
         process.wait()
 
 
-def wait_for(process):
+def wait_for(process, log):
     for _ in range(600):
-        assert process.poll() is None, "the server ended"
+        assert process.poll() is None, log.read_text()[-3000:]
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/health", timeout=2):
                 return
@@ -104,9 +104,9 @@ def wait_for(process):
 URL = f"http://127.0.0.1:{PORT}/v1#tiny"
 
 
-def test_a_server_is_evaluated_and_asked_and_survives_being_killed(world, drawn, start, tmp_path):
+def test_a_server_is_evaluated_and_asked(world, drawn, start, tmp_path):
     picture = drawn[0].images[0].path
-    with start() as server:
+    with start():
         words = (f"data={world}/heldout.jsonl", f"style={STYLE}", "max_completion_tokens=24")
         visreason("evaluate", f"model={URL}", *words, f"out={tmp_path / 'http'}")
         visreason("evaluate", f"model={world}/model", "device=cpu", *words, f"out={tmp_path / 'hf'}")
@@ -115,12 +115,20 @@ def test_a_server_is_evaluated_and_asked_and_survives_being_killed(world, drawn,
             for name in ("http", "hf")
         )
         assert {k: c.token_ids for k, c in by_http.items()} == {k: c.token_ids for k, c in by_hf.items()}
-        assert {k: c.text for k, c in by_http.items()} == {k: c.text for k, c in by_hf.items()}
+        # The server leaves out a last sign whose bytes are not whole.
+        assert {k: c.text.rstrip("\ufffd") for k, c in by_http.items()} == {
+            k: c.text.rstrip("\ufffd") for k, c in by_hf.items()
+        }
         answer = visreason(
             "ask", f"model={URL}", "question=Which?", f"image={picture}", "max_completion_tokens=16"
         )
         assert "answer" in answer
 
+
+def test_a_server_that_is_killed_in_a_rollout_of_2000_requests_and_started_again_is_waited_for(
+    drawn, start, tmp_path
+):
+    with start() as server:
         engine = connect(URL, concurrency=16, responses=tmp_path / "responses.sqlite")
         image = drawn[0].images[0]
         asked = [messages(Problem(str(i), f"Number {i}?", (image,)), style(STYLE)) for i in range(2000)]

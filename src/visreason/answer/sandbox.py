@@ -22,8 +22,8 @@ from typing import Any
 
 from visreason.answer.tree import Tree
 
-TIMEOUT_S, START_S, GRACE_S = 0.8, 30.0, 1.0
-"""How long a child may work on one question, to start, and to say that it gave up."""
+TIMEOUT_S, START_S, ANSWER_S = 0.8, 30.0, 10.0
+"""Processor time for one question; time for a child to start, and to answer whatever the question."""
 MAX_CHILDREN = min(4, os.cpu_count() or 1)
 MAX_NODES = 200
 
@@ -71,7 +71,7 @@ class _Child:
             assert self.process.stdin is not None
             self.process.stdin.write(json.dumps([TIMEOUT_S, *question]).encode() + b"\n")
             self.process.stdin.flush()
-            return self._line(TIMEOUT_S + GRACE_S) == b"true\n"
+            return self._line(max(ANSWER_S, 4 * TIMEOUT_S)) == b"true\n"
         except (OSError, TimeoutError):
             self.kill()
             return False

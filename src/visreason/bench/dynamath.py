@@ -64,7 +64,8 @@ def _place(row: Row) -> tuple[str, str]:
 
 
 def read(problem: Problem, response: str, rules: Rules) -> str | None:
-    """The short answer of the JSON that was asked for; else the last line (without its last character, as they do)."""
+    """The short answer of the JSON that was asked for, or the response where it is one word; else the last line without
+    its last character, as they do."""
     first, last = response.find("{"), response.rfind("}")
     if 0 <= first < last:
         try:
@@ -73,6 +74,8 @@ def read(problem: Problem, response: str, rules: Rules) -> str | None:
                 return str(found["short answer"])
         except (ValueError, RecursionError):
             pass
+    if len(response.split()) == 1:
+        return response.strip()
     return response.split("\n")[-1][:-1] or None
 
 

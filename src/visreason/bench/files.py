@@ -7,6 +7,7 @@ import csv
 import gzip
 import io
 import json
+import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -150,11 +151,12 @@ def _parquet(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _xlsx(path: Path) -> Iterator[dict[str, Any]]:
+    import openpyxl  # half a second, for sheets alone
+
     try:
-        import openpyxl
-    except ImportError as e:
-        raise DataError(f"reading {path} needs openpyxl; install it, or save the sheet as CSV") from e
-    sheet = openpyxl.load_workbook(path, read_only=True, data_only=True).worksheets[0]
+        sheet = openpyxl.load_workbook(path, read_only=True, data_only=True).worksheets[0]
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as e:
+        raise DataError(f"expected an XLSX file at {path}, found none that can be read ({e})") from e
     lines = sheet.iter_rows(values_only=True)
     names = [str(n) for n in next(lines, ())]
     yield from (dict(zip(names, line, strict=False)) for line in lines)

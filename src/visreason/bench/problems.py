@@ -3,6 +3,7 @@
 import base64
 import binascii
 import hashlib
+import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -139,8 +140,10 @@ class Embedded:
         path = self.folder.absolute() / f"{hashlib.sha256(data).hexdigest()[:32]}{ending}"
         if not path.exists():
             self.folder.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
-            verify_pixels(Image(str(path)))
+            scratch = path.with_name(path.name + ".tmp")
+            scratch.write_bytes(data)
+            verify_pixels(Image(str(scratch)))
+            os.replace(scratch, path)
         return path
 
 

@@ -108,7 +108,7 @@ def _mathvista(folder: Path) -> Iterator[Cell]:
 
 
 def _mathvision(folder: Path) -> Iterator[Cell]:
-    readme = {(r["Model"], r["Method"]): r for r in _json(folder / "published_table_readme.json")["rows"]}
+    readme = _json(folder / "published_table_readme.json")["rows"]
     for path in sorted(folder.glob("outputs/**/*.jsonl*")):
         model = path.name.partition(".jsonl")[0]
         published = _json(path.parent / f"{model}_result.json")
@@ -117,9 +117,8 @@ def _mathvision(folder: Path) -> Iterator[Cell]:
         for name, text in published.items():
             column = ALL if name == "-all" else name.removeprefix("-")
             yield Cell("mathvision", model, column, text.partition("=")[2].rstrip("%"), found[column])
-        row = next(
-            (r for k, r in readme.items() if _same_model(model, *k) and r["ALL"] == f"{found[ALL]:.2f}"), {}
-        )
+        same = (r for r in readme if _same_model(model, r["Model"]) and r["ALL"] == f"{found[ALL]:.2f}")
+        row = next(same, {})
         yield from (
             Cell("mathvision README", model, c, v, found[c])
             for c, v in row.items()
@@ -129,9 +128,10 @@ def _mathvision(folder: Path) -> Iterator[Cell]:
         yield from _from_responses("mathvision", model, raw, f"{found[ALL]:.2f}", by_bench=True)
 
 
-def _same_model(file: str, model: str, method: str) -> bool:
+def _same_model(file: str, model: str) -> bool:
+    """Whether a file's name and a table's speak of one model; its ALL tells which run of it."""
     plain = [re.sub(r"[^a-z0-9]", "", x.lower()) for x in (file, model)]
-    return plain[0].startswith(plain[1][:5]) or plain[1].startswith(plain[0][:5])
+    return plain[0][:5] == plain[1][:5]
 
 
 def _from_responses(
@@ -148,7 +148,7 @@ def _from_responses(
 
 
 RESPONSES = "another way of reading"
-SHOWN = (ALL, "worst ALL", "strict (strict)", "loose (loose)", "Overall", "Macro", "score", "avg")
+SHOWN = (ALL, "worst ALL", "strict (strict)", "loose (loose)", "Overall", "Macro", "Score", "score", "avg")
 """Columns that are printed; the others only where they are not equal."""
 
 

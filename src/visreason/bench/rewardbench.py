@@ -129,6 +129,7 @@ def aggregate(samples: list[Sample]) -> dict[str, Interval]:
         for helps, names in LONGER_IS_RIGHT.items()
         if any(s in found for s in names)
     }
+    score["Score"] = score[ALL]
     return {**score, **sections, **found, **length}
 
 
@@ -143,7 +144,7 @@ BENCH = Bench(
     source="allenai/reward-bench@05a9005e",
     sizes={"filtered": 2985},
     files={"filtered": ("data/filtered*.parquet", "*.parquet", "*.json*")},
-    headline=(ALL, *SECTIONS),
+    headline=("Score", *SECTIONS),
     problem=problem,
     unfold=unfold,
     given=given,
@@ -153,7 +154,7 @@ BENCH = Bench(
     expand=expand,
     prompt=prompt,
     published=tuple(
-        Published(model, {ALL: s, "Chat": a, "Chat Hard": b, "Safety": c, "Reasoning": d}, source)
+        Published(model, {"Score": s, "Chat": a, "Chat Hard": b, "Safety": c, "Reasoning": d}, source)
         for model, source, s, a, b, c, d in (
             ("Skywork-Reward-Gemma-2-27B-v0.2", "Skywork-Reward README", 94.4, 95.8, 91.9, 92.6, 97.3),
             ("Skywork-Reward-Llama-3.1-8B-v0.2", "Skywork-Reward README", 93.2, 94.7, 88.8, 92.6, 96.7),

@@ -4,13 +4,14 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from visreason.answer import check
+from visreason.answer.extract import inside
 from visreason.bench.choices import by_chance
 from visreason.bench.columns import by_verdict
 from visreason.bench.judging import Judge, judged_by, read_by
 from visreason.bench.kind import Bench, Rules
 from visreason.errors import DataError
 from visreason.prompt import Style
-from visreason.record import Problem, Sample, Score
+from visreason.record import Sample, Score
 
 Scoring = Callable[[list[Sample]], list[Score]]
 
@@ -67,6 +68,8 @@ def _by_rule(bench: Bench, rules: Rules, style: Style | None, sample: Sample) ->
         return _with_answer(_answered(sample), sample)
     text = _answer_text(sample, style)
     found = bench.read(sample.problem, text, rules)
+    if found is None and "\\boxed" in text:
+        found = bench.read(sample.problem, inside(text), rules)
     if found is None and rules.random_fallback and sample.problem.choices:
         found = by_chance(sample.problem.id, len(sample.problem.choices), rules.seed)
     if found is None:
@@ -100,9 +103,11 @@ def _unmade(sample: Sample) -> Score | None:
 
 
 def _answer_text(sample: Sample, style: Style | None) -> str:
-    """The response, or the answer in it where it is laid out as the style asks."""
+    """The response, or the answer in it (without its box) where it is laid out as the style asks."""
     parsed = style.parse(sample.completion.text) if style else None
-    return parsed.answer if parsed and parsed.answer and parsed.well_formed else sample.completion.text
+    if parsed is None or parsed.answer is None or not parsed.well_formed:
+        return sample.completion.text
+    return inside(parsed.answer) if "\\boxed" in parsed.answer else parsed.answer
 
 
 def _answered(sample: Sample) -> Score:
@@ -121,8 +126,3 @@ def _judged(answer: str, verdict: str | None) -> Score:
     if verdict is None:
         return Score(0.0, answer, "errored")
     return Score(1.0, answer, "judged") if verdict == "1" else Score(0.0, answer, "wrong")
-
-
-def gold_is_wrong(bench: Bench, problem: Problem, rules: Rules) -> bool:
-    """Whether a problem's gold answer fails the benchmark's own scoring."""
-    return not bench.score(problem, problem.answer or "", rules).correct

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from visreason.answer import sandbox
 from visreason.bench import bench as find_bench
 from visreason.bench.columns import identity
 from visreason.bench.files import rows
@@ -23,7 +24,7 @@ from visreason.record import Problem, Sample
 
 OFFICIAL = "official"
 """The style that stands for a benchmark's own prompts."""
-BLOCK, ALONE = 256, 2_000
+BLOCK, ALONE = 256, 5_000
 """Samples a process scores at a time, and how many are too few to start processes for."""
 
 
@@ -131,7 +132,7 @@ def scored_blocks(
 ) -> Iterator[list[Sample]]:
     """Scored samples block by block, over the cores where there are many."""
     work = partial(score_block, name, kind, rules, read_as)
-    yield from over_cores(work, blocks, alone=sum(map(len, blocks)) < ALONE)
+    yield from over_cores(work, blocks, alone=sum(map(len, blocks)) < ALONE, start=sandbox.start)
 
 
 def judged_blocks(

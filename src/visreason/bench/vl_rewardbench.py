@@ -102,6 +102,8 @@ def aggregate(samples: list[Sample]) -> dict[str, Interval]:
             tally[name].append(decided)
     found = {name: wilson(sum(v), len(v)) for name, v in tally.items() if v}
     groups = [(1.0, found[g]) for g in GROUPS if g in found]
+    if ALL in found:
+        found["Overall"] = found[ALL]
     return {**found, **({"Macro": mean_of(groups)} if groups else {}), **_by_position(samples)}
 
 
@@ -115,7 +117,7 @@ def _decided(group: list[Sample]) -> bool | None:
 def _by_position(samples: list[Sample]) -> dict[str, Interval]:
     found: dict[str, list[bool]] = {}
     for sample in samples:
-        if "swapped" in sample.problem.meta and sample.score.reason in ("choice", "wrong"):
+        if "swapped" in sample.problem.meta and (sample.score.correct or sample.score.reason == "wrong"):
             first = (sample.problem.answer == "1") != sample.problem.meta["swapped"]
             found.setdefault(f"position {1 if first else 2}", []).append(sample.score.correct)
     return {name: wilson(sum(v), len(v)) for name, v in sorted(found.items())}
@@ -132,7 +134,7 @@ BENCH = Bench(
     source="vl-rewardbench/VL_RewardBench@9b10abdc",
     sizes={"test": 1250},
     files={"test": ("data/test*.parquet", "*.parquet", "*.json*")},
-    headline=(ALL, *GROUPS, "Macro"),
+    headline=("Overall", "Macro", *GROUPS),
     problem=problem,
     given=given,
     read=read,
@@ -142,7 +144,7 @@ BENCH = Bench(
     primary="Macro",
     prompt=prompt,
     published=tuple(
-        Published(model, {"General": g, "Hallucination": h, "Reasoning": r, ALL: o, "Macro": m}, PAPER)
+        Published(model, {"General": g, "Hallucination": h, "Reasoning": r, "Overall": o, "Macro": m}, PAPER)
         for model, g, h, r, o, m in (
             ("Gemini-1.5-Pro", 50.8, 72.5, 64.2, 67.2, 62.5),
             ("GPT-4o", 49.1, 67.6, 70.5, 65.8, 62.4),

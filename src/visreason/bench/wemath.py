@@ -8,10 +8,9 @@ from typing import Any
 
 from visreason.bench.columns import given as given_by_columns
 from visreason.bench.columns import need, pictures
-from visreason.bench.figures import mean_of
+from visreason.bench.figures import by_column, mean_of
 from visreason.bench.judging import letter, letter_prompt
 from visreason.bench.kind import ALL, Bench, Given, Judging, Published, Row, Rules
-from visreason.errors import DataError
 from visreason.prompt import Style
 from visreason.prompt.layouts import parse_plain, write_plain
 from visreason.record import Problem, Sample, Score
@@ -76,21 +75,30 @@ def score(problem: Problem, extraction: str, rules: Rules) -> Score:
 
 
 def aggregate(samples: list[Sample]) -> dict[str, Interval]:
-    """The four dimensions, strict and loose, one-step to three-step accuracy, and domains; one answer a problem."""
+    """The four dimensions of whole groups, strict and loose, one-step to three-step accuracy, and domains.
+
+    The first answer to a problem counts. Without a whole group ALL is the plain accuracy.
+    """
     groups: dict[str, dict[str, bool]] = {}
     first = {name: group[0] for name, group in by_problem(samples).items()}
     for sample in first.values():
         meta = sample.problem.meta
         groups.setdefault(meta["group"], {})[meta["step"]] = sample.score.correct
-    if any(not any(s.endswith("multi") for s in steps) or len(steps) < 3 for steps in groups.values()):
-        raise DataError(
-            "expected every step of every We-Math group, found groups that lack some; score whole groups"
-        )
+    whole = {name: steps for name, steps in groups.items() if _is_whole(name, steps)}
+    if not whole:
+        return {ALL: by_column(samples, lambda problem: ())[ALL]}
     found: dict[str, Interval] = {}
     for mode in ("strict", "loose"):
-        kinds = [dimension(steps, mode) for steps in groups.values()]
+        kinds = [dimension(steps, mode) for steps in whole.values()]
         found |= four_dimensions({t: kinds.count(t) for t in TYPES}, mode)
     return {ALL: found["strict"], **found, **_steps(groups), **_domains(list(first.values()))}
+
+
+def _is_whole(group: str, steps: dict[str, bool]) -> bool:
+    """Whether every step and the composite problem are there: two steps of group `2steps_17`, three of `3steps_4`."""
+    return f"{len(steps) - 1}steps" == group.partition("_")[0] and any(
+        step.endswith("multi") for step in steps
+    )
 
 
 def dimension(steps: dict[str, bool], mode: str) -> str:
@@ -128,7 +136,7 @@ def four_dimensions(tally: dict[str, int], mode: str) -> dict[str, Interval]:
 
 def _steps(groups: dict[str, dict[str, bool]]) -> dict[str, Interval]:
     single = [right for steps in groups.values() for s, right in steps.items() if not s.endswith("multi")]
-    found = {"S1": wilson(sum(single), len(single))}
+    found = {"S1": wilson(sum(single), len(single))} if single else {}
     for name, start in (("S2", "2steps"), ("S3", "3steps")):
         whole = [steps[f"{start}_multi"] for steps in groups.values() if f"{start}_multi" in steps]
         if whole:

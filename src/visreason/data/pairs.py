@@ -34,7 +34,7 @@ def read_pairs(path: Path, rejected: list[dict[str, Any]]) -> list[Pair]:
     pairs = []
     for line, row in read_rows(path, rejected):
         try:
-            pair = _pair(row, f"{path.name.split('.')[0]}-{line}")
+            pair = pair_of(row, f"{path.name.split('.')[0]}-{line}")
             pairs.append(_checked(replace(pair, problem=usable(pair.problem, pictures))))
         except DataError as e:
             rejected.append({"line": line, "reason": str(e), "row": row})
@@ -49,7 +49,7 @@ def is_pair(row: dict[str, Any]) -> bool:
     return set(SIDES) <= row.keys() or {"response", "human_ranking"} <= row.keys()
 
 
-def _pair(row: dict[str, Any], fallback_id: str) -> Pair:
+def pair_of(row: dict[str, Any], fallback_id: str) -> Pair:
     if isinstance(row.get("problem"), dict):
         return from_json(Pair, row)
     if not is_pair(row):

@@ -20,7 +20,7 @@ from visreason.record import Completion
 
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.5, torch.float16: 0.1}
 """Largest |difference| of a token's log-prob (nats) between sampler and trainer. In 16 bits kernels alone differ."""
-PROBE = Sampling(n=2, temperature=1.0, max_tokens=32)
+PROBE_TOKENS = 32
 MEMORY = Path("/dev/shm")
 """A folder in memory, where there is one with room."""
 
@@ -57,7 +57,8 @@ class Synced:
             self.engine.reload(Path(folder))
 
     def _prove(self) -> float:
-        answers = self.engine.generate(self.probes, PROBE)
+        tokens = min(PROBE_TOKENS, self.engine.max_completion_tokens)
+        answers = self.engine.generate(self.probes, Sampling(2, max_tokens=tokens))
         sampled_S = torch.tensor([x for group in answers for c in group for x in c.logps])
         scored_S = self._trainer_logps(answers)
         difference_S = (scored_S - sampled_S).abs()

@@ -164,6 +164,8 @@ class VLLM:
         )  # fmt: skip
 
     def _completion(self, output: Any, sampling: Sampling) -> Completion:
+        if output.finish_reason not in ("stop", "length"):
+            return Completion(f"vLLM ended it by {output.finish_reason}", finish="error", model=self.name)
         ids = tuple(output.token_ids)
         ended = output.finish_reason == "stop" and bool(ids) and ids[-1] in self.encoder.eos_ids
         text = self.encoder.tokenizer.decode(ids[: len(ids) - ended])

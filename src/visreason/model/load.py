@@ -58,17 +58,21 @@ class Policy:
         with self.precision():
             return self._run(forest_logps, forest.to(self.device), temperature, entropy)
 
-    def scores(self, forest: Forest) -> torch.Tensor:
-        """Scores (B,) of a forest's branches by the value head, float32, with gradient where autograd is on.
+    def values(self, forest: Forest) -> torch.Tensor:
+        """Scores (S,) by the value head at every branch token of a forest, float32, with gradient where autograd is on.
 
-        A branch is read up to the token before its last one, see `Encoder.turns`.
+        A branch position has read the branch up to the token before its own, so the last one has read all but the
+        last token, see `Encoder.turns`.
         """
         if self.value_head is None:
             raise ModelError(f"expected a reward model, found {self.name} without a value head")
-        forest = forest.to(self.device)
         with self.precision():
-            hidden_SD = self._run(hidden_states, forest)
-        return self.value_head(hidden_SD[forest.lengths_B.cumsum(0) - 1])
+            hidden_SD = self._run(hidden_states, forest.to(self.device))
+        return self.value_head(hidden_SD)
+
+    def scores(self, forest: Forest) -> torch.Tensor:
+        """Scores (B,) of a forest's branches: the values at their last positions."""
+        return self.values(forest)[forest.lengths_B.cumsum(0).to(self.device) - 1]
 
     def _run(self, function: Callable[..., Any], *args: Any) -> Any:
         return self.within(function, *args) if self.within else function(self.base, *args)

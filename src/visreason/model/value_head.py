@@ -1,7 +1,7 @@
 """The value head of a reward model: one number from the final hidden state at a completion's last token, in float32.
 
 Kept beside an ordinary Hugging Face directory as `value_head.safetensors`, in the layout of Skywork-VL-Reward-7B and of
-LLaMA-Factory: `v_head.summary.weight` (1, D) and `v_head.summary.bias` (1,). D hidden, B branches.
+LLaMA-Factory: `v_head.summary.weight` (1, D) and `v_head.summary.bias` (1,). D hidden, S tokens.
 """
 
 import pickle
@@ -32,10 +32,10 @@ class ValueHead(torch.nn.Module):
             torch.nn.init.normal_(self.summary.weight, std=(width + 1) ** -0.5)
             torch.nn.init.zeros_(self.summary.bias)
 
-    def forward(self, hidden_BD: torch.Tensor) -> torch.Tensor:
-        """Scores (B,) of final hidden states (B, D), in float32 whatever the model computes in."""
-        with torch.autocast(hidden_BD.device.type, enabled=False):
-            return self.summary(hidden_BD.float())[:, 0]
+    def forward(self, hidden_SD: torch.Tensor) -> torch.Tensor:
+        """Scores (S,) of final hidden states (S, D), in float32 whatever the model computes in."""
+        with torch.autocast(hidden_SD.device.type, enabled=False):
+            return self.summary(hidden_SD.float())[:, 0]
 
     def save(self, folder: Path, tensors: dict[str, torch.Tensor] | None = None) -> None:
         """Write value_head.safetensors, of its own tensors or of those given, by the names in the file.

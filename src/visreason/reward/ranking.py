@@ -40,9 +40,11 @@ class Ranked:
         return str(self.pair.problem.meta.get("source", "all"))
 
     def row(self) -> dict[str, Any]:
-        """What a file of scores keeps of the pair."""
-        names = ("chosen", "rejected", "chosen_tokens", "rejected_tokens")
-        return {"id": self.pair.problem.id, "source": self.source, **{n: getattr(self, n) for n in names}}
+        """What a file of scores keeps of the pair, in the columns that benchmarks of pairs read."""
+        known = {k: v for k, v in self.pair.problem.meta.items() if k == "subset"}
+        scores = {"chosen_score": self.chosen, "rejected_score": self.rejected}
+        lengths = {"chosen_tokens": self.chosen_tokens, "rejected_tokens": self.rejected_tokens}
+        return {"id": self.pair.problem.id, "source": self.source, **known, **scores, **lengths}
 
 
 def pair_summary(ranked: Sequence[Ranked]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from visreason.train import optimizer
 from visreason.train.loop import Batch, order
 from visreason.train.losses import BradleyTerry
 from visreason.train.settings import RewardModelling, Stage
-from visreason.train.update import Update, scores
+from visreason.train.update import Update, values
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,9 @@ class RewardModel:
         )  # one call fills the cache
         trees = [self._tree(pair) for pair in chosen]
         rate = optimizer.learning_rate(stretch.settings, place, stretch.steps)
-        loss = BradleyTerry(self.settings.centre)
+        loss = BradleyTerry(self.settings.centre, self.settings.along)
         metrics = {"stage": self.stretches.index(stretch) + 1, **self._validate(step)}
-        return Batch([Update(trees, len(trees), whole=True)], loss, metrics, forward=scores, rate=rate)
+        return Batch([Update(trees, len(trees), whole=True)], loss, metrics, forward=values, rate=rate)
 
     @property
     def steps(self) -> int:

@@ -232,6 +232,11 @@ class RewardModelling(Training):
     centre: float = Field(
         0.0, ge=0, description="Weight of the squared sum of a pair's scores, which keeps scores around 0."
     )
+    along: float = Field(
+        0.0,
+        ge=0,
+        description="Weight of the same loss at every token from where the sides differ (DeepSpeed-Chat).",
+    )
     lm_head: Literal["keep", "drop"] = Field(
         "keep", description="Whether the saved model keeps its matrix to words, which scoring does not need."
     )

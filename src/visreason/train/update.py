@@ -33,10 +33,9 @@ def log_probs(policy: Policy, forest: Forest, temperature: float) -> tuple[torch
     return logps_S, {"entropy": entropy_S, "logp": logps_S.detach()}
 
 
-def scores(policy: Policy, forest: Forest, temperature: float) -> tuple[torch.Tensor, Numbers]:
-    """Scores (B,) of the branches by the policy's value head; a temperature has no meaning for them."""
-    scores_B = policy.scores(forest)
-    return scores_B, {"score": scores_B.detach()}
+def values(policy: Policy, forest: Forest, temperature: float) -> tuple[torch.Tensor, Numbers]:
+    """Scores (S,) at the branch tokens by the policy's value head; a temperature has no meaning for them."""
+    return policy.values(forest), {}
 
 
 def apply(

@@ -51,7 +51,7 @@ class Recipe(Base):
         600, ge=1, description="Supervised steps of 24 lessons in seeing and reckoning."
     )
     sft_steps: int = Field(420, ge=1, description="Supervised steps of 16 problems, answered in mixed ways.")
-    reward_steps: int = Field(300, ge=1, description="Reward-model steps of 32 pairs.")
+    reward_steps: int = Field(160, ge=1, description="Reward-model steps of 16 pairs.")
     rollouts: int = Field(
         480, ge=2, description="Training problems answered 8 times each, to make MPO's pairs of."
     )
@@ -120,15 +120,16 @@ def _preferences(recipe: Recipe, out: Path, common: list[str]) -> list[list[str]
     """A reward model; what it chooses from the fine-tuned model's answers to held-out problems; and MPO on pairs of
     that model's answers to training problems, which it ranked."""
     reward = ["reward_model", f"model={out}/sft", f"data={out}/world/train_pairs.jsonl", *common,
-              f"heldout={out}/world/heldout_pairs.jsonl", "optimizer=muon", f"steps={recipe.reward_steps}", "lr=1e-3",
-              "problems_per_step=32", "validate_every=50", "save_every=100", f"out={out}/reward_model"]  # fmt: skip
+              f"heldout={out}/world/heldout_pairs.jsonl", "optimizer=muon", f"steps={recipe.reward_steps}", "lr=2e-3",
+              "along=1", "problems_per_step=16", "validate_every=40", "heldout_pairs=128", "save_every=80",
+              f"out={out}/reward_model"]  # fmt: skip
     learned = [f"reward=learned:{out}/reward_model", f"seed={recipe.seed}"]
     rollouts = ["evaluate", f"model={out}/sft", f"data={out}/world/train.jsonl", *common, f"limit={recipe.rollouts}",
                 f"samples={CHOICES}", "temperature=1", f"max_completion_tokens={MAX_TOKENS}",
                 f"out={out}/rollouts"]  # fmt: skip
     mpo = ["mpo", f"model={out}/sft", f"data={out}/pairs/pairs.jsonl", *common, "optimizer=muon",
-           f"steps={recipe.mpo_steps}", "lr=1e-3", "problems_per_step=16", "save_every=20",
-           f"out={out}/mpo"]  # fmt: skip
+           f"steps={recipe.mpo_steps}", "lr=1e-3", "problems_per_step=16", f"limit={16 * recipe.mpo_steps}",
+           "save_every=20", f"out={out}/mpo"]  # fmt: skip
     return [
         reward,
         ["score", f"samples={out}/evaluate/sft-sampled/samples.jsonl", *learned, f"out={out}/score/heldout"],

@@ -4,13 +4,9 @@ With reward=learned:PATH a reward model scores samples, and says what choosing t
 says how often the chosen side has the higher score.
 """
 
-import os
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor
-from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +17,7 @@ from rich.progress import Progress, track
 from visreason import recipe
 from visreason.answer import check, sandbox
 from visreason.answer.recorded import check_extraction
+from visreason.cores import over_cores
 from visreason.data import has_meta, part, read_samples
 from visreason.data.files import read_rows
 from visreason.data.pairs import is_pair, read_pairs
@@ -236,17 +233,11 @@ def _score(record: Run, recipe: Recipe, samples: list[Sample]) -> list[Sample]:
     record.keep(SAMPLES, len(scored))
     work = partial(score_block, recipe.reward, recipe.style)
     many = recipe.reward in REWARDS and sum(map(len, blocks)) > ALONE
-    with _pool() if many else nullcontext() as pool:
-        done = pool.map(work, blocks) if isinstance(pool, Executor) else map(work, blocks)
-        for block in _shown(done, len(scored) // BLOCK, len(blocks)):
-            record.append(SAMPLES, block)
-            scored += block
+    done = over_cores(work, blocks, alone=not many, start=sandbox.start)
+    for block in _shown(done, len(scored) // BLOCK, len(blocks)):
+        record.append(SAMPLES, block)
+        scored += block
     return scored
-
-
-def _pool() -> ProcessPoolExecutor:
-    """One process a core; started afresh, since a fork of a process with threads may hang."""
-    return ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn"), initializer=sandbox.start)
 
 
 def _shown(blocks: Iterable[list[Sample]], before: int, left: int) -> Iterator[list[Sample]]:

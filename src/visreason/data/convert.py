@@ -1,0 +1,167 @@
+"""Rows of one format into records and into rows of another, streamed. Both ways are exact (see `exact`).
+
+What a row says beyond a record stays in `meta.convert`; what a record says beyond a row, in the column `visreason`.
+Pictures are copied, named by content, so paths are the one thing that changes.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from visreason.data.album import Album
+from visreason.data.exact import apply, patch
+from visreason.data.files import Sink, read_rows
+from visreason.data.schemas import KEPT, SCHEMAS, Row, Rows, schema_of
+from visreason.errors import DataError
+from visreason.prompt import STYLES, Style, messages
+from visreason.record import Pair, Problem, Sample, from_json, to_json
+from visreason.store import record_row
+
+BESIDE = "visreason"
+OWN = ("problem", "sample", "pair")
+TABLES = ("r1_onevision", "vlmevalkit")
+"""Formats whose rows all have the same columns, so that an empty one says nothing."""
+
+
+def records_of(path: Path, album: Album, rejected: Sink, name: str | None = None) -> Iterator[Rows]:
+    """The records of a file, every row by its own format or all by the one named; unusable rows go to `rejected`."""
+    for line, row in read_rows(path, rejected):
+        try:
+            yield from read_row(row, f"{path.name.split('.')[0]}-{line}", album, name or schema_of(row))
+        except DataError as e:
+            rejected.append({"line": line, "reason": str(e), "row": row})
+
+
+def rows_of(records: Iterable[Rows], name: str, album: Album, style: Style, rejected: Sink) -> Iterator[Row]:
+    """The rows of a format for these records; those it has no place for go to `rejected` with their number."""
+    number = 0
+    for group in _grouped(records, name):
+        number += len(group)
+        try:
+            yield write_row(group, name, album, style)
+        except DataError as e:
+            rejected.append(
+                {"record": number, "reason": str(e), "row": record_row(group[0], album.out)},
+            )
+
+
+def read_row(row: Row, fallback_id: str, album: Album, name: str) -> list[Rows]:
+    """The records of a row, its pictures in the album. Raises DataError when it can't be used."""
+    records, again = _read(row, fallback_id, album, name)
+    if name in OWN:
+        return records
+    bare = SCHEMAS[name].write([_without_kept(r) for r in records], album, STYLES["direct"])
+    if _patched(bare, records, name) != again:
+        kept = {KEPT: {"format": name, "columns": patch(bare, again)}}
+        records = [_with_meta(r, kept) for r in records]
+    return records
+
+
+def _read(row: Row, fallback_id: str, album: Album, name: str) -> tuple[list[Rows], Row]:
+    """The records, and the row as it should be written again."""
+    beside = row.get(BESIDE)
+    row = {k: v for k, v in row.items() if k != BESIDE and not (name in TABLES and v in ("", None))}
+    found, again = (row, row) if name in OWN else album.absorb(row)
+    try:
+        records = [_with_images(r, album, name) for r in SCHEMAS[name].read(found, fallback_id)]
+    except (AttributeError, TypeError, KeyError, IndexError) as e:
+        raise DataError(f"expected a row of format {name}, found values of other types in it ({e!r})") from e
+    return (_restored(records, beside, album) if isinstance(beside, str) else records), again
+
+
+def write_row(records: list[Rows], name: str, album: Album, style: Style) -> Row:
+    """The row of records (one; several of a problem for Virgo's). Raises DataError when the format has no place."""
+    schema = SCHEMAS[name]
+    if not isinstance(records[0], schema.kinds):
+        kinds = " or ".join(k.__name__ for k in schema.kinds)
+        raise DataError(
+            f"expected a {kinds} for format {name}, found a {type(records[0]).__name__}; choose another with to="
+        )
+    if name in OWN:
+        return record_row(records[0], album.out)
+    bare = [_without_kept(r) for r in records]
+    row = _patched(schema.write(bare, album, style), records, name)
+    kept = _problem(records[0]).meta.get(KEPT)
+    meant = [_form(r, album) for r in (bare if kept and kept["format"] == name else records)]
+    try:
+        back = [_form(r, album) for r in _read(row, _problem(records[0]).id, album.written, name)[0]]
+    except DataError:
+        back = []
+    if back != meant:
+        back += [{}] * (len(meant) - len(back))
+        row[BESIDE] = json.dumps([patch(b, m) for b, m in zip(back, meant, strict=False)], ensure_ascii=False)
+    return row
+
+
+def _grouped(records: Iterable[Rows], name: str) -> Iterator[list[Rows]]:
+    if name != "virgo":
+        return ([r] for r in records)
+    return (list(group) for _, group in groupby(records, key=lambda r: (type(r), _problem(r).id)))
+
+
+def _problem(record: Rows) -> Problem:
+    return record if isinstance(record, Problem) else record.problem
+
+
+def _with_problem(record: Rows, problem: Problem) -> Rows:
+    return problem if isinstance(record, Problem) else replace(record, problem=problem)
+
+
+def _with_meta(record: Rows, extra: dict[str, Any]) -> Rows:
+    problem = _problem(record)
+    return _with_problem(record, replace(problem, meta={**problem.meta, **extra}))
+
+
+def _without_kept(record: Rows) -> Rows:
+    problem = _problem(record)
+    meta = {k: v for k, v in problem.meta.items() if k != KEPT}
+    return _with_problem(record, replace(problem, meta=meta))
+
+
+def _with_images(record: Rows, album: Album, name: str) -> Rows:
+    """The record with its pictures described; checked that it can be asked."""
+    problem = _problem(record)
+    paths = [album.take(i.path) if name in OWN else i.path for i in problem.images]
+    problem = replace(problem, images=tuple(map(album.record, paths)))
+    if not problem.question.strip():
+        raise DataError("expected a question, found an empty one")
+    messages(problem, STYLES["direct"])
+    return _with_problem(record, problem)
+
+
+def _patched(row: Row, records: list[Rows], name: str) -> Row:
+    kept = _problem(records[0]).meta.get(KEPT)
+    return apply(row, kept["columns"]) if isinstance(kept, dict) and kept.get("format") == name else row
+
+
+def _form(record: Rows, album: Album) -> dict[str, Any]:
+    """A record as one flat object: its problem's fields, and those beside the problem."""
+    row = record_row(record, album.out)
+    return {**row.pop("problem"), **row} if not isinstance(record, Problem) else row
+
+
+def _restored(records: list[Rows], beside: str, album: Album) -> list[Rows]:
+    """Records with what the format could not hold. Raises DataError when the column says nothing of the kind."""
+    try:
+        changes = json.loads(beside)
+        forms = [_form(r, album) for r in records]
+        forms += [{}] * (len(changes) - len(forms))
+        return [_record(apply(f, c), album) for f, c in zip(forms, changes, strict=True)]
+    except (ValueError, TypeError, AttributeError) as e:
+        raise DataError(
+            f"expected what `convert` wrote in column {BESIDE}, found {beside[:80]!r} ({e})"
+        ) from e
+
+
+def _record(form: dict[str, Any], album: Album) -> Rows:
+    own = {k: v for k, v in form.items() if k not in ("completion", "score", "chosen", "rejected", "margin")}
+    problem = from_json(Problem, own)
+    problem = replace(problem, images=tuple(replace(i, path=str(album.out / i.path)) for i in problem.images))
+    rest = {k: v for k, v in form.items() if k not in own}
+    if not rest:
+        return problem
+    kind = Pair if "chosen" in rest else Sample
+    return _with_problem(from_json(kind, {**rest, "problem": to_json(Problem("", ""))}), problem)

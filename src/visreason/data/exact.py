@@ -1,0 +1,41 @@
+"""Exact round trips: what a format can't hold is kept beside it, and comes back only where nothing was changed since.
+
+A patch turns the object that was found into the one that was meant: {name: [digest of what was found, what was meant]}.
+"""
+
+import hashlib
+import json
+from typing import Any
+
+ABSENT = "absent"
+Patch = dict[str, list[Any]]
+
+
+def patch(found: dict[str, Any], meant: dict[str, Any]) -> Patch:
+    """What turns `found` into `meant`.
+
+    >>> change = patch({"a": 1, "b": 2}, {"a": 1, "c": 3})
+    >>> apply({"a": 1, "b": 2}, change), apply({"a": 5, "b": 9}, change)
+    ({'a': 1, 'c': 3}, {'a': 5, 'b': 9, 'c': 3})
+    """
+    names = [n for n in {**found, **meant} if (n in found) != (n in meant) or found[n] != meant[n]]
+    return {n: [_digest(found, n), *([meant[n]] if n in meant else [])] for n in names}
+
+
+def apply(found: dict[str, Any], change: Patch) -> dict[str, Any]:
+    """`found` with those changes whose object is still as it was; one of a single element takes its name out."""
+    result = dict(found)
+    for name, (digest, *meant) in change.items():
+        if _digest(found, name) != digest:
+            continue
+        result.pop(name, None)
+        if meant:
+            result[name] = meant[0]
+    return result
+
+
+def _digest(values: dict[str, Any], name: str) -> str:
+    if name not in values:
+        return ABSENT
+    text = json.dumps(values[name], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

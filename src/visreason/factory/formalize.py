@@ -1,0 +1,171 @@
+"""Pictures in formal language, by their kind (R1-Onevision, arXiv 2503.10615, section 3.1 and appendix A.1)."""
+
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from visreason.engine import Conversation, Engine
+from visreason.errors import DataError
+from visreason.factory.asking import insist, put
+from visreason.factory.distill import question
+from visreason.factory.languages import LANGUAGES, check_language
+from visreason.factory.ocr import Line, placed
+from visreason.factory.pipeline import Made
+from visreason.prompt import open_image
+from visreason.record import Image, Problem
+
+KINDS: dict[str, tuple[tuple[str, ...], str]] = {
+    "chart": (("csv|json", "matplotlib"), "the plotted data, and Matplotlib code that draws the chart"),
+    "table": (("csv|json",), "the table"),
+    "flow": (("mermaid|plantuml",), "the chart in Mermaid or PlantUML"),
+    "circuit": (("spice",), "its netlist"),
+    "interface": (("html",), "the screen in HTML"),
+    "music": (("lilypond",), "the notes"),
+    "mathematics": ((), ""),
+    "text": ((), ""),
+    "natural": ((), ""),
+    "mixed": ((), ""),
+}
+"""Kinds of pictures: the languages each is written in (either of two behind a |), and what they hold."""
+BLOCK = re.compile(r"```([\w+-]*)\n(.*?)```", re.DOTALL)
+NAMES = {"python": "matplotlib", "netlist": "spice", "uml": "plantuml", "ly": "lilypond", "tex": "latex"}
+OBJECTS = re.compile(r"^\W*Objects:\W*(.*)$", re.IGNORECASE | re.MULTILINE)
+MOST_PHRASES = 12
+
+
+class Reads(Protocol):
+    """What reads the text of a picture."""
+
+    def read(self, image: Image) -> list[Line]: ...
+
+
+@dataclass(frozen=True)
+class Tools:
+    """The engine that sees and describes, the reader of text, and what finds boxes by phrases (None: nothing does);
+    drawn boxes go to `folder`."""
+
+    describer: Engine
+    reader: Reads | None
+    finder: Callable[[Any, list[str], Path], dict[str, list[float]]] | None
+    folder: Path
+    max_tokens: int
+
+
+def formalize(problems: list[Problem], tools: Tools, seed: int) -> list[Made]:
+    """The problems with their pictures' formal description, its parts in `steps`; dropped where a part can't be had."""
+    steps: list[dict[str, Any]] = [{} for _ in problems]
+    lines: list[list[list[Line]] | DataError] = [_read(p, tools) for p in problems]
+    for step, found in zip(steps, lines, strict=True):
+        if not isinstance(found, DataError):
+            step["ocr"] = [[line.row() for line in one] for one in found]
+    asked = [found if isinstance(found, DataError) else put("formalize_classify.user.md", {}, p.images)
+             for p, found in zip(problems, lines, strict=True)]  # fmt: skip
+    kinds = insist(tools.describer, asked, _kind, tools.max_tokens, seed)
+    prompts = [
+        k if isinstance(k, DataError) else _ask(p, k, o)  # type: ignore[arg-type]
+        for p, k, o in zip(problems, kinds, lines, strict=True)
+    ]
+    parts = insist(
+        tools.describer, prompts, lambda i, reply: _parts(str(kinds[i]), reply), tools.max_tokens, seed
+    )
+    return [_made(p, *rest, tools) for p, *rest in zip(problems, lines, kinds, parts, steps, strict=True)]
+
+
+def _read(problem: Problem, tools: Tools) -> list[list[Line]] | DataError:
+    if not problem.images:
+        return DataError("expected a picture to describe, found none")
+    try:
+        return [[] if tools.reader is None else tools.reader.read(i) for i in problem.images]
+    except DataError as e:
+        return e
+
+
+def _kind(_: int, reply: str) -> str:
+    words = re.findall(r"[a-z]+", (reply.strip().splitlines() or [""])[-1].lower())
+    named = [w for w in words if w in KINDS]
+    if len(set(named)) != 1:
+        raise DataError(f"expected one of {', '.join(KINDS)} on the last line")
+    return named[0]
+
+
+def _ask(problem: Problem, kind: str, lines: list[list[Line]]) -> Conversation | DataError:
+    seen = "\n".join(filter(None, map(placed, lines))) or "nothing"
+    forms, holds = KINDS[kind]
+    names = {"mathematics": "mathematics", "text": "document", "natural": "caption", "mixed": "caption"}
+    values = {
+        "ocr": seen, "kind": kind, "question": question(problem), "form": holds,
+        "blocks": " and ".join(f.replace("|", " or ") for f in forms),
+    }  # fmt: skip
+    try:
+        return put(f"formalize_{names.get(kind, 'formal')}.user.md", values, problem.images)
+    except DataError as e:
+        return e
+
+
+def _parts(kind: str, reply: str) -> dict[str, Any]:
+    """A description taken apart and checked: words, code by language, phrases of things."""
+    blocks = {NAMES.get(n.lower(), n.lower()): body.strip() for n, body in BLOCK.findall(reply)}
+    words = BLOCK.sub("", reply).strip()
+    if kind == "text":
+        return {"document": reply.strip("`\n ")}
+    if not words:
+        raise DataError("expected a description in words, found none")
+    for form in KINDS[kind][0]:
+        if not any(name in blocks for name in form.split("|")):
+            raise DataError(
+                f"expected a code block of {form.replace('|', ' or ')}, found {', '.join(blocks) or 'none'}"
+            )
+    code = {name: body for name, body in blocks.items() if name in LANGUAGES}
+    for name, body in code.items():
+        check_language(name, body)
+    parts: dict[str, Any] = {"caption": OBJECTS.sub("", words).strip(), **({"code": code} if code else {})}
+    if kind in ("natural", "mixed"):
+        if (found := OBJECTS.search(words)) is None:
+            raise DataError('expected a last line "Objects:" with phrases, found none')
+        phrases = [p.strip(" .\"'*") for p in found[1].split(",")]
+        parts["phrases"] = list(dict.fromkeys(p.lower() for p in phrases if p))[:MOST_PHRASES]
+    return parts
+
+
+def _made(
+    problem: Problem, lines: list[list[Line]] | DataError, kind: str | DataError, parts: dict[str, Any] | DataError,
+    steps: dict[str, Any], tools: Tools,
+) -> Made:  # fmt: skip
+    if isinstance(lines, DataError):
+        return Made(problem, steps, "picture", str(lines))
+    if isinstance(kind, DataError):
+        return Made(problem, steps, "kind", str(kind))
+    steps["kind"] = kind
+    if isinstance(parts, DataError):
+        return Made(problem, steps, "description", str(parts))
+    steps |= parts
+    if tools.finder is not None and parts.get("phrases"):
+        image = problem.images[0]
+        drawn = tools.folder / f"{hashlib.sha256(problem.id.encode()).hexdigest()[:16]}.png"
+        steps["boxes"] = tools.finder(open_image(image), parts["phrases"], drawn)
+    text = render(kind, steps, lines)
+    return Made(replace(problem, description=text, meta={**problem.meta, "kind": kind}), steps)
+
+
+def render(kind: str, parts: dict[str, Any], lines: list[list[Line]]) -> str:
+    """The text that stands in for the picture, in the published forms.
+
+    >>> render("natural", {"caption": "A dog.", "boxes": {"a dog": [1.0, 2.0, 30.5, 40.0]}}, [])
+    "Description: A dog.\\nBounding Box Information: { 'a dog': [1.0, 2.0, 30.5, 40.0] }"
+    """
+    if kind == "text":
+        return f"OCR Result: {parts['document']}"
+    head = "Problem Description and Solution" if kind == "mathematics" else "Description:"
+    found = [f"{head} {parts['caption']}"]
+    if parts.get("boxes"):
+        boxes = ", ".join(
+            f"{name!r}: [{', '.join(f'{v:.1f}' for v in box)}]" for name, box in parts["boxes"].items()
+        )
+        found.append(f"Bounding Box Information: {{ {boxes} }}")
+    if kind == "mixed":
+        found.append("OCR Result: " + "\n".join(line.text for one in lines for line in one))
+    found += [f"```{name}\n{body}\n```" for name, body in parts.get("code", {}).items()]
+    return "\n".join(found)

@@ -1,0 +1,104 @@
+"""What pipelines read: problems, sifted by the rules that need no engine, and the fields of their recipes."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from visreason.data import has_meta, part, read_problems, sift
+from visreason.engine import Engine, connect
+from visreason.errors import DataError, UsageError
+from visreason.factory.pipeline import Stage
+from visreason.prompt import style
+from visreason.recipe import SHARD, Paths, Recipe, Shard
+from visreason.record import Problem
+from visreason.store import Run
+from visreason.world.source import data_file, model_folder
+
+
+class Making(Recipe):
+    """What every pipeline takes."""
+
+    data: str = Field(
+        description="Problems: a data file of any format, or world:SPLIT:N.", examples=["world:train:200"]
+    )
+    where: dict[str, str | int] = Field({}, description="Use only problems whose meta has these values.")
+    limit: int | None = Field(None, ge=1, description="Use only the first problems of the data.")
+    shard: Shard | None = Field(None, description=SHARD)
+    near: float | None = Field(
+        0.9, gt=0, le=1, description="Drop problems whose question (Jaccard of word triples) and pictures are like an "
+        "earlier one's; null drops exact doubles alone.",
+    )  # fmt: skip
+    benchmarks: Paths = Field(
+        [], description="Files of problems that must not be trained on: what meets them is dropped."
+    )
+    most_of: dict[str, int] = Field({}, description="Most problems of each value in meta, as {source: 1000}.")
+    max_completion_tokens: int = Field(2048, ge=1, description="Longest reply of an engine.")
+    block: int = Field(32, ge=1, description="Problems worked on at a time, and written together.")
+    device: str = Field("auto", description="Device of engines in process: cpu, cuda, or auto.")
+    precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="Their numbers.")
+    concurrency: int = Field(32, ge=1, description="Requests under way at a time at each server.")
+
+
+def problems_of(
+    recipe: Making, record: Run, sifted: bool = True
+) -> tuple[list[Problem], Stage, list[dict[str, Any]]]:
+    """The problems to work on, the counts of what was dropped before, and those drops as rows."""
+    rejected: list[dict[str, Any]] = []
+    data = data_file(recipe.data, record.path, style("awaker"))
+    found = [p for p in read_problems(data, rejected) if has_meta(p, recipe.where)][: recipe.limit]
+    if not found:
+        raise DataError(f"expected problems in {data}, found none with {recipe.where}; change where")
+    record.set_aside(rejected)
+    stage = Stage("problems", len(found) + len(rejected))
+    stage.drop(["unreadable"] * len(rejected))
+    drops = []
+    for rule in _rules(recipe, record.path) if sifted else ():
+        out = rule(found)
+        stage.drop(name for name, _ in out.values())
+        drops += [{"id": found[i].id, "rule": name, "why": why} for i, (name, why) in sorted(out.items())]
+        found = [p for i, p in enumerate(found) if i not in out]
+    if not found:
+        raise DataError(f"expected problems to be left, found none; the rules took {dict(stage.dropped)}")
+    kept = part(found, recipe.shard)
+    stage.drop(["another shard"] * (len(found) - len(kept)))
+    return kept, stage, drops
+
+
+def _rules(recipe: Making, out: Path) -> list[Any]:
+    held = [p for path in recipe.benchmarks for p in read_problems(Path(path), [])]
+    rules: list[Any] = [lambda found: sift.duplicates(found, recipe.near)]
+    if held:
+        rules.append(lambda found: sift.contaminated(found, held))
+    if recipe.most_of:
+        rules.append(lambda found: sift.surplus(found, recipe.most_of))
+    return rules
+
+
+class Engines:
+    """Engines by their role, each connected once however many roles it has; answers of servers are kept in the run."""
+
+    def __init__(self, recipe: Making, out: Path) -> None:
+        self.recipe, self.out = recipe, out
+        self._connected: dict[str, Engine] = {}
+
+    def get(self, role: str, spec: str | None) -> Engine:
+        """The engine of a role. Raises UsageError, naming the role, when none is given or there is none."""
+        if not spec:
+            raise UsageError(
+                f"expected an engine for the role {role}, found none; give {role}=hf:PATH, "
+                "http://HOST/v1#MODEL or script:FILE"
+            )
+        if spec not in self._connected:
+            options = {
+                "dtype": self.recipe.precision, "device": self.recipe.device, "concurrency": self.recipe.concurrency,
+                "responses": self.out / "responses.sqlite",
+            }  # fmt: skip
+            found = model_folder(spec, self.out, style("awaker"), self.recipe.seed)
+            self._connected[spec] = connect(found, **options)
+        return self._connected[spec]
+
+    @property
+    def troubles(self) -> dict[str, int]:
+        """What went wrong on the way to servers, by kind."""
+        return {k: n for e in self._connected.values() for k, n in getattr(e, "troubles", {}).items()}

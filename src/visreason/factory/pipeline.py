@@ -1,0 +1,119 @@
+"""The frame of every pipeline: problems in blocks, a row for each with all that was made, and the funnel of it all.
+
+A block is written once it is whole, so that a killed run never asks anew for a problem that was finished.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import track
+
+from visreason.record import Problem, from_json
+from visreason.store import Run, read_rows, record_row
+
+MADE, DROPPED, PROBLEMS = "made.jsonl", "dropped.jsonl", "problems.jsonl"
+console = Console(stderr=True)
+
+
+@dataclass(frozen=True)
+class Made:
+    """What became of a problem: the problem as it is now, every intermediate by name, and the rule that dropped it
+    with the reason (None: kept)."""
+
+    problem: Problem
+    steps: dict[str, Any] = field(default_factory=dict)
+    rule: str | None = None
+    why: str = ""
+
+    def row(self, folder: Path) -> dict[str, Any]:
+        """The row of a file in `folder`."""
+        return {
+            "problem": record_row(self.problem, folder),
+            "steps": self.steps,
+            "rule": self.rule,
+            "why": self.why,
+        }
+
+
+def read_made(path: Path) -> list[Made]:
+    """The whole rows of a file."""
+    if not path.exists():
+        return []
+    return [
+        Made(_located(row["problem"], path.parent), row["steps"], row["rule"], row["why"])
+        for _, row in read_rows(path, growing=True)
+    ]
+
+
+def _located(row: dict[str, Any], folder: Path) -> Problem:
+    images = [{**i, "path": str(folder / i["path"])} for i in row.get("images", [])]
+    return from_json(Problem, {**row, "images": images})
+
+
+def in_blocks(
+    record: Run, problems: Sequence[Problem], size: int, work: Callable[[list[Problem], int], list[Made]]
+) -> list[Made]:
+    """What `work(block, seed)` makes of all problems, block by block; blocks on disk are not worked on again."""
+    made = read_made(record.path / MADE)
+    done = len(problems) if len(made) >= len(problems) else len(made) // size * size
+    record.keep(MADE, done)
+    made = made[:done]
+    starts = range(done, len(problems), size)
+    total, before = -(-len(problems) // size), done // size
+    for start in track(starts, record.verb, total=total, completed=before, console=console):
+        block = list(problems[start : start + size])
+        seed = int(record.recipe.get("seed") or 0) * 100_003 + start // size
+        found = work(block, seed)
+        record.append(MADE, (m.row(record.path) for m in found))
+        made += found
+    return made
+
+
+@dataclass
+class Stage:
+    """Counts of one kind of row on its way: how many came in, and how many each rule took out, in the rules' order.
+
+    >>> stage = Stage("completions", 4)
+    >>> stage.drop(["wrong", None, "wrong", None])
+    >>> stage.row()
+    {'unit': 'completions', 'in': 4, 'dropped': {'wrong': 2}, 'out': 2}
+    """
+
+    unit: str
+    into: int
+    dropped: Counter[str] = field(default_factory=Counter)
+
+    def drop(self, rules: Iterable[str | None]) -> None:
+        """Count rows by the rule that dropped each (None: kept)."""
+        self.dropped.update(rule for rule in rules if rule)
+
+    def row(self) -> dict[str, Any]:
+        """The stage as it stands in a manifest; in = dropped + out."""
+        out = self.into - sum(self.dropped.values())
+        return {"unit": self.unit, "in": self.into, "dropped": dict(self.dropped.most_common()), "out": out}
+
+
+def lengths(texts: Iterable[str]) -> dict[str, Any]:
+    """How many words texts have: quantiles, and counts up to each power of two.
+
+    >>> lengths(["a b c", "a"])
+    {'n': 2, 'median': 3, 'p10': 1, 'p90': 3, 'up_to': {'1': 1, '4': 1}}
+    """
+    counts = sorted(len(t.split()) for t in texts)
+    if not counts:
+        return {"n": 0}
+    bins = Counter(1 << max(0, (n - 1).bit_length()) for n in counts)
+    at = {q: counts[min(len(counts) - 1, int(q * len(counts)))] for q in (0.1, 0.5, 0.9)}
+    return {
+        "n": len(counts), "median": at[0.5], "p10": at[0.1], "p90": at[0.9],
+        "up_to": {str(k): bins[k] for k in sorted(bins)},
+    }  # fmt: skip
+
+
+def share(part: int, whole: int) -> dict[str, Any]:
+    """A share with its numbers."""
+    return {"n": part, "of": whole, "share": part / whole if whole else None}

@@ -1,0 +1,131 @@
+"""Distil long thoughts of a teacher into rows to learn: sample, judge, filter, rewrite as seen, choose.
+
+A policy of one's own as the teacher makes it self-distillation; the rows then train the original base. Every completion
+is kept in made.jsonl with the rule that dropped it; samples.jsonl holds what is learned.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from visreason.data.filters import Keep, Limits
+from visreason.engine import Sampling
+from visreason.factory.distill import Distilling, Sees, distill, samples_of
+from visreason.factory.inputs import Engines, Making, problems_of
+from visreason.factory.pipeline import DROPPED, Made, Stage, console, in_blocks, lengths, share
+from visreason.prompt import style
+from visreason.store import SAMPLES, Run, model_files, write_records
+
+
+class Recipe(Making):
+    """Who teaches, who judges, and what is kept."""
+
+    teacher: str = Field(
+        description="Engine that thinks: hf:PATH, a run directory, http://HOST/v1#MODEL, script:FILE.",
+        examples=["runs/sft/a"],
+    )
+    sees: Sees = Field(
+        "picture", description="What the teacher gets: the picture, or the description in its place."
+    )
+    judge: str | None = Field(None, description="Engine that marks answers rules can't judge (check judge).")
+    rewriter: str | None = Field(
+        None,
+        description="Engine that rewrites thoughts from reading a description to seeing; null leaves them.",
+    )
+    base: str | None = Field(
+        None, description="Engine whose greedy answer makes a problem too easy; null keeps all."
+    )
+    asked: str = Field("awaker", description="Style in which the teacher is asked.")
+    style: str = Field(
+        "awaker", description="Style in which rows are laid out, whatever layout the teacher writes."
+    )
+    n: int = Field(5, ge=1, description="Completions of each problem.")
+    temperature: float = Field(1.0, ge=0, description="Of the teacher.")
+    top_p: float = Field(1.0, gt=0, le=1, description="Nucleus of the teacher's sampling.")
+    min_right: int = Field(
+        1, ge=0, description="Fewest right completions of a problem (Virgo medium: 4, hard: 2)."
+    )
+    max_right: int | None = Field(
+        None, ge=1, description="Most right ones (Virgo medium: 5, hard: 3); null: all."
+    )
+    keep: Keep = Field(
+        "shortest", description="Which right completions stay: shortest first, most unlike, or all."
+    )
+    per_problem: int = Field(1, ge=1, description="Most completions kept of a problem.")
+    min_words: int = Field(1, ge=0, description="Shortest thought.")
+    max_words: int = Field(8000, ge=1, description="Longest thought; a Chinese character is a word.")
+    language: Literal["question", "en", "zh"] | None = Field("question", description="Language of thoughts.")
+    repetition: float = Field(
+        0.3, ge=0, le=1, description="Largest share of six-word runs that stood there before."
+    )
+    traces: bool = Field(True, description="Drop thoughts with words that show a description or a rewriting.")
+
+    def idle(self) -> dict[str, str]:
+        return {**super().idle(), **({} if self.n > 1 else {"per_problem": "n above 1"}),
+                **({"per_problem": "keep=shortest or varied"} if self.keep == "all" else {})}  # fmt: skip
+
+
+def run(recipe: Recipe, out: Path) -> None:
+    """Distil, write samples.jsonl and dropped.jsonl, and seal with the funnel."""
+    record = Run.open(out, "distill", recipe.model_dump(mode="json"))
+    if record.finished:
+        console.print(f"{out} is finished; nothing to do")
+        return
+    engines = Engines(recipe, out)
+    how = _how(recipe, engines)
+    problems, stage, drops = problems_of(recipe, record)
+    console.print(
+        f"{len(problems)} problems of {stage.into}; {recipe.n} completions each from {how.teacher.name}"
+    )
+    made = in_blocks(record, problems, recipe.block, lambda block, seed: distill(block, how, seed))
+    samples = [s for m in made for s in samples_of(m)]
+    write_records(out / SAMPLES, samples)
+    record.rewind({DROPPED: 0})
+    record.append(
+        DROPPED, drops + [{"id": m.problem.id, "rule": m.rule, "why": m.why} for m in made if m.rule]
+    )
+    stage.drop(m.rule for m in made)
+    summary = summarize(made, stage, [s.completion.text for s in samples])
+    files = [
+        f
+        for spec in (recipe.teacher, recipe.judge, recipe.rewriter, recipe.base)
+        if spec
+        for f in model_files(spec)
+    ]
+    record.seal(
+        {**summary, "troubles": engines.troubles}, [Path(recipe.data), *files], {"samples": len(samples)}
+    )
+    console.print(f"{len(samples)} samples of {stage.into} problems in {out / SAMPLES}")
+
+
+def _how(recipe: Recipe, engines: Engines) -> Distilling:
+    def optional(role: str, spec: str | None):
+        return engines.get(role, spec) if spec else None
+
+    return Distilling(
+        engines.get("teacher", recipe.teacher), optional("judge", recipe.judge),
+        optional("rewriter", recipe.rewriter), optional("base", recipe.base), recipe.sees,
+        style(recipe.asked), style(recipe.style),
+        Sampling(recipe.n, recipe.temperature, recipe.top_p, max_tokens=recipe.max_completion_tokens),
+        Limits(recipe.min_words, recipe.max_words, recipe.language, recipe.repetition, recipe.traces),
+        (recipe.min_right, recipe.max_right or recipe.n), recipe.keep,
+        recipe.n if recipe.keep == "all" else recipe.per_problem,
+    )  # fmt: skip
+
+
+def summarize(made: list[Made], stage: Stage, texts: list[str]) -> dict:
+    """The funnel of problems and of completions, how many were right, and how long what is kept is."""
+    tries = [t for m in made for t in m.steps.get("completions", [])]
+    completions = Stage("completions", len(tries))
+    completions.drop(t["rule"] for t in tries)
+    asked = [m for m in made if "right" in m.steps]
+    right: dict[str, int] = {}
+    for m in asked:
+        right[str(m.steps["right"])] = right.get(str(m.steps["right"]), 0) + 1
+    return {
+        "funnel": [stage.row(), completions.row()],
+        "shares": {"completions right": share(sum(m.steps["right"] for m in asked), len(tries))},
+        "problems_by_right": dict(sorted(right.items())),
+        "lengths": {"samples": lengths(texts)},
+    }

@@ -1,0 +1,82 @@
+"""A judge that is asked once for each response, again where it answers nonsense, and never without end."""
+
+import pytest
+
+from tests.bench.rows import mathvision, outputs
+from visreason import cli
+from visreason.bench.judging import TRIES, Judge, letter, yes_or_no
+from visreason.engine.script import Script
+from visreason.record import Completion, Problem, Sample
+from visreason.store import manifest, read_records
+
+ANSWERS = {
+    "0": "Who knows, perhaps 0",
+    "1": "Maybe, perhaps 7",
+    "2": "This is nonsense",
+    "3": "This is broken",
+    "4": "I think perhaps 4",
+    "5": "It is perhaps 5",
+}
+
+
+@pytest.fixture
+def words(tmp_path):
+    data = mathvision(tmp_path / "bench")
+    completions, cache = outputs(tmp_path / "o.jsonl", ANSWERS), tmp_path / "judge.jsonl"
+    judge = ["extraction=judge", "judge=script:tests.bench.rows:judge", f"judge_cache={cache}"]
+    return ["evaluate", "bench=mathvision", f"data={data}", f"completions={completions}", *judge]
+
+
+def asked(monkeypatch):
+    generate, found = Script.generate, []
+
+    def noted(self, conversations, sampling):
+        found.extend(conversations)
+        return generate(self, conversations, sampling)
+
+    monkeypatch.setattr(Script, "generate", noted)
+    return found
+
+
+def test_the_judge_extracts_and_the_benchmark_scores(tmp_path, words, monkeypatch):
+    questions = asked(monkeypatch)
+    assert cli.main([*words, f"out={tmp_path / 'run'}"]) == 0
+    sealed = manifest(tmp_path / "run")
+    assert sealed["counts"] == {
+        "n": 6, "correct": 3, "wrong": 1, "unparsed": 0, "truncated": 0, "errored": 2, "rejected": 0,
+    }  # fmt: skip
+    assert sealed["summary"]["extraction"] == "judge"
+    assert sealed["summary"]["protocol"]["extraction"]["judge"] == "script:tests.bench.rows:judge"
+    assert sealed["summary"]["not_read"]["ALL"]["errored"] == pytest.approx(100 * 2 / 6)
+    reasons = {s.problem.id: s.score.reason for s in read_records(tmp_path / "run" / "samples.jsonl", Sample)}
+    assert (reasons["2"], reasons["3"]) == ("errored", "errored")
+    assert len(questions) == 6 + 2 * (TRIES - 1)
+
+
+def test_replies_are_kept_and_nothing_is_asked_again_but_what_failed(tmp_path, words, monkeypatch):
+    assert cli.main([*words, f"out={tmp_path / 'a'}"]) == 0
+    questions = asked(monkeypatch)
+    assert cli.main([*words, f"out={tmp_path / 'b'}"]) == 0
+    texts = [q[0]["content"][0]["text"].rpartition("Response: ")[2] for q in questions]
+    assert [t.partition("\n")[0] for t in texts] == ["This is broken"] * TRIES
+    assert manifest(tmp_path / "a")["summary"]["figures"] == manifest(tmp_path / "b")["summary"]["figures"]
+
+
+def test_a_judge_that_comes_to_its_senses_is_believed(tmp_path):
+    replies = iter(["well", Completion("away", finish="error"), "(B)"])
+    judge = Judge(Script(lambda conversation, i: next(replies)), tmp_path / "cache.jsonl")
+    problem = Problem("p", "?", choices=("red", "blue"))
+    assert judge.ask(["which?"], [lambda said: letter(problem, said)]) == ["B"]
+
+
+@pytest.mark.parametrize(
+    ("said", "verdict"), [("1", "1"), ("Judgement: 0", "0"), ("10", None), ("yes", None)]
+)
+def test_a_verdict_is_one_or_zero_and_nothing_else(said, verdict):
+    assert yes_or_no(said) == verdict
+
+
+def test_extraction_by_a_judge_needs_one(capsys, words, tmp_path):
+    status = cli.main([w for w in words if not w.startswith("judge=")])
+    assert status == 2
+    assert "extraction=judge needs an engine" in capsys.readouterr().err

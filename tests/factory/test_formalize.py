@@ -1,0 +1,129 @@
+"""Formalizing: the kind decides the form, broken forms are asked for again, pictures are read and boxed."""
+
+import json
+
+import PIL.Image
+import PIL.ImageDraw
+import pytest
+
+from tests.factory.replies import said
+from visreason.cli import main
+from visreason.record import Image, Problem
+from visreason.store import manifest, read_records
+
+TABLE = "```csv\ncolor,value\nred,4\nblue,7\n```"
+GOOD = f"Two bars.\n{TABLE}\n```python\nimport matplotlib.pyplot as plt\nplt.bar([1], [2])\n```"
+DESCRIPTIONS = {
+    "chart": ["Two bars.\n```csv\ncolor,value\nred\n```", GOOD],
+    "natural": ["A dog.", "A dog by a red ball.\nObjects: a dog, a red ball"],
+    "mixed": ["A poster.\nObjects: a poster"],
+    "text": ["Total 42"],
+    "mathematics": ["A square of side 4. First find the area.\n```logic\nEquals(LengthOf(Line(A,B)),4)\n```"],
+    "music": ["Some notes."],
+}  # fmt: skip
+
+
+def describer(conversation, i):
+    """Says what kind a picture is by its width, then describes; broken at first, music for ever."""
+    shown = next(p["image"] for p in conversation[0]["content"] if p["type"] == "image")
+    kind = list(DESCRIPTIONS)[shown.size[0] // 10 - 10]
+    if "What kind of picture" in said(conversation):
+        return f"I see it.\n{kind}" if "can't be used" in said(conversation) else f"Perhaps {kind} or table."
+    found = DESCRIPTIONS[kind]
+    return found[-1] if "can't be used" in said(conversation) else found[0]
+
+
+@pytest.fixture
+def data(tmp_path):
+    rows = []
+    for k, kind in enumerate(DESCRIPTIONS):
+        PIL.Image.effect_noise((100 + 10 * k, 60), 60 + k).save(tmp_path / f"{kind}.png")
+        rows.append({"id": kind, "question": f"What is in picture {kind}?", "image": f"{kind}.png"})
+    path = tmp_path / "data.jsonl"
+    path.write_text("".join(json.dumps(r) + "\n" for r in rows))
+    return path
+
+
+def formalized(data, out, *words):
+    words = (f"data={data}", f"out={out}", "describer=script:tests.factory.test_formalize:describer", *words)
+    assert main(["formalize", *words]) == 0
+    return {p.id: p for p in read_records(out / "problems.jsonl", Problem)}
+
+
+def test_descriptions_have_the_published_forms_and_broken_ones_are_asked_for_again(data, tmp_path):
+    found = formalized(data, tmp_path / "run", "ocr=false")
+    assert found["chart"].description == f"Description: Two bars.\n{GOOD[10:]}".replace(
+        "```python", "```matplotlib"
+    )
+    assert found["natural"].description == "Description: A dog by a red ball."
+    assert found["mixed"].description == "Description: A poster.\nOCR Result: "
+    assert found["text"].description == "OCR Result: Total 42"
+    assert found["mathematics"].description.startswith("Problem Description and Solution A square of side 4.")
+    assert found["chart"].meta["kind"] == "chart"
+    assert "music" not in found
+    (stage,) = manifest(tmp_path / "run")["summary"]["funnel"]
+    assert (stage["in"], stage["dropped"], stage["out"]) == (6, {"description": 1}, 5)
+
+
+def test_text_in_a_picture_is_read_with_its_place(tmp_path):
+    pytest.importorskip("rapidocr", reason="needs the extra data")
+    from visreason.factory.ocr import Reader
+
+    picture = PIL.Image.new("CMYK", (320, 120), (0, 0, 0, 0))
+    PIL.ImageDraw.Draw(picture).text((40, 30), "Total 42", fill=(0, 0, 0, 255), font_size=40)
+    picture.save(tmp_path / "a.jpg")
+    (line,) = Reader().read(Image(str(tmp_path / "a.jpg")))
+    assert line.text == "Total 42"
+    assert abs(line.box[0] - 40) < 15
+    assert 20 <= line.box[1] <= 50
+
+
+@pytest.fixture(scope="module")
+def grounding(tmp_path_factory):
+    """A Grounding DINO of random weights, small enough to run in a second, as a directory."""
+    from transformers import (
+        BertTokenizerFast,
+        GroundingDinoConfig,
+        GroundingDinoForObjectDetection,
+        GroundingDinoImageProcessor,
+        GroundingDinoProcessor,
+        SwinConfig,
+    )
+
+    folder = tmp_path_factory.mktemp("dino")
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ".", "?", "a", "dog", "red", "ball"]
+    (folder / "vocab.txt").write_text("\n".join(words))
+    tokenizer = BertTokenizerFast(vocab=str(folder / "vocab.txt"))
+    backbone = SwinConfig(
+        image_size=64, embed_dim=8, depths=[1, 1, 1, 1], num_heads=[1, 1, 2, 2], window_size=4,
+        out_features=["stage2", "stage3", "stage4"],
+    )  # fmt: skip
+    text = {"model_type": "bert", "vocab_size": 32, "hidden_size": 16, "num_hidden_layers": 1,
+            "num_attention_heads": 2, "intermediate_size": 32}  # fmt: skip
+    config = GroundingDinoConfig(
+        backbone_config=backbone, text_config=text, d_model=32, encoder_layers=1, decoder_layers=2, num_queries=20,
+        encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=32, decoder_ffn_dim=32,
+        max_text_len=32,
+    )  # fmt: skip
+    GroundingDinoForObjectDetection(config).save_pretrained(folder)
+    sizes = {"shortest_edge": 64, "longest_edge": 96}
+    GroundingDinoProcessor(GroundingDinoImageProcessor(size=sizes), tokenizer).save_pretrained(folder)
+    return folder
+
+
+def test_boxes_are_found_by_phrase_within_the_picture_and_drawn(grounding, tmp_path):
+    from visreason.factory.boxes import Finder, draw
+
+    picture = PIL.Image.effect_noise((96, 64), 80).convert("RGB")
+    found = Finder(str(grounding), "cpu").find(picture, ["a dog", "A red ball."], threshold=0.0)
+    assert set(found) <= {"a dog", "a red ball"}
+    assert found
+    assert all(-1 <= v <= 97 and v == round(v, 1) for box in found.values() for v in box)
+    draw(picture, found, tmp_path / "boxes" / "a.png")
+    assert PIL.Image.open(tmp_path / "boxes" / "a.png").tobytes() != picture.tobytes()
+
+
+def test_a_path_without_a_model_is_named(tmp_path, capsys, data):
+    words = [f"data={data}", f"out={tmp_path / 'run'}", "ocr=false", f"boxes={tmp_path / 'none'}"]
+    assert main(["formalize", "describer=script:tests.factory.test_formalize:describer", *words]) == 1
+    assert "expected a Grounding DINO model at" in capsys.readouterr().err

@@ -1,0 +1,134 @@
+"""Benchmarks from the command line with an engine: killed and resumed, as a suite, and side by side in a report."""
+
+import json
+
+import PIL.Image
+import pytest
+
+from tests.bench.rows import mathvision, outputs
+from tests.verbs.test_evaluate import Killed, die_within_the_records_of_the_third_block
+from visreason import cli
+from visreason.bench import suites
+from visreason.engine.script import Script
+from visreason.store import manifest
+from visreason.verbs import evaluate
+
+PLUS = "script:tests.bench.rows:plus"
+
+
+def with_pictures(folder, n):
+    data = mathvision(folder, n, images=True)
+    (folder / "images").mkdir()
+    for i in range(n):
+        PIL.Image.effect_noise((40, 40), 40 + i).save(folder / "images" / f"{i}.png")
+    return data
+
+
+def run(out, **fields):
+    evaluate.run(evaluate.Recipe(bench="mathvision", style="hint", **fields), out)
+
+
+def test_a_killed_run_on_a_benchmark_asks_nothing_twice_and_ends_with_the_same_figures(tmp_path):
+    fields = {"data": str(with_pictures(tmp_path / "bench", 9)), "model": PLUS, "block": 2}
+    run(tmp_path / "whole", **fields)
+    with pytest.MonkeyPatch.context() as patch:
+        die_within_the_records_of_the_third_block(patch)
+        with pytest.raises(Killed):
+            run(tmp_path / "killed", **fields)
+    generate, asked = Script.generate, []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Script, "generate", lambda self, c, s: asked.extend(c) or generate(self, c, s))
+        run(tmp_path / "killed", **fields)
+    assert len(asked) == 5
+    whole, killed = (manifest(tmp_path / name) for name in ("whole", "killed"))
+    assert whole["summary"] == killed["summary"]
+    assert whole["summary"]["figures"]["ALL"]["value"] == pytest.approx(100 * 6 / 9)
+    assert (whole["summary"]["missing"], whole["summary"]["partial"]) == (3040 - 9, True)
+
+
+def test_the_official_prompt_is_the_benchmarks_own(tmp_path):
+    seen = []
+    with pytest.MonkeyPatch.context() as patch:
+        generate = Script.generate
+        patch.setattr(Script, "generate", lambda self, c, s: seen.extend(c) or generate(self, c, s))
+        evaluate.run(
+            evaluate.Recipe(
+                bench="mathvision", style="official", model=PLUS, data=str(mathvision(tmp_path / "b"))
+            ),
+            tmp_path / "run",
+        )
+    assert "only one letter is allowed" in seen[0][0]["content"][0]["text"]
+    assert "only one letter is allowed" in manifest(tmp_path / "run")["summary"]["protocol"]["prompt"]["user"]
+
+
+def test_a_suite_is_one_command_with_its_average(tmp_path, monkeypatch):
+    monkeypatch.setitem(suites.SUITES, "pair", {"mathvision": "ALL", "mathvista": "ALL"})
+    folder = tmp_path / "data"
+    mathvision(folder / "mathvision")
+    rows = {str(i): {"question": f"What is {i}?", "answer": str(i), "answer_type": "integer",
+                     "question_type": "free_form"} for i in range(4)}  # fmt: skip
+    (folder / "mathvista").mkdir()
+    (folder / "mathvista" / "testmini.json").write_text(json.dumps(rows))
+    evaluate.run(evaluate.Recipe(bench="pair", data=str(folder), model=PLUS, style="hint"), tmp_path / "run")
+    summary = manifest(tmp_path / "run")["summary"]
+    assert summary["figures"]["mathvision"]["value"] == pytest.approx(100 * 4 / 6)
+    assert summary["figures"]["mathvista"]["value"] == pytest.approx(100 * 2 / 4)
+    assert summary["figures"]["average"]["value"] == pytest.approx((100 * 4 / 6 + 50) / 2)
+    assert (summary["rounded"], summary["truncated"]) == (58.3, 58.3)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["model=m", "data=d", "split=test"], "split has no effect without bench"),
+        (["completions=c", "data=d"], "completions has no effect without bench"),
+        (["bench=mathvision", "data=d"], "model is needed"),
+        (["bench=mathvision", "model=m"], "data is needed"),
+        (["bench=mathvision", "model=m", "completions=c", "data=d"], "found both"),
+        (["bench=mathvision", "completions=c", "temperature=1"], "temperature has no effect without a model"),
+        (["bench=mathvision", "model=m", "data=d", "extraction=stored"], "extraction=stored reads released"),
+        (["model=m", "data=d", "style=official"], "give bench=..."),
+        (["bench=mathvison", "model=m", "data=d"], "did you mean 'mathvision'"),
+        (["bench=mathvision", "model=m", "data=.", "split=dev"], "its splits are test, testmini"),
+    ],
+)
+def test_wrong_words_end_with_status_2(tmp_path, capsys, words, message):
+    assert cli.main(["evaluate", *words, f"out={tmp_path / 'run'}"]) == 2
+    assert message in capsys.readouterr().err
+
+
+def compared(tmp_path, capsys, **second):
+    data = with_pictures(tmp_path / "bench", 9)
+    evil = "<script>alert(1)</script> The answer is"
+    right = {str(i): f"{evil} {i}" for i in range(9)}
+    wrong = {i: text if int(i) < 5 else f"{evil} 99" for i, text in right.items()}
+    for name, answers in (("a", right), ("b", wrong)):
+        path = outputs(tmp_path / f"{name}.jsonl", answers)
+        run(tmp_path / name, data=str(data), completions=path, **(second if name == "b" else {}))
+    words = ["report", f"runs=[{tmp_path / 'a'},{tmp_path / 'b'}]", f"out={tmp_path / 'page'}"]
+    assert cli.main(words) == 0
+    capsys.readouterr()
+    return {
+        p.name: p.read_text() for p in (tmp_path / "page").iterdir() if p.suffix in (".md", ".csv", ".html")
+    }
+
+
+def test_a_report_compares_two_runs_on_the_same_problems(tmp_path, capsys):
+    found = compared(tmp_path, capsys)
+    said = "b over a: -44.44 points [-78.88, -10.01], p = 0.1250, n = 9; right alone: 4 and 0"
+    assert said in found["comparison.md"]
+    assert said in found["index.html"]
+    assert "| a | rule | 9 | 100.00 [70.1, 100.0] |" in found["comparison.md"]
+    assert "Gemini Pro" in found["comparison.md"]
+    lost = [line.split(",") for line in found["comparison.csv"].splitlines() if ",lost," in line]
+    assert [line[4] for line in lost] == ["5", "6", "7", "8"]
+    assert "<script>" not in found["index.html"]
+    assert "<script>" not in found["comparison.md"]
+    assert found["index.html"].count('alt="Picture of problem') == 9
+    assert "Not the same protocol" not in found["index.html"]
+
+
+def test_runs_under_different_protocols_are_shown_with_where_they_differ(tmp_path, capsys):
+    found = compared(tmp_path, capsys, integer="float")
+    assert "not the same protocol: rules.integer: strict and float" in found["comparison.md"]
+    assert "Not the same protocol" in found["index.html"]
