@@ -45,7 +45,8 @@ def start(world, out, port):
     begun = []
     for i, (name, address) in enumerate(HOSTS.items()):
         command = ["ip", "netns", "exec", name, sys.executable, "-m", "torch.distributed.run", "--nnodes", "2",
-                   "--nproc-per-node", "1", "--rdzv-backend", "c10d", "--rdzv-id", "two", "--local-addr", address,
+                   "--nproc-per-node", "1", "--rdzv-backend", "c10d", "--rdzv-id", "two",
+                   "--rdzv-conf", f"is_host={1 - i}", "--local-addr", address,
                    "--rdzv-endpoint", f"{HOSTS['vrhost0']}:{port}", "-m", "visreason", "sft", f"out={out}",
                    *shown]  # fmt: skip
         environment = os.environ | {
