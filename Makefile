@@ -1,4 +1,4 @@
-.PHONY: setup setup-vllm demo test test-slow test-vllm test-peers check speed published
+.PHONY: setup setup-vllm demo test test-slow test-vllm test-peers survive check speed speed-gpu published
 PYTHON = .venv/bin/python
 UV = $(shell command -v uv || echo python3 -m uv)
 READY = .venv/.ready
@@ -36,6 +36,9 @@ test-vllm: setup-vllm
 test-peers: setup
 	$(UV) pip install --quiet --python $(PYTHON) -r requirements.txt -e '.[peers]'
 	$(PYTHON) -m pytest -q -m peers
+
+survive: setup
+	$(PYTHON) -m pytest -q -m survive
 
 check: setup
 	.venv/bin/ruff check

@@ -447,7 +447,8 @@ def cut_by_hand(temperature, top_k, top_p):
 def test_tokens_come_as_often_as_the_cut_distribution_says(temperature, top_k, top_p):
     rows = 20_000
     sampling = Sampling(1, temperature, top_p, top_k)
-    ids, logps = sample(LOGITS.expand(rows, -1), sampling, BANNED, torch.Generator().manual_seed(7))
+    noise = torch.empty(rows, len(LOGITS)).exponential_(generator=torch.Generator().manual_seed(7))
+    ids, logps = sample(LOGITS.expand(rows, -1), sampling, BANNED, noise)
     counts, expected = (
         torch.bincount(ids, minlength=len(LOGITS)).tolist(),
         cut_by_hand(temperature, top_k, top_p),
@@ -460,6 +461,6 @@ def test_tokens_come_as_often_as_the_cut_distribution_says(temperature, top_k, t
 
 
 def test_greedy_takes_the_likeliest_token_that_is_allowed():
-    ids, logps = sample(LOGITS.expand(3, -1), Sampling(1, 0.0), BANNED, torch.Generator())
+    ids, logps = sample(LOGITS.expand(3, -1), Sampling(1, 0.0), BANNED, None)
     assert ids.tolist() == [0] * 3
     assert torch.allclose(logps, LOGITS.log_softmax(0)[0])

@@ -129,7 +129,8 @@ MOMENTS = {
         torch, "save", 1, before=die_with_half_a_file
     ),
     "in the middle of a later checkpoint": lambda patch: patch(torch, "save", 2, before=die_with_half_a_file),
-    "before old checkpoints are deleted": lambda patch: patch(checkpoint, "checkpoints", 3, before=die),
+    "before a checkpoint has its name": lambda patch: patch(checkpoint, "_to_disk", 2, before=die),
+    "before old checkpoints are deleted": lambda patch: patch(checkpoint, "prune", 3, before=die),
     "before the seal": lambda patch: patch(setup, "seal", 1, before=die),
 }
 
@@ -235,16 +236,28 @@ def test_another_recipe_in_the_same_directory_is_refused(
     assert files(tmp_path / "run") == before
 
 
+@pytest.mark.parametrize("name", ["trainer.pt", "model.safetensors"])
 @pytest.mark.parametrize("content", [b"", b"PK half", b"no pickle"])
-def test_a_damaged_training_state_is_named_with_what_to_do(world, never_killed, tmp_path, content):
+def test_the_checkpoint_before_a_damaged_one_is_taken_and_said(
+    world, never_killed, tmp_path, name, content, capsys
+):
     shutil.copytree(never_killed / "sft", tmp_path / "run")
     (tmp_path / "run" / "manifest.json").unlink()
-    (tmp_path / "run" / "checkpoint" / "step_000005" / "trainer.pt").write_bytes(content)
-    with pytest.raises(RunError, match=r"step_000005 has no readable trainer.pt .*; delete it to go on"):
-        train("sft", world, tmp_path / "run")
-    shutil.rmtree(tmp_path / "run" / "checkpoint" / "step_000005")
+    (tmp_path / "run" / "checkpoint" / "step_000005" / name).write_bytes(content)
     train("sft", world, tmp_path / "run")
+    assert "step_000005 can't be read" in " ".join(capsys.readouterr().err.split())
+    shutil.rmtree(tmp_path / "run" / "checkpoint" / "damaged_step_000005")
     assert_alike(tmp_path / "run", never_killed / "sft")
+
+
+def test_a_run_whose_checkpoints_are_all_damaged_is_an_error(world, never_killed, tmp_path):
+    shutil.copytree(never_killed / "sft", tmp_path / "run")
+    (tmp_path / "run" / "manifest.json").unlink()
+    for folder in checkpoints(tmp_path / "run"):
+        (folder / "trainer.pt").write_bytes(b"")
+    with pytest.raises(RunError, match=r"step_000004 can't be read .* There is no other: start again"):
+        train("sft", world, tmp_path / "run")
+    assert len(checkpoints(tmp_path / "run")) == 2
 
 
 def test_records_lost_behind_a_checkpoint_are_an_error(world, never_killed, tmp_path):

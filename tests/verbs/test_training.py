@@ -162,20 +162,20 @@ def limited():
 
 @pytest.mark.parametrize("file", ["model.safetensors", "trainer.pt"])
 def test_a_disk_that_is_full_at_a_checkpoint_keeps_the_one_before(world, tmp_path, capsys, limited, file):
-    save, calls = checkpoint.save, []
+    save, calls = checkpoint.Keeper.save, []
 
-    def save_to_a_full_disk(run, *args):
+    def save_to_a_full_disk(keeper, *args, **kwargs):
         calls.append(1)
         if len(calls) == 2:
-            weights = checkpoints(run)[0] / "model.safetensors"
+            weights = checkpoints(keeper.run)[0] / "model.safetensors"
             limited(weights.stat().st_size + (-1000 if file == "model.safetensors" else 1000))
         try:
-            return save(run, *args)
+            return save(keeper, *args, **kwargs)
         finally:
             limited(resource.RLIM_INFINITY)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(checkpoint, "save", save_to_a_full_disk)
+        patch.setattr(checkpoint.Keeper, "save", save_to_a_full_disk)
         status, line = command(capsys, "sft", world, tmp_path / "run", world / "train.jsonl", "steps=3")
     assert status == 1
     assert "can't write the checkpoint" in line

@@ -16,7 +16,11 @@ OPTIONS = (*OF_MODELS, *OF_VLLM, *OF_SERVERS)
 
 @dataclass(frozen=True)
 class Sampling:
-    """How to answer: n completions a problem, temperature (0 is greedy), nucleus and top-k cut, token limit, seed."""
+    """How to answer: n completions a problem, temperature (0 is greedy), nucleus and top-k cut, token limit, seed.
+
+    Each conversation draws from the seed and its place alone, whatever is answered beside it. `first` is the place of
+    the first one, where several processes answer parts of one list.
+    """
 
     n: int = 1
     temperature: float = 1.0
@@ -24,6 +28,7 @@ class Sampling:
     top_k: int = 0
     max_tokens: int = 1024
     seed: int = 0
+    first: int = 0
 
 
 class Engine(Protocol):

@@ -5,6 +5,7 @@ Axes: P groups in flight, n completions of each, R = P * n rows, L trunk tokens 
 key/value heads, d head size, V vocabulary.
 """
 
+import random
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -27,8 +28,9 @@ GROW = 64
 
 @dataclass
 class Row:
-    """A completion while it is decoded."""
+    """A completion while it is decoded; `column` is its number in the group."""
 
+    column: int
     ids: list[int] = field(default_factory=list)
     logps: list[float] = field(default_factory=list)
     done: str = ""
@@ -36,11 +38,12 @@ class Row:
 
 @dataclass
 class Group:
-    """A conversation in flight: its place in the answer, its prompt, its completions."""
+    """A conversation in flight: its place in the answer, its prompt, its completions, and what they are drawn by."""
 
     place: int
     prompt: Prompt
     rows: list[Row]
+    generator: torch.Generator
 
 
 class HF:
@@ -67,8 +70,7 @@ class HF:
         waiting = deque(enumerate(conversations))
         training = self.policy.model.training
         self.policy.model.eval()
-        generator = torch.Generator(self.policy.device).manual_seed(sampling.seed)
-        decoder = Decoder(self.policy, sampling, generator)
+        decoder = Decoder(self.policy, sampling)
         rows = max(1, min(self.max_rows, self.max_tokens // sampling.max_tokens))
         try:
             with self.policy.precision():
@@ -98,7 +100,8 @@ class HF:
             if isinstance(prompt, DataError):
                 answers[place] = [Completion(str(prompt), finish="error", model=self.name)] * sampling.n
             else:
-                yield Group(place, prompt, [Row() for _ in range(sampling.n)])
+                rows = [Row(column) for column in range(sampling.n)]
+                yield Group(place, prompt, rows, _generator(sampling, place, self.policy.device))
 
     def _completion(self, row: Row) -> Completion:
         ended = bool(row.ids) and row.ids[-1] in self.policy.encoder.eos_ids
@@ -116,8 +119,8 @@ class Decoder:
     finished ones are dropped.
     """
 
-    def __init__(self, policy: Policy, sampling: Sampling, generator: torch.Generator) -> None:
-        self.policy, self.sampling, self.generator = policy, sampling, generator
+    def __init__(self, policy: Policy, sampling: Sampling) -> None:
+        self.policy, self.sampling = policy, sampling
         self.model = policy.base
         self.groups: list[Group] = []
         self.rows: list[list[Row]] = []
@@ -211,7 +214,7 @@ class Decoder:
                 "expected finite logits, found nan or inf: the model's weights have diverged; lower lr, or take an "
                 "earlier checkpoint"
             )
-        ids_R, logps_R = sample(logits_RV, self.sampling, self.banned, self.generator)
+        ids_R, logps_R = sample(logits_RV, self.sampling, self.banned, self._noise(logits_RV.shape[-1]))
         self.tokens_R, self.positions_R, self.lengths_R = ids_R, self.positions_R + 1, self.lengths_R + 1
         eos = self.policy.encoder.eos_ids
         for row, token, logp in zip(
@@ -225,6 +228,17 @@ class Decoder:
                 "stop" if token in eos else "length" if len(row.ids) >= self.sampling.max_tokens else ""
             )
         return self._retire(shrink)
+
+    def _noise(self, words: int) -> torch.Tensor | None:
+        """Exponential numbers (R, V) to draw with, each group's from its own generator; none where nothing is drawn."""
+        if self.sampling.temperature == 0:
+            return None
+        noise = []
+        for group, rows in zip(self.groups, self.rows, strict=True):
+            drawn_nV = torch.empty(self.sampling.n, words, device=self.policy.device)
+            drawn_nV.exponential_(generator=group.generator)
+            noise.append(drawn_nV[[r.column for r in rows]])
+        return torch.cat(noise)
 
     def _retire(self, shrink: bool) -> list[Group]:
         finished = [i for i, rows in enumerate(self.rows) if all(r.done for r in rows)]
@@ -296,9 +310,11 @@ class Decoder:
 
 
 def sample(
-    logits_RV: torch.Tensor, sampling: Sampling, banned: torch.Tensor, generator: torch.Generator
+    logits_RV: torch.Tensor, sampling: Sampling, banned: torch.Tensor, noise_RV: torch.Tensor | None
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Token ids (R,) and their log-probabilities (R,) under softmax(logits / temperature).
+
+    `noise_RV` are exponential numbers: the largest p / noise is a draw from p. None is greedy.
 
     The log-probabilities are those of the whole distribution, before bans and cuts, since that is what a trainer
     computes for the same tokens. Greedy answers report the distribution at temperature 1.
@@ -307,11 +323,16 @@ def sample(
         logits_RV = logits_RV / sampling.temperature
     logps_RV = logits_RV.log_softmax(-1)
     allowed_RV = logits_RV.index_fill(-1, banned, -torch.inf)
-    if sampling.temperature == 0:
+    if noise_RV is None:
         ids_R = allowed_RV.argmax(-1)
     else:
-        ids_R = torch.multinomial(_cut(allowed_RV, sampling).softmax(-1), 1, generator=generator)[:, 0]
+        ids_R = (_cut(allowed_RV, sampling).softmax(-1) / noise_RV).argmax(-1)
     return ids_R, logps_RV.gather(-1, ids_R[:, None])[:, 0]
+
+
+def _generator(sampling: Sampling, place: int, device: torch.device) -> torch.Generator:
+    seed = random.Random(f"{sampling.seed}/{sampling.first + place}").getrandbits(63)
+    return torch.Generator(device).manual_seed(seed)
 
 
 def _cut(logits_RV: torch.Tensor, sampling: Sampling) -> torch.Tensor:

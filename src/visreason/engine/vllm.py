@@ -158,7 +158,8 @@ class VLLM:
         visual = self.encoder.visual_ids
         return SamplingParams(
             n=s.n, temperature=s.temperature, top_p=s.top_p, top_k=s.top_k, max_tokens=s.max_tokens,
-            seed=random.Random(f"{s.seed}/{place}").getrandbits(31), stop_token_ids=list(self.encoder.eos_ids),
+            seed=random.Random(f"{s.seed}/{s.first + place}").getrandbits(31),
+            stop_token_ids=list(self.encoder.eos_ids),
             logit_bias=dict.fromkeys(visual, BAN), logprob_token_ids=list(visual), detokenize=False,
         )  # fmt: skip
 

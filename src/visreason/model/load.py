@@ -1,6 +1,6 @@
 """Loading, freezing, adapting and saving a policy: a transformers model with its processor and encoder."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -25,7 +25,8 @@ class Policy:
     """A model that answers and can be trained. `share` is false when its attention can't share a trunk.
 
     Under `autocast` it computes in bfloat16, answering and training alike, and its weights stay as they are. With a
-    `value_head` it is a reward model, and scores completions.
+    `value_head` it is a reward model, and scores completions. `within` calls a function of the model where its weights
+    are at hand, when they are spread over several processes.
     """
 
     model: Any
@@ -36,6 +37,7 @@ class Policy:
     share: bool = True
     autocast: bool = False
     value_head: ValueHead | None = None
+    within: Callable[..., Any] | None = None
 
     @property
     def dtype(self) -> torch.dtype:
@@ -54,7 +56,7 @@ class Policy:
     def logps(self, forest: Forest, temperature: float = 1.0, entropy: bool = False) -> Logps:
         """Log-probabilities (nats) of a forest's branch tokens, (S,), with gradient where autograd is on."""
         with self.precision():
-            return forest_logps(self.base, forest.to(self.device), temperature, entropy)
+            return self._run(forest_logps, forest.to(self.device), temperature, entropy)
 
     def values(self, forest: Forest) -> torch.Tensor:
         """Scores (S,) by the value head at every branch token of a forest, float32, with gradient where autograd is on.
@@ -65,12 +67,15 @@ class Policy:
         if self.value_head is None:
             raise ModelError(f"expected a reward model, found {self.name} without a value head")
         with self.precision():
-            hidden_SD = hidden_states(self.base, forest.to(self.device))
+            hidden_SD = self._run(hidden_states, forest.to(self.device))
         return self.value_head(hidden_SD)
 
     def scores(self, forest: Forest) -> torch.Tensor:
         """Scores (B,) of a forest's branches: the values at their last positions."""
         return self.values(forest)[forest.lengths_B.cumsum(0).to(self.device) - 1]
+
+    def _run(self, function: Callable[..., Any], *args: Any) -> Any:
+        return self.within(function, *args) if self.within else function(self.base, *args)
 
     def named_parameters(self) -> Iterator[tuple[str, torch.nn.Parameter]]:
         """The model's parameters and the value head's."""
@@ -97,16 +102,21 @@ class Policy:
             if ".lora_" not in name
         }
 
-    def save(self, folder: Path) -> None:
-        """An ordinary Hugging Face directory; adapters are saved as peft does, beside the processor."""
+    def save(self, folder: Path, weights: dict[str, torch.Tensor] | None = None) -> None:
+        """An ordinary Hugging Face directory; adapters are saved as peft does, beside the processor.
+
+        `weights` are those to write, by their names, where the model itself has but a part of each.
+        """
         adapted = self.model is not self.base
         if adapted:  # peft keeps the names as a set, and would write them in any order
             config = self.model.peft_config["default"]
             config.target_modules = sorted(config.target_modules)
-        self.model.save_pretrained(folder, **({"save_embedding_layers": False} if adapted else {}))
+        own = {k: v for k, v in (weights or {}).items() if not k.startswith(PREFIX)}
+        more = {"save_embedding_layers": False} if adapted else {}
+        self.model.save_pretrained(folder, state_dict=own or None, **more)
         self.processor.save_pretrained(folder)
         if self.value_head is not None:
-            self.value_head.save(folder)
+            self.value_head.save(folder, {k: v for k, v in (weights or {}).items() if k.startswith(PREFIX)})
 
 
 def load(
@@ -130,10 +140,7 @@ def load(
         model = _model(path, dtype)
         processor = AutoProcessor.from_pretrained(path)
     except (OSError, ValueError, KeyError, SafetensorError) as e:
-        raise ModelError(
-            f"can't load a vision-language model from {path!r}: {str(e).splitlines()[0]}. Expected a Hugging Face "
-            "directory with config.json, weights, tokenizer and processor files."
-        ) from e
+        raise unreadable(path, e) from e
     limit_pixels(processor, min_pixels, max_pixels)
     where = _device(device)
     model.to(where).eval()
@@ -142,6 +149,14 @@ def load(
     encoder = Encoder(processor, model, max_prompt_tokens)
     attend = attention.default_path(where, torch.bfloat16 if autocast else model.dtype)
     return Policy(model, processor, encoder, path, attend, share, autocast)
+
+
+def unreadable(path: str, error: Exception) -> ModelError:
+    """What to say of a model that can't be loaded."""
+    return ModelError(
+        f"can't load a vision-language model from {path!r}: {str(error).splitlines()[0]}. Expected a Hugging Face "
+        "directory with config.json, weights, tokenizer and processor files."
+    )
 
 
 def whole_model(path: str, scratch: Path) -> str:

@@ -37,9 +37,13 @@ class ValueHead(torch.nn.Module):
         with torch.autocast(hidden_SD.device.type, enabled=False):
             return self.summary(hidden_SD.float())[:, 0]
 
-    def save(self, folder: Path) -> None:
-        """Write value_head.safetensors. One entry of metadata at most: several are written in any order."""
-        tensors = {PREFIX + k: v.detach().cpu().contiguous() for k, v in self.state_dict().items()}
+    def save(self, folder: Path, tensors: dict[str, torch.Tensor] | None = None) -> None:
+        """Write value_head.safetensors, of its own tensors or of those given, by the names in the file.
+
+        One entry of metadata at most: several are written in any order.
+        """
+        tensors = tensors or {PREFIX + k: v for k, v in self.state_dict().items()}
+        tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
         save_file(tensors, folder / FILES[0], {"style": self.style} if self.style else {"format": "pt"})
 
 

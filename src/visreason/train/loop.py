@@ -3,7 +3,7 @@
 import math
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -26,19 +26,19 @@ from visreason.errors import RunError, Tripwire, UsageError
 from visreason.model.load import Policy
 from visreason.record import Sample
 from visreason.store import METRICS, SAMPLES
-from visreason.train import checkpoint, optimizer, tripwires, update
+from visreason.train import checkpoint, optimizer, sharding, stopping, tripwires, update
 from visreason.train.losses import Loss
 from visreason.train.settings import Reinforcement, Training
 from visreason.train.update import Forward, Update
 
-console = Console(stderr=True)
+console = Console(stderr=True, quiet=not sharding.leads())
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Batch:
     """What one step learns from: updates in order, the loss and what it is computed from, numbers to log, samples to
-    keep; and the learning rate, where it is not the settings' own."""
+    keep; the learning rate, where it is not the settings' own; and who is told the step's numbers."""
 
     updates: list[Update]
     loss: Loss
@@ -47,6 +47,7 @@ class Batch:
     temperature: float = 1.0
     forward: Forward = update.log_probs
     rate: float | None = None
+    learned: Callable[[dict[str, float]], None] = lambda metrics: None
 
 
 class Objective(Protocol):
@@ -73,16 +74,18 @@ class Loop:
 
     def __post_init__(self) -> None:
         self.optimizer = optimizer.build(self.policy, self.settings)
+        self.keeper = checkpoint.Keeper(self.run.path, self.settings.keep)
 
-    def fit(self, state: dict[str, Any] | None) -> None:
-        """Train to the last step, from where `state` stopped. Ends with a checkpoint of the last step.
+    def fit(self, resumed: Path | None) -> bool:
+        """Train to the last step, from where the checkpoint at `resumed` stopped. Ends with a checkpoint of the last
+        step; or, told to end (SIGTERM), with one of the step under way: then it returns false.
 
         Raises Tripwire when training goes wrong; the last good checkpoint stays.
         """
-        first = self._resume(state) if state else self._begin()
+        first = self._resume(resumed) if resumed else self._begin()
         writer = _tensorboard(self.run.path, first + 1) if self.settings.tensorboard else None
         warned: set[str] = set()
-        with _progress() as progress, writer or nullcontext():
+        with _progress() as progress, writer or nullcontext(), stopping.asked() as ended:
             task = progress.add_task(self.run.verb, total=self.steps, completed=first, numbers="")
             for step in range(first, self.steps):
                 try:
@@ -104,8 +107,18 @@ class Loop:
                 for name, value in metrics.items() if writer else ():
                     writer.add_scalar(name, value, step + 1)
                 progress.update(task, advance=1, numbers=_numbers(metrics))
-                if (step + 1) % self.settings.save_every == 0 or step + 1 == self.steps:
+                last = step + 1 == self.steps
+                stopped = sharding.any_of(ended()) and not last
+                if (step + 1) % self.settings.save_every == 0 or last or stopped:
                     self._save(step + 1)
+                self.keeper.poll()
+                if stopped:
+                    self.keeper.settle()
+                    console.print(
+                        f"told to end: step {step + 1} is saved; the same command goes on from there"
+                    )
+                    return False
+        return True
 
     def _way_on(self) -> str:
         """How a run that was stopped goes on with other settings."""
@@ -117,11 +130,13 @@ class Loop:
         self.run.rewind({METRICS: 0, SAMPLES: 0})
         return 0
 
-    def _resume(self, state: dict[str, Any]) -> int:
-        self.optimizer.load_state_dict(state["optimizer"])
+    def _resume(self, folder: Path) -> int:
+        state = checkpoint.load_state(folder)
+        checkpoint.load_into(folder, self.policy, self.optimizer, state)
         self.objective.cursor, self.objective.memory = state["cursor"], state["memory"]
         self.run.rewind(state["files"])
-        checkpoint.prune(self.run.path, self.settings.keep)
+        if sharding.leads():
+            checkpoint.prune(self.run.path, self.settings.keep)
         return state["step"]
 
     def _step(self, step: int) -> dict[str, float]:
@@ -141,6 +156,7 @@ class Loop:
         ]
         seconds = time.perf_counter() - start
         metrics = {"step": step + 1, **batch.metrics, **_joined(parts), "lr": rate, "seconds": seconds}
+        batch.learned(metrics)
         metrics["tokens_per_s"] = metrics.get("tokens", 0) / seconds
         self.run.append(
             METRICS,
@@ -157,7 +173,7 @@ class Loop:
         made = self.objective
         state = {"step": step, "cursor": made.cursor, "memory": made.memory}
         state["files"] = self.run.cursor(METRICS, SAMPLES)
-        checkpoint.save(self.run.path, step, self.policy, self.optimizer, state, self.settings.keep)
+        self.keeper.save(step, self.policy, self.optimizer, state, last=step == self.steps)
 
 
 def _joined(parts: list[dict[str, float]]) -> dict[str, float]:

@@ -11,14 +11,13 @@ import torch
 from rich.progress import track
 
 from visreason.errors import RunError
-from visreason.model.forest import Branch, Forest, Tree
+from visreason.model.forest import Branch, Tree
 from visreason.model.load import Policy
 from visreason.prompt import Style, messages
 from visreason.record import Completion, Pair
 from visreason.store import Run, read_rows
 from visreason.train import losses
 from visreason.train.loop import Batch, console, order
-from visreason.train.losses import Loss, Numbers
 from visreason.train.settings import Preferring
 from visreason.train.update import Update, score
 
@@ -55,24 +54,18 @@ class MPO:
             for t, n, (_, good, bad) in zip(trees, lengths, chosen, strict=True)
         ]  # fmt: skip
         metrics = {"completion_length": sum(lengths) / len(lengths), "threshold": self._threshold()}
-        return Batch([Update(trees, len(trees), whole=True)], self._loss(), metrics)
+        s = self.settings
+        loss = losses.Preference(s.beta, s.dpo, s.bco, s.nll, self._threshold())
+
+        def remember(metrics: dict[str, float]) -> None:
+            self.memory["rewards"] += (metrics["reward/chosen"] + metrics["reward/rejected"]) * len(trees)
+            self.memory["n"] += 2 * len(trees)
+
+        return Batch([Update(trees, len(trees), whole=True)], loss, metrics, learned=remember)
 
     def _threshold(self) -> float:
         mean = self.memory["rewards"] / self.memory["n"] if self.memory["n"] else 0.0
         return mean if self.settings.threshold == "mean" else 0.0
-
-    def _loss(self) -> Loss:
-        s = self.settings
-        preference = losses.Preference(s.beta, s.dpo, s.bco, s.nll, self._threshold())
-
-        def remembered(logps_S: torch.Tensor, forest: Forest) -> tuple[torch.Tensor, Numbers]:
-            value, numbers = preference(logps_S, forest)
-            rewards_P2 = torch.stack([numbers["reward/chosen"], numbers["reward/rejected"]])
-            self.memory["rewards"] += rewards_P2.double().sum().item()
-            self.memory["n"] += rewards_P2.numel()
-            return value, numbers
-
-        return remembered
 
 
 def with_reference(

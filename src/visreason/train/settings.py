@@ -62,6 +62,11 @@ class Training(Asking):
         50, ge=1, description="Steps between checkpoints; a killed run resumes from the last."
     )
     keep: int = Field(2, ge=1, description="Checkpoints that are kept.")
+    shard_over: int | None = Field(
+        None,
+        ge=1,
+        description="GPUs that share one copy of the model under torchrun; those of a node when not given.",
+    )
     tensorboard: bool = Field(
         False, description="Also write TensorBoard events (needs the tensorboard package)."
     )

@@ -16,9 +16,9 @@ from visreason.model.forest import Branch, Tree
 from visreason.model.load import Policy
 from visreason.prompt import Style, messages, style
 from visreason.record import Problem
-from visreason.train import checkpoint
+from visreason.train import checkpoint, memory, sharding
 from visreason.train.loop import Loop, Objective, console, total_steps
-from visreason.train.settings import Reinforcement, Training
+from visreason.train.settings import Training
 from visreason.world.source import data_file, model_folder
 
 T = TypeVar("T")
@@ -42,16 +42,19 @@ def train(
     `finish` gives what the summary has to say of the trained objective. An objective may have its own `steps`.
     A finished run is left as it is.
     """
-    record = store.Run.open(out, verb, recipe.model_dump(mode="json"))
+    sharding.start(recipe)
+    record = sharding.Shared.open(out, verb, recipe.model_dump(mode="json"))
     if record.finished:
         console.print(f"{out} is finished; nothing to do")
         return
     layout = style(recipe.style)
     rejected: list[dict[str, Any]] = []
-    data = data_file(recipe.data, out, layout)
+    with sharding.in_turn():
+        data = data_file(recipe.data, out, layout)
+        start = model_folder(recipe.model, out, layout, recipe.seed)
     items = [i for i in read(data, layout, rejected) if has_meta(problem_of(i), recipe.where)][: recipe.limit]
-    start = model_folder(recipe.model, out, layout, recipe.seed)
-    policy, state = open_policy(record, recipe, start, opened)
+    print_plan("memory of each GPU", memory.plan(start, recipe))
+    policy, resumed = open_policy(record, recipe, start, opened)
     items = within_budget(policy, items, problem_of, layout, rejected)
     keep_rejected(record, rejected)
     made = objective(record, policy, items, layout, start)
@@ -70,7 +73,10 @@ def train(
     )
     problems = [problem_of(i) for i in items]
     check_forest(policy, next((p for p in problems if p.images), problems[0]), layout)
-    loop.fit(state)
+    if policy.device.type == "cuda" and resumed is None:
+        try_longest(policy, problems, layout, recipe)
+    if not loop.fit(resumed):
+        return
     inputs = [data, *store.model_files(start)]
     counts = {"problems": len(items), "rejected": len(rejected)}
     seal(record, policy, steps, inputs, counts, finish(record, made))
@@ -81,13 +87,17 @@ def open_policy(
     settings: Training,
     start: str,
     opened: Callable[[Policy, str], None] = lambda policy, path: None,
-) -> tuple[Policy, dict[str, Any] | None]:
-    """The policy to train, frozen and adapted as asked, and the training state of the run's last checkpoint.
+) -> tuple[Policy, Path | None]:
+    """The policy to train, frozen and adapted as asked, and the run's last sound checkpoint, None where it begins.
 
-    Without a checkpoint the policy is the model at `start` and the state is None.
+    Weights that several processes wrote are read into the model at `start` later, beside the optimizer's.
     """
-    done = store.checkpoints(run.path)
-    resumed = str(done[-1]) if done else None
+    found, damaged = checkpoint.last_sound(run.path)
+    for sentence in damaged:
+        console.print(f"[bold red]{sentence}; the one before is taken", soft_wrap=True)
+    if found and sharding.leads():
+        checkpoint.set_aside(run.path, found)
+    resumed = str(found) if found and not checkpoint.sharded(found) else None
     lora = settings.lora_rank > 0
     policy = _load(settings, resumed if resumed and not lora else start)
     policy.share &= settings.share_trunk
@@ -100,15 +110,17 @@ def open_policy(
     opened(policy, resumed or start)
     if settings.checkpoint_activations:
         loading.checkpoint_activations(policy)
-    if resumed:
-        console.print(f"resuming from {resumed}")
-    return policy, checkpoint.load_state(Path(resumed)) if resumed else None
+    sharding.shard(policy, settings)
+    if found:
+        console.print(f"resuming from {found}", soft_wrap=True)
+    return policy, found
 
 
 def open_reference(settings: Training, start: str) -> Policy:
     """The frozen starting policy, for the KL."""
     policy = _load(settings, start)
     policy.model.requires_grad_(False)
+    sharding.shard(policy, settings)
     return policy
 
 
@@ -157,22 +169,23 @@ def print_plan(title: str, rows: dict[str, object]) -> None:
 
 
 def plan_of(policy: Policy, settings: Training) -> dict[str, object]:
-    """The rows of the plan that every objective has; its memory is without activations."""
+    """The rows of the plan that every objective has."""
     sizes = [(p.numel(), p.requires_grad) for _, p in policy.named_parameters()]
     trained, everything = sum(n for n, t in sizes if t), sum(n for n, _ in sizes)
-    copies = (
-        2 if settings.optimizer == "muon" else 3
-    )  # gradient, moments; Muon keeps a second one of few parameters
-    references = int(isinstance(settings, Reinforcement) and settings.kl > 0)
-    memory = 4 * ((1 + references) * everything + copies * trained)
     return {
         "tokens of a micro-batch": settings.micro_batch_tokens,
         "parameters trained": f"{trained:,} of {everything:,}",
-        "weights, gradients, optimizer" + ", reference" * references: f"{memory / 1e9:.2f} GB",
         "optimizer": f"{settings.optimizer}, lr {settings.lr:g}, {settings.schedule}",
         "precision, device": f"{settings.precision}, {policy.device} ({policy.attention_path})",
         "checkpoint every": f"{settings.save_every} steps, {settings.keep} kept",
     }
+
+
+def try_longest(policy: Policy, problems: list[Problem], layout: Style, settings: Training) -> None:
+    """Run the largest micro-batch that may come, before hours are spent on smaller ones."""
+    longest = max(problems, key=lambda p: policy.encoder.count(messages(p, layout)))
+    peak = memory.dry_run(policy, policy.encoder.prompt(messages(longest, layout)), settings)
+    console.print(f"the longest micro-batch takes {peak / memory.GB:.2f} GB")
 
 
 def check_forest(policy: Policy, problem: Problem, layout: Style) -> None:

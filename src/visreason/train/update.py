@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import torch
 
 from visreason.errors import Tripwire
-from visreason.model.forest import Forest, Tree, micro_batches, plant
+from visreason.model.forest import Forest, Tree, plant
 from visreason.model.load import Policy
+from visreason.train import sharding
 from visreason.train.losses import Loss, Numbers
 from visreason.train.settings import Training
 
@@ -55,21 +56,25 @@ def apply(
     start = time.perf_counter()
     total, tokens = 0.0, 0
     sums: dict[str, tuple[float, int]] = {}
-    batches, lost = micro_batches(update.trees, settings.micro_batch_tokens, policy.share, update.whole)
-    for trees in batches:
-        forest = plant(trees, policy.attention_path).to(policy.device)
+    batches, lost = sharding.micro_batches(policy, update.trees, settings.micro_batch_tokens, update.whole)
+    for batch in batches:
+        forest = batch.planted(policy).to(policy.device)
         output, logged = forward(policy, forest, temperature)
-        value, numbers = loss(output, forest)
-        if not torch.isfinite(value):
-            optimizer.zero_grad(set_to_none=True)
-            raise _non_finite(value, forest)
+        value = 0 * output[-1] if batch.filler else 0  # a filler teaches nothing
+        if batch.trees:
+            learned = plant(batch.trees).to(policy.device) if batch.filler else forest
+            own, numbers = loss(batch.own(output), learned)
+            if not torch.isfinite(own):
+                optimizer.zero_grad(set_to_none=True)
+                raise _non_finite(own, learned)
+            value = value + own
+            total += own.item() / update.weight
+            tokens += learned.layout.tokens
+            _add(sums, {**numbers, **{name: batch.own(x) for name, x in logged.items()}})
         (value / update.weight).backward()
-        total += value.item() / update.weight
-        tokens += forest.layout.tokens
-        _add(sums, {**numbers, **logged})
-    norm = torch.nn.utils.clip_grad_norm_(
-        [p for _, p in policy.named_parameters() if p.grad is not None], settings.clip_norm
-    )
+    total, tokens, sums = _of_all(sharding.gather((total, tokens, sums)))
+    trained = [p for _, p in policy.named_parameters() if p.grad is not None]
+    norm = sharding.whole(torch.nn.utils.clip_grad_norm_(trained, settings.clip_norm))
     if not torch.isfinite(norm):
         optimizer.zero_grad(set_to_none=True)
         raise Tripwire(
@@ -96,12 +101,13 @@ def score(
 ) -> list[torch.Tensor]:
     """Log-probs of every branch, each (C,) on the CPU, in order of trees and branches, without gradient."""
     out: list[torch.Tensor] = []
-    batches, _ = micro_batches(trees, settings.micro_batch_tokens, policy.share)
+    batches, _ = sharding.micro_batches(policy, trees, settings.micro_batch_tokens)
     for batch in batches:
-        forest = plant(batch, policy.attention_path)
+        forest = batch.planted(policy)
         logps_S = policy.logps(forest, temperature).logps_S
-        out += logps_S.cpu().split(forest.lengths_B.tolist())
-    return out
+        pieces = logps_S.cpu().split(forest.lengths_B.tolist())
+        out += pieces if batch.filler is None else pieces[:-1]
+    return sharding.in_order(trees, out)
 
 
 def _non_finite(value: torch.Tensor, forest: Forest) -> Tripwire:
@@ -109,6 +115,19 @@ def _non_finite(value: torch.Tensor, forest: Forest) -> Tripwire:
         f"the loss is {value.item()} on a micro-batch with {', '.join(dict.fromkeys(forest.names))}; "
         "look at these samples, lower lr, or take precision=float32"
     )
+
+
+Part = tuple[float, int, dict[str, tuple[float, int]]]
+"""Loss, tokens, and sums and numbers of what is logged."""
+
+
+def _of_all(parts: list[Part]) -> Part:
+    sums: dict[str, tuple[float, int]] = {}
+    for _, _, part in parts:
+        for name, (x, n) in part.items():
+            total, count = sums.get(name, (0.0, 0))
+            sums[name] = (total + x, count + n)
+    return sum(loss for loss, _, _ in parts), sum(tokens for _, tokens, _ in parts), sums
 
 
 def _add(sums: dict[str, tuple[float, int]], numbers: Numbers) -> None:

@@ -23,7 +23,7 @@ class Recipe(Reinforcement):
 def run(recipe: Recipe, out: Path) -> None:
     """Train and seal the run. Raises Tripwire when training goes wrong; the same command resumes a killed run."""
     from visreason.model.load import Policy
-    from visreason.train import setup
+    from visreason.train import setup, sharding
     from visreason.train.grpo import GRPO
 
     completions = recipe.problems_per_step * recipe.completions_per_problem
@@ -39,7 +39,9 @@ def run(recipe: Recipe, out: Path) -> None:
             return GRPO(policy, synced.engine, problems, style, reward, recipe, reference, **more)
         from visreason.engine.hf import HF
 
-        return GRPO(policy, HF(policy), problems, style, reward, recipe, reference)
+        engine = sharding.dealt_engine(HF(policy), policy)
+        reward = sharding.dealt_reward(reward, recipe.completions_per_problem)
+        return GRPO(policy, engine, problems, style, reward, recipe, reference)
 
     setup.train(
         "grpo",

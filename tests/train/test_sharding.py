@@ -1,0 +1,134 @@
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.model import tiny
+from tests.train.forests import tiny_policy
+from tests.train.test_resume import TIMING, train, words
+from visreason.model.forest import plant
+from visreason.record import Problem
+from visreason.store import checkpoints, read_records, write_records
+from visreason.train import sharding
+
+ROOT = Path(__file__).parents[2]
+UNEVEN = {"micro_batch_tokens": 150, "problems_per_step": 3, "steps": 4}
+VERBS = ("sft", "grpo", "mpo", "reward_model")
+
+
+def test_dealt_hands_hold_everything_once_and_differ_by_less_than_the_largest():
+    sizes = [7, 1, 30, 12, 12, 5, 9, 28]
+    hands = sharding.deal(sizes, 3)
+    assert sorted(i for hand in hands for i in hand) == list(range(len(sizes)))
+    totals = [sum(sizes[i] for i in hand) for hand in hands]
+    assert max(totals) - min(totals) <= max(sizes)
+    assert all(hand == sorted(hand) for hand in hands)
+
+
+def test_one_process_plants_no_filler():
+    policy = tiny_policy()
+    batches, _ = sharding.micro_batches(policy, tiny.forest_trees(policy.model), 40)
+    assert len(batches) > 1
+    assert all(b.filler is None and b.trees for b in batches)
+
+
+@pytest.mark.parametrize("name", tiny.CLASSES)
+@pytest.mark.parametrize("image", [True, False])
+def test_a_filler_changes_no_value_and_no_gradient(name, image):
+    policy = tiny_policy(name)
+    trees = tiny.forest_trees(policy.model)
+    alone = policy.logps(plant(trees)).logps_S
+    expected = torch.autograd.grad(alone.sum(), list(policy.model.parameters()), allow_unused=True)
+    batch = sharding.MicroBatch(trees, sharding._filler(policy, image))
+    found = policy.logps(batch.planted(policy)).logps_S
+    assert torch.allclose(batch.own(found), alone, atol=1e-5)
+    value = batch.own(found).sum() + 0 * found[-1]
+    gradients = torch.autograd.grad(value, list(policy.model.parameters()), allow_unused=True)
+    assert all(
+        torch.allclose(a, b, atol=1e-4) for a, b in zip(gradients, expected, strict=True) if b is not None
+    )
+
+
+@pytest.fixture(scope="module")
+def mixed(world, tmp_path_factory):
+    """The drawn problems, every third without its picture."""
+    problems = list(read_records(world / "train.jsonl", Problem))
+    path = tmp_path_factory.mktemp("mixed") / "train.jsonl"
+    write_records(
+        path, [p if i % 3 else replace(p, id=f"{p.id}-text", images=()) for i, p in enumerate(problems)]
+    )
+    return path
+
+
+def fields_of(verb, mixed, **changes):
+    data = {} if verb in ("mpo", "reward_model") else {"data": str(mixed)}
+    return UNEVEN | data | changes
+
+
+def two_processes(verb, world, out, timeout=300, **changes):
+    """The same run by two processes that torchrun starts."""
+    fields = words(verb, world, **changes)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command += ["-m", "visreason", verb, f"out={out}", "--debug"]
+    command += [f"{k}={json.dumps(v) if isinstance(v, dict) else v}" for k, v in fields.items()]
+    environment = os.environ | {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=timeout, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stderr
+
+
+def assert_close(found, expected):
+    rows = [
+        [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+        for out in (found, expected)
+    ]
+    for one, other in zip(*rows, strict=True):
+        assert one.keys() == other.keys()
+        for name in one.keys() - TIMING:
+            assert one[name] == pytest.approx(other[name], abs=1e-5), name
+    last = [checkpoints(out)[-1] for out in (found, expected)]
+    for file in last[1].glob("*.safetensors"):
+        weights, others = load_file(last[0] / file.name), load_file(file)
+        assert weights.keys() == others.keys()
+        assert max((weights[k] - others[k]).abs().max().item() for k in weights) < 1e-5
+    samples = [out / "samples.jsonl" for out in (found, expected)]
+    assert samples[0].exists() == samples[1].exists()
+    if samples[1].exists():
+        assert len(samples[0].read_bytes().splitlines()) == len(samples[1].read_bytes().splitlines())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("verb", VERBS)
+def test_two_processes_give_what_one_gives(verb, world, mixed, tmp_path):
+    fields = fields_of(verb, mixed)
+    said = two_processes(verb, world, tmp_path / "two", **fields)
+    assert said.count("forest against one by one") == 1
+    train(verb, world, tmp_path / "one", **fields)
+    assert_close(tmp_path / "two", tmp_path / "one")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("changes", [{}, {"lora_rank": 2, "lora_parts": "[language,merger]"}])
+def test_a_run_goes_on_with_another_number_of_processes(changes, world, mixed, tmp_path):
+    fields = fields_of("sft", mixed)
+    parts = {"lora_parts": ("language", "merger")} if changes else {}
+    train("sft", world, tmp_path / "one", **fields, **changes | parts)
+    two_processes("sft", world, tmp_path / "two", **fields, **changes)
+    assert_close(tmp_path / "two", tmp_path / "one")
+    for name in ("one", "two"):
+        shutil.copytree(tmp_path / name, tmp_path / f"{name}-more")
+        (tmp_path / f"{name}-more" / "manifest.json").unlink()
+        shutil.rmtree(tmp_path / f"{name}-more" / "checkpoint" / "step_000004")
+    train("sft", world, tmp_path / "two-more", **fields, **changes | parts)
+    two_processes("sft", world, tmp_path / "one-more", **fields, **changes)
+    assert_close(tmp_path / "two-more", tmp_path / "one")
+    assert_close(tmp_path / "one-more", tmp_path / "one")
