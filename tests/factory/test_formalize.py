@@ -8,6 +8,7 @@ import pytest
 
 from tests.factory.replies import said
 from visreason.cli import main
+from visreason.factory.ocr import Reader
 from visreason.record import Image, Problem
 from visreason.store import manifest, read_records
 
@@ -66,9 +67,6 @@ def test_descriptions_have_the_published_forms_and_broken_ones_are_asked_for_aga
 
 
 def test_text_in_a_picture_is_read_with_its_place(tmp_path):
-    pytest.importorskip("rapidocr", reason="needs the extra data")
-    from visreason.factory.ocr import Reader
-
     picture = PIL.Image.new("CMYK", (320, 120), (0, 0, 0, 0))
     PIL.ImageDraw.Draw(picture).text((40, 30), "Total 42", fill=(0, 0, 0, 255), font_size=40)
     picture.save(tmp_path / "a.jpg")
