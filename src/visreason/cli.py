@@ -44,7 +44,7 @@ EXTRAS = {
     "vllm": ("vllm",),
     "serve": ("fastapi", "uvicorn"),
     "chat": ("gradio",),
-    "data": ("rapidocr",),
+    "data": ("rapidocr", "onnxruntime"),
     "tensorboard": ("tensorboard",),
 }
 """What `pip install 'visreason[EXTRA]'` brings."""

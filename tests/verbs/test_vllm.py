@@ -56,7 +56,9 @@ def test_grpo_samples_with_the_weights_it_trains(world, tmp_path, words):
 def test_a_rollout_ahead_of_the_update_is_one_step_off_and_weighted(world, tmp_path):
     metrics = train(world, tmp_path / "run", "steps=4", "overlap=true")
     assert metrics[0]["logp_mismatch"] < 1e-5
-    assert max(m["logp_mismatch"] for m in metrics[1:]) > 1e-4  # a step without spread leaves the weights as they are
+    assert (
+        max(m["logp_mismatch"] for m in metrics[1:]) > 1e-4
+    )  # a step without spread leaves the weights as they are
     assert max(m["sync_difference"] for m in metrics) < 1e-5
     samples = list(read_records(tmp_path / "run" / "samples.jsonl", Sample))
     assert len({s.problem.id for s in samples}) == 16
