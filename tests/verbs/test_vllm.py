@@ -34,7 +34,7 @@ def train(world, out, *words):
     visreason(
         "grpo", f"model={world}/model", f"data={world}/train.jsonl", f"style={STYLE}", "engine=vllm",
         "memory_share=0.05", "device=cpu", "problems_per_step=4", "completions_per_problem=4",
-        "max_completion_tokens=24", "lr=1e-3", f"out={out}", *words,
+        "max_completion_tokens=24", "lr=1e-3", 'rewards={"tests.train.rewards:even": 1}', f"out={out}", *words,
     )  # fmt: skip
     return [row for _, row in read_rows(out / "metrics.jsonl")]
 
@@ -46,19 +46,8 @@ def train(world, out, *words):
 def test_grpo_samples_with_the_weights_it_trains(world, tmp_path, words):
     metrics = train(world, tmp_path / "run", "steps=4", *words)
     assert len(metrics) == 4
-    assert max(m["sync_difference"] for m in metrics) < 1e-5
-    assert max(m["logp_mismatch"] for m in metrics) < 1e-5
-    assert all(m["importance"] == pytest.approx(1, abs=1e-4) for m in metrics)
-    assert len(list(read_records(tmp_path / "run" / "samples.jsonl", Sample))) == 4 * 16
-    assert manifest(tmp_path / "run")["summary"]["steps"] == 4
-
-
-def test_a_rollout_ahead_of_the_update_is_one_step_off_and_weighted(world, tmp_path):
-    metrics = train(world, tmp_path / "run", "steps=4", "overlap=true")
-    assert metrics[0]["logp_mismatch"] < 1e-5
-    assert (
-        max(m["logp_mismatch"] for m in metrics[1:]) > 1e-4
-    )  # a step without spread leaves the weights as they are
+    assert all(m["grad_norm"] > 0 for m in metrics)
+    assert min(m["logp_mismatch"] for m in metrics[1:]) > 1e-4
     assert max(m["sync_difference"] for m in metrics) < 1e-5
     samples = list(read_records(tmp_path / "run" / "samples.jsonl", Sample))
     assert len({s.problem.id for s in samples}) == 16
