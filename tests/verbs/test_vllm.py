@@ -47,6 +47,16 @@ def test_grpo_samples_with_the_weights_it_trains(world, tmp_path, words):
     metrics = train(world, tmp_path / "run", "steps=4", *words)
     assert len(metrics) == 4
     assert all(m["grad_norm"] > 0 for m in metrics)
+    assert max(m["sync_difference"] for m in metrics) < 1e-5
+    assert max(m["logp_mismatch"] for m in metrics) < 1e-5
+    assert all(m["importance"] == pytest.approx(1, abs=1e-4) for m in metrics)
+    assert len(list(read_records(tmp_path / "run" / "samples.jsonl", Sample))) == 4 * 16
+    assert manifest(tmp_path / "run")["summary"]["steps"] == 4
+
+
+def test_a_rollout_ahead_of_the_update_is_one_step_off_and_weighted(world, tmp_path):
+    metrics = train(world, tmp_path / "run", "steps=4", "overlap=true")
+    assert metrics[0]["logp_mismatch"] < 1e-5
     assert min(m["logp_mismatch"] for m in metrics[1:]) > 1e-4
     assert max(m["sync_difference"] for m in metrics) < 1e-5
     samples = list(read_records(tmp_path / "run" / "samples.jsonl", Sample))
