@@ -45,7 +45,7 @@ def series(reader: Reader, name: str, depth: int) -> Tree:
 
 def limit(reader: Reader, depth: int) -> Tree:
     low, _ = _bounds(reader, depth)
-    if low is None or low[:2] != ("rel", "->"):
+    if low is None or low[:2] != ("rel", "->") or low[2][0] not in ("sym", "const"):
         raise NotMaths
     return ("lim", reader.product(depth), low[2][1], low[3])
 

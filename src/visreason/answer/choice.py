@@ -129,7 +129,7 @@ def _index(letter: str, choices: tuple[str, ...]) -> frozenset[int]:
 
 def _letters(pattern: re.Pattern[str], text: str, choices: tuple[str, ...]) -> frozenset[int]:
     named = (next(g for g in m.groups() if g) for m in pattern.finditer(text))
-    return frozenset().union(*(_index(letter, choices) for letter in named if letter.isupper()))
+    return frozenset().union(*(_index(letter, choices) for letter in named if letter in LETTERS))
 
 
 def _by_text(text: str, choices: tuple[str, ...]) -> frozenset[int]:

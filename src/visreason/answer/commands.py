@@ -44,7 +44,10 @@ def read_command(reader: Reader, name: str, depth: int) -> Tree:
     if name in ACCENTS:
         return _accented(reader, name, depth)
     if name == "mathbb":
-        return ("sym", NUMBERS.get(str(reader.group(depth)[1]), "mathbb"))
+        inner = reader.group(depth)
+        if inner[0] != "sym":
+            raise NotMaths
+        return ("sym", NUMBERS.get(inner[1], "mathbb"))
     if name in CONSTANTS:
         return ("const", CONSTANTS[name])
     return read_name(reader, name, depth, command=True)

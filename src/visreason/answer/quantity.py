@@ -70,6 +70,8 @@ def _seconds(time: re.Match[str]) -> int:
 
 def _same_ratio(gold: str, answer: str) -> bool:
     terms, others = ([Fraction(t.strip()) for t in text.split(":")] for text in (gold, answer))
+    if 0 in (terms[0], others[0]):  # nothing to measure the other terms by
+        return terms == others
     return len(terms) == len(others) and all(
         a * others[0] == b * terms[0] for a, b in zip(terms, others, strict=True)
     )

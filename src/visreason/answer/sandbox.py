@@ -75,6 +75,9 @@ class _Child:
         except (OSError, TimeoutError):
             self.kill()
             return False
+        except BaseException:  # interrupted between question and answer: the next answer would be this one's
+            self.kill()
+            raise
 
     def begin(self) -> None:
         """Start the process where none runs."""

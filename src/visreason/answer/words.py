@@ -67,7 +67,7 @@ def number_in_words(text: str) -> Fraction | int | None:
 
 def _chinese(text: str) -> int | None:
     tens, ten, ones = text.replace("两", "二").partition("十")
-    if len(tens) > 1 or len(ones) > 1:
+    if len(tens) > 1 or len(ones) > 1 or tens not in CHINESE or ones not in CHINESE:
         return None
     if not ten:
         return CHINESE.index(tens)
