@@ -138,7 +138,7 @@ def _by_text(text: str, choices: tuple[str, ...]) -> frozenset[int]:
 
 
 def _mentioned(text: str, choices: tuple[str, ...]) -> frozenset[int]:
-    """Options whose text stands in the text as whole words, and not only within a longer option's text."""
+    """Options whose text stands in the text as whole words, not denied, and not only within a longer option's text."""
     where = spell(text).lower()
     options = sorted(((spell(c).lower(), i) for i, c in enumerate(choices)), key=lambda pair: -len(pair[0]))
     found = set()
@@ -148,7 +148,7 @@ def _mentioned(text: str, choices: tuple[str, ...]) -> frozenset[int]:
         within = (
             (r"+*/^_{\\-", r"\\}^*/") if option[0].isdigit() else ("", "")
         )  # a number that is part of an expression
-        pattern = rf"(?<![\w.{within[0]}]){re.escape(option)}(?![\w{within[1]}]|\.\d)"
+        pattern = rf"(?<!\bnot )(?<![\w.{within[0]}]){re.escape(option)}(?![\w{within[1]}]|\.\d)"
         where, times = re.subn(pattern, " # ", where)
         if times:
             found.add(i)
