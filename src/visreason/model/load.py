@@ -2,15 +2,16 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
+from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor, BitsAndBytesConfig
 from transformers.utils import logging as transformers_logging
 
-from visreason.errors import ModelError
+from visreason.errors import ModelError, UsageError
 from visreason.model import attention
 from visreason.model.encode import Encoder
 from visreason.model.forest import Forest
@@ -25,8 +26,9 @@ class Policy:
     """A model that answers and can be trained. `share` is false when its attention can't share a trunk.
 
     Under `autocast` it computes in bfloat16, answering and training alike, and its weights stay as they are. With a
-    `value_head` it is a reward model, and scores completions. `within` calls a function of the model where its weights
-    are at hand, when they are spread over several processes.
+    `value_head` it is a reward model, and scores completions. `device` is where it computes. When the weights are
+    spread over several processes, `within` calls a function of the model where they are at hand, and `whole` puts one
+    tensor together.
     """
 
     model: Any
@@ -38,15 +40,15 @@ class Policy:
     autocast: bool = False
     value_head: ValueHead | None = None
     within: Callable[..., Any] | None = None
+    whole: Callable[[torch.Tensor], torch.Tensor] = lambda tensor: tensor
+
+    def __post_init__(self) -> None:
+        self.device: torch.device = self.model.device
 
     @property
     def dtype(self) -> torch.dtype:
         """What matrices are multiplied in."""
         return torch.bfloat16 if self.autocast else self.model.dtype
-
-    @property
-    def device(self) -> torch.device:
-        return self.model.device
 
     @property
     def base(self) -> Any:
@@ -89,18 +91,22 @@ class Policy:
 
     @torch.no_grad()
     def merged_weights(self) -> dict[str, torch.Tensor]:
-        """The weights of the model with adapters folded in, by their names without adapters; its own are left as they
-        are, where merging and unmerging would round them."""
-        deltas = {
-            f"{name}.base_layer.weight": module.get_delta_weight("default")
+        """The weights of the model with adapters folded in, by their names without adapters, put together one by one
+        and out of 4 bits; its own are left as they are, where merging and unmerging would round them."""
+        adapted = {
+            f"{name}.base_layer.weight": module
             for name, module in self.base.named_modules()
             if hasattr(module, "get_delta_weight")
         }
-        return {
-            name.replace(".base_layer.", "."): weight + deltas[name] if name in deltas else weight
-            for name, weight in self.base.state_dict().items()
-            if ".lora_" not in name
-        }
+        found = {}
+        for name, p in self.base.named_parameters(remove_duplicate=False):
+            if ".lora_" in name:
+                continue
+            weight = full_width(p)
+            if name in adapted:
+                weight = weight + adapted[name].get_delta_weight("default")
+            found[name.replace(".base_layer.", ".")] = self.whole(weight.detach())
+        return found
 
     def save(self, folder: Path, weights: dict[str, torch.Tensor] | None = None) -> None:
         """An ordinary Hugging Face directory; adapters are saved as peft does, beside the processor.
@@ -127,28 +133,65 @@ def load(
     max_pixels: int | None = None,
     min_pixels: int | None = None,
     max_prompt_tokens: int = 8192,
+    four_bits: bool = False,
+    spread: bool = False,
 ) -> Policy:
     """Load a Hugging Face directory (or a peft adapter directory, merged onto its base) for answering or training.
 
     `dtype` is that of the weights, "auto" the one they were saved in; `autocast` computes in bfloat16 whatever it is.
-    Pixels bound each image's area before it is cut into patches. Raises ModelError when the directory can't be loaded.
+    Pixels bound each image's area before it is cut into patches. With `four_bits` the linear layers but the head are
+    quantised. With `spread` the weights wait in the CPU's memory, from where the device takes its parts.
+    Raises ModelError when the directory can't be loaded.
     """
     transformers_logging.disable_progress_bar()
     if Path(path).exists():
         path = str(Path(path).resolve())  # adapters keep it as the name of their base
+    where = _device(device)
+    quantised = (
+        {"quantization_config": in_four_bits(autocast), "device_map": {"": str(where)}} if four_bits else {}
+    )
     try:
-        model = _model(path, dtype)
+        model = _model(path, dtype, **quantised)
         processor = AutoProcessor.from_pretrained(path)
     except (OSError, ValueError, KeyError, SafetensorError) as e:
         raise unreadable(path, e) from e
     limit_pixels(processor, min_pixels, max_pixels)
-    where = _device(device)
-    model.to(where).eval()
+    if not (four_bits or spread):
+        model.to(where)
+    model.train(four_bits)  # else bitsandbytes answers on a CPU with weights rounded once more
     share = shares_trunk(model.config)
     attention.install(model)
     encoder = Encoder(processor, model, max_prompt_tokens)
     attend = attention.default_path(where, torch.bfloat16 if autocast else model.dtype)
-    return Policy(model, processor, encoder, path, attend, share, autocast)
+    policy = Policy(model, processor, encoder, path, attend, share, autocast)
+    policy.device = where
+    return policy
+
+
+def in_four_bits(autocast: bool) -> Any:
+    """Settings of a base for QLoRA (Dettmers et al. 2023, arXiv 2305.14314): NF4, its scales quantised again.
+
+    Raises UsageError where bitsandbytes is not installed.
+    """
+    if find_spec("bitsandbytes") is None:
+        raise UsageError(
+            "quantize=4bit needs bitsandbytes, which is not installed; install visreason[quantized]"
+        )
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16 if autocast else torch.float32,
+    )
+
+
+def full_width(weight: torch.Tensor) -> torch.Tensor:
+    """A weight as numbers of a float type, where it is kept in 4 bits."""
+    if not hasattr(weight, "quant_state"):
+        return weight
+    from bitsandbytes.functional import dequantize_4bit
+
+    return dequantize_4bit(weight, weight.quant_state)
 
 
 def unreadable(path: str, error: Exception) -> ModelError:
@@ -252,17 +295,17 @@ def merge_lora(policy: Policy) -> None:
     policy.model = policy.model.merge_and_unload()
 
 
-def _model(path: str, dtype: str) -> Any:
+def _model(path: str, dtype: str, **more: Any) -> Any:
     if (Path(path) / "adapter_config.json").exists():
         from peft import PeftConfig, PeftModel
 
         base = PeftConfig.from_pretrained(path).base_model_name_or_path
-        merged = PeftModel.from_pretrained(_model(str(base), dtype), path).merge_and_unload()
+        merged = PeftModel.from_pretrained(_model(str(base), dtype, **more), path).merge_and_unload()
         merged.name_or_path = path  # what further adapters are saved as lying on
         return merged
     config = AutoConfig.from_pretrained(path)
     return AutoModelForImageTextToText.from_pretrained(
-        path, config=config, dtype=dtype, attn_implementation="sdpa"
+        path, config=config, dtype=dtype, attn_implementation="sdpa", **more
     )
 
 

@@ -19,11 +19,19 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
-from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
+from torch.distributed.fsdp import (
+    CPUOffloadPolicy,
+    FSDPModule,
+    MixedPrecisionPolicy,
+    OffloadPolicy,
+    fully_shard,
+    register_fsdp_forward_method,
+)
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from visreason import store
-from visreason.engine import Conversation, Engine, Sampling
+from visreason.engine import Conversation, Engine, Sampling, sync
+from visreason.engine.vllm import VLLM
 from visreason.errors import UsageError
 from visreason.model import forest
 from visreason.model.encode import Prompt
@@ -34,6 +42,8 @@ from visreason.reward import Reward
 from visreason.train.settings import Reinforcement, Training
 
 T = TypeVar("T")
+TORCHRUN = {"RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK", "GROUP_WORLD_SIZE", "ROLE_RANK",
+            "ROLE_WORLD_SIZE", "ROLE_NAME", "MASTER_ADDR", "MASTER_PORT"}  # fmt: skip
 PATIENCE = timedelta(minutes=30)
 """How long the processes wait for one another: the longest rollout of one, less the shortest of another."""
 
@@ -44,41 +54,75 @@ def leads() -> bool:
 
 
 def start(settings: Training) -> None:
-    """Meet the other processes that torchrun started, if any. Raises UsageError for settings made for one process."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
+    """Meet the other processes that torchrun started, if any; FSDP2 offloads one process as well. Raises UsageError for
+    settings made for a model in one piece."""
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if dist.is_initialized() or (world == 1 and not settings.offload):
         return
-    if settings.optimizer == "muon":
-        raise UsageError("optimizer=muon orthogonalises whole matrices and runs in one process; take adamw")
-    if isinstance(settings, Reinforcement) and settings.engine != "hf":
-        raise UsageError("expected engine=hf with several training processes, found engine=vllm")
+    _refuse_whole(settings)
     cuda = settings.device != "cpu" and torch.cuda.is_available()
     if cuda:
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=PATIENCE)
-    global _savers
-    _savers = dist.new_group(backend="gloo")  # beside training, a checkpoint is agreed on by another thread
+        torch.cuda.set_device(_local_rank())
+    alone = {"store": dist.HashStore(), "rank": 0, "world_size": 1} if world == 1 else {}
+    dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=PATIENCE, **alone)
+    for thread in _threads:
+        _threads[thread] = dist.new_group(backend="gloo", timeout=PATIENCE)
     atexit.register(dist.destroy_process_group)
 
 
-_savers: dist.ProcessGroup | None = None
+def _refuse_whole(settings: Training) -> None:
+    if settings.optimizer == "muon":
+        raise UsageError("optimizer=muon orthogonalises whole matrices, found them spread; take adamw")
+    for name, found in (("optimizer", settings.optimizer), ("quantize", settings.quantize)):
+        if found in ("adamw8bit", "4bit"):
+            raise UsageError(
+                f"{name}={found} is for one GPU: bitsandbytes' blocks are neither spread over processes nor "
+                "offloaded; leave it out, or train in one process without offload"
+            )
+    if isinstance(settings, Reinforcement) and _local_world() % settings.tensor_parallel:
+        raise UsageError(
+            f"expected tensor_parallel to divide the {_local_world()} processes of a machine, found "
+            f"{settings.tensor_parallel}"
+        )
+
+
+_threads: dict[str, dist.ProcessGroup | None] = {"saving": None, "rolling": None}
+"""Groups of the threads that run beside training: what two threads say in one group would be mixed up."""
 
 
 def savers() -> dist.ProcessGroup | None:
     """The group in which processes agree on a checkpoint."""
-    return _savers
+    return _threads["saving"]
+
+
+def together() -> bool:
+    """Whether the model is spread: over several processes, or between one and the CPU's memory."""
+    return dist.is_initialized()
 
 
 def processes() -> int:
     """How many processes train together."""
-    return dist.get_world_size() if dist.is_initialized() else 1
+    return dist.get_world_size() if together() else 1
 
 
-def gather(value: T) -> list[T]:
+def _rank() -> int:
+    return dist.get_rank() if together() else 0
+
+
+def _local_rank() -> int:
+    return int(os.environ.get("LOCAL_RANK", "0"))
+
+
+def _local_world() -> int:
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
+def gather(value: T, group: dist.ProcessGroup | None = None) -> list[T]:
     """Every process's value, in order, on every process."""
-    if processes() == 1:
+    if not together():
         return [value]
     values: list[Any] = [None] * processes()
-    dist.all_gather_object(values, value)
+    dist.all_gather_object(values, value, group)
     return values
 
 
@@ -97,7 +141,7 @@ class Shared(store.Run):
 
     @classmethod
     def open(cls, path: Path, verb: str, recipe: dict[str, Any]) -> store.Run:
-        if processes() == 1:
+        if not together():
             return store.Run.open(path, verb, recipe)
         with in_turn():
             return super().open(path, verb, recipe) if leads() else Follower(path, verb, recipe)
@@ -130,8 +174,9 @@ class Follower(store.Run):
 
 def shard(policy: Policy, settings: Training) -> None:
     """Spread a policy's weights over the processes, layer by layer (FSDP2): within a node, and whole on every node,
-    where `shard_over` says nothing else. Gradients are sums over all processes, in float32."""
-    if processes() == 1:
+    where `shard_over` says nothing else; with `offload` into the CPU's memory. Gradients are sums over all processes,
+    in float32."""
+    if not together():
         return
     mesh = _mesh(policy.device, over(settings))
     base = policy.base
@@ -140,10 +185,14 @@ def shard(policy: Policy, settings: Training) -> None:
     if not base.config.get_text_config().tie_word_embeddings:
         units.insert(len(layers), base.get_input_embeddings())
     half = torch.bfloat16 if policy.autocast else None
+    pinned = policy.device.type == "cuda"
+    place = CPUOffloadPolicy(pinned) if settings.offload else OffloadPolicy()
     for unit in units:
         kept = unit is policy.value_head
         precision = MixedPrecisionPolicy(None if kept else half, torch.float32, cast_forward_inputs=False)
-        sharded = fully_shard(unit, mesh=mesh, mp_policy=precision, reshard_after_forward=unit is not base)
+        sharded = fully_shard(
+            unit, mesh=mesh, mp_policy=precision, offload_policy=place, reshard_after_forward=unit is not base
+        )
         sharded.set_force_sum_reduction_for_comms(True)  # losses are sums; gloo knows no other division
         sharded.set_gradient_divide_factor(1.0)
     base.within = lambda function, *args: function(base, *args)
@@ -156,12 +205,13 @@ def shard(policy: Policy, settings: Training) -> None:
         return result
 
     policy.within = within
+    policy.whole = _at_first_of_node
 
 
 def over(settings: Training) -> int:
     """How many processes share one copy of the model. Raises UsageError where copies would differ in that."""
     world = processes()
-    each = settings.shard_over or min(world, int(os.environ.get("LOCAL_WORLD_SIZE", world)))
+    each = settings.shard_over or min(world, _local_world())
     if world % each:
         raise UsageError(f"expected shard_over to divide the {world} processes, found {each}")
     return each
@@ -194,6 +244,26 @@ def whole(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
+def _at_first_of_node(tensor: torch.Tensor) -> torch.Tensor:
+    """A tensor put together in the CPU's memory of the first process of every node; an empty one on the others."""
+    full = whole(tensor)
+    return full.cpu() if _local_rank() == 0 else full.new_empty(0)
+
+
+@contextmanager
+def written(policy: Policy) -> Iterator[Path]:
+    """A folder with the policy's merged weights, which the first process of every node writes for the others."""
+    if _local_rank() == 0:
+        with sync.written(policy) as folder:
+            gather(folder)
+            yield folder
+            gather(None)
+    else:
+        policy.merged_weights()
+        yield gather(Path())[_rank() - _local_rank()]
+        gather(None)
+
+
 def whole_weights(policy: Policy) -> dict[str, torch.Tensor] | None:
     """Every weight by its name, put together one by one, on the first process's CPU; None on the others."""
     found: dict[int, torch.Tensor] = {}
@@ -219,7 +289,8 @@ def _as(parameter: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
     if not isinstance(parameter, DTensor) or value.shape != parameter.shape:
         return value
     mesh = parameter.device_mesh
-    return distribute_tensor(value.to(mesh.device_type), mesh, parameter.placements, src_data_rank=None)
+    spread = distribute_tensor(value.to(mesh.device_type), mesh, parameter.placements, src_data_rank=None)
+    return spread.to(parameter.device)  # the CPU's, where the optimizer is offloaded
 
 
 def deal(sizes: Sequence[int], hands: int) -> list[list[int]]:
@@ -264,7 +335,7 @@ def micro_batches(
     cut = [forest.micro_batches(own, budget, policy.share, whole) for own in dealt]
     made = []
     for row in zip_longest(*(batches for batches, _ in cut), fillvalue=()):
-        mine = list(row[dist.get_rank() if processes() > 1 else 0])
+        mine = list(row[_rank()])
         seen = any(map(_sees, row))
         needed = not mine or (seen and not _sees(mine))
         made.append(MicroBatch(mine, _filler(policy, seen) if needed else None))
@@ -326,26 +397,86 @@ class Dealt:
         return self.engine.device
 
 
+@dataclass(frozen=True)
+class Beside:
+    """A vLLM of every process, or of every `each` of them: the first of these holds it, on the GPUs of all of them."""
+
+    held: VLLM | None
+    each: int
+
+    def generate(self, conversations: list[Conversation], sampling: Sampling) -> list[list[Completion]]:
+        """As `Dealt`, in a group of its own: with `overlap` another thread learns meanwhile."""
+        first, end = _stretch(len(conversations), self.each)
+        own = []
+        if self.held and first < end:
+            own = self.held.generate(conversations[first:end], replace(sampling, first=first))
+        return [answers for part in gather(own, _threads["rolling"]) for answers in part]
+
+    def reload(self, folder: Path) -> None:
+        if self.held:
+            self.held.reload(folder)
+
+    def rest(self) -> None:
+        if self.held:
+            self.held.rest()
+
+
+def engines(each: int) -> int:
+    """How many vLLMs there are beside all processes."""
+    return processes() // each or 1
+
+
+def beside(open_engine: Callable[[], VLLM], each: int) -> VLLM | Beside:
+    """The vLLM that is opened beside this process; with several training processes one beside every `each` of them."""
+    if not together():
+        return open_engine()
+    holds = _local_rank() % each == 0
+    with _alone(each):
+        return Beside(open_engine() if holds else None, each)
+
+
+@contextmanager
+def _alone(gpus: int) -> Iterator[None]:
+    """The environment as if torchrun had not started this process, and there were but its own GPUs: vLLM's processes
+    are started in it, and would else wait for torchrun's store, all of them on the first GPU."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    visible = named.split(",") if named else [str(i) for i in range(torch.cuda.device_count())]
+    own = visible[_local_rank() :][:gpus]
+    hidden = {
+        n: os.environ.pop(n) for n in list(os.environ) if n in TORCHRUN or n.startswith("TORCHELASTIC_")
+    }
+    os.environ |= {"CUDA_VISIBLE_DEVICES": ",".join(own)} if own else {}
+    try:
+        yield
+    finally:
+        os.environ |= hidden
+        if own and named is None:
+            del os.environ["CUDA_VISIBLE_DEVICES"]
+        elif named is not None:
+            os.environ["CUDA_VISIBLE_DEVICES"] = named
+
+
 def dealt_reward(reward: Reward, group: int) -> Reward:
     """A reward that every process gives to its own stretch of the groups of so many samples."""
 
     def dealt(samples: list[Sample]) -> list[Score]:
         first, end = _stretch(len(samples) // group)
         own = reward(samples[first * group : end * group])
-        return [score for part in gather(own) for score in part]
+        return [score for part in gather(own, _threads["rolling"]) for score in part]
 
-    return dealt if processes() > 1 else reward
+    return dealt if together() else reward
 
 
 def dealt_engine(engine: Engine, policy: Policy) -> Engine:
     """The engine as it is, or dealt where several processes train."""
-    return Dealt(engine, policy) if processes() > 1 else engine
+    return Dealt(engine, policy) if together() else engine
 
 
-def _stretch(n: int) -> tuple[int, int]:
-    """This process's part of n things in a row."""
-    rank, world = dist.get_rank(), processes()
-    return n * rank // world, n * (rank + 1) // world
+def _stretch(n: int, each: int = 1) -> tuple[int, int]:
+    """This process's part of n things in a row; with `each` the first one of so many takes the part of all of them."""
+    hand, rest = divmod(_rank(), each)
+    hands = processes() // each
+    return (n * hand // hands, n * (hand + 1) // hands) if rest == 0 else (0, 0)
 
 
 def any_of(flag: bool) -> bool:
