@@ -15,7 +15,7 @@ from visreason.train.settings import Reinforcement, Training
 RECIPES = Path(__file__).parents[2] / "recipes"
 SYSTEMS = {
     "grpo/awaker": 7, "grpo/r1_onevision": 8, "grpo/wethink": 8, "sft/r1_onevision": 8, "sft/virgo_7b": 8,
-    "sft/virgo_72b": 64, "reward_model/skywork": 8, "mpo/internvl": 8,
+    "sft/virgo_72b": 64, "sft/one_gpu": 1, "reward_model/skywork": 8, "mpo/internvl": 8,
 }  # fmt: skip
 """Recipes of the five systems, and the GPUs that their comments name."""
 CARD = 80e9

@@ -12,7 +12,8 @@ from visreason.engine.hf import HF
 from visreason.errors import UsageError
 from visreason.model.check import self_check
 from visreason.model.forest import Branch, Tree, plant
-from visreason.model.load import add_lora, full_width, load
+from visreason.model.four_bits import full_width
+from visreason.model.load import add_lora, load
 from visreason.prompt import messages, style
 from visreason.recipe import fill
 from visreason.train import optimizer, sharding, update
@@ -29,7 +30,7 @@ def settings(**changes):
 def four(world):
     """The world's model with adapters that are not zero, over a base in 4 bits."""
     pytest.importorskip("bitsandbytes")
-    policy = load(str(world / "model"), device="cpu", four_bits=True)
+    policy = load(str(world / "model"), device="cpu", quantised=True)
     add_lora(policy, 4, 8, PARTS)
     torch.manual_seed(0)
     for name, p in policy.model.named_parameters():
@@ -39,7 +40,7 @@ def four(world):
 
 
 def small(policy):
-    return [m for m in policy.model.modules() if hasattr(getattr(m, "weight", None), "quant_state")]
+    return [m for m in policy.model.modules() if type(m).__module__.startswith("bitsandbytes")]
 
 
 def test_linear_layers_but_the_head_take_four_bits_and_are_near(world, four):
@@ -133,11 +134,11 @@ def test_the_optimizer_of_eight_bits_keeps_the_shares_and_decays_no_vector(polic
 
 def test_without_bitsandbytes_a_sentence_says_what_to_install(monkeypatch, policy, world):
     monkeypatch.setitem(sys.modules, "bitsandbytes.optim", None)
-    monkeypatch.setattr("visreason.model.load.find_spec", lambda name: None)
+    monkeypatch.setattr("visreason.model.four_bits.find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"install visreason\[quantized\], or take adamw"):
         optimizer.build(policy, settings(optimizer="adamw8bit"))
     with pytest.raises(UsageError, match=r"install visreason\[quantized\]"):
-        load(str(world / "small"), device="cpu", four_bits=True)
+        load(str(world / "small"), device="cpu", quantised=True)
 
 
 @pytest.mark.parametrize(

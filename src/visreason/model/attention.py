@@ -192,7 +192,9 @@ def varlen(
 
     index, cu_q, cu_k, max_q, max_k = layout.varlen
     grouped = {"enable_gqa": True} if k.shape[1] != q.shape[1] else {}
-    if "enable_gqa" not in signature(varlen_attn).parameters:  # torch 2.11 wants as many key heads as query heads
+    if (
+        "enable_gqa" not in signature(varlen_attn).parameters
+    ):  # torch 2.11 wants as many key heads as query heads
         k, v, grouped = _repeat(k, q), _repeat(v, q), {}
     out = varlen_attn(
         q[0].transpose(0, 1),

@@ -2,17 +2,16 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor, BitsAndBytesConfig
+from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 from transformers.utils import logging as transformers_logging
 
-from visreason.errors import ModelError, UsageError
-from visreason.model import attention
+from visreason.errors import ModelError
+from visreason.model import attention, four_bits
 from visreason.model.encode import Encoder
 from visreason.model.forest import Forest
 from visreason.model.logps import Logps, forest_logps, hidden_states
@@ -102,7 +101,7 @@ class Policy:
         for name, p in self.base.named_parameters(remove_duplicate=False):
             if ".lora_" in name:
                 continue
-            weight = full_width(p)
+            weight = four_bits.full_width(p)
             if name in adapted:
                 weight = weight + adapted[name].get_delta_weight("default")
             found[name.replace(".base_layer.", ".")] = self.whole(weight.detach())
@@ -133,32 +132,32 @@ def load(
     max_pixels: int | None = None,
     min_pixels: int | None = None,
     max_prompt_tokens: int = 8192,
-    four_bits: bool = False,
+    quantised: bool = False,
     spread: bool = False,
 ) -> Policy:
     """Load a Hugging Face directory (or a peft adapter directory, merged onto its base) for answering or training.
 
     `dtype` is that of the weights, "auto" the one they were saved in; `autocast` computes in bfloat16 whatever it is.
-    Pixels bound each image's area before it is cut into patches. With `four_bits` the linear layers but the head are
-    quantised. With `spread` the weights wait in the CPU's memory, from where the device takes its parts.
+    Pixels bound each image's area before it is cut into patches. With `quantised` the linear layers but the head are
+    kept in 4 bits. With `spread` the weights wait in the CPU's memory, from where the device takes its parts.
     Raises ModelError when the directory can't be loaded.
     """
     transformers_logging.disable_progress_bar()
     if Path(path).exists():
         path = str(Path(path).resolve())  # adapters keep it as the name of their base
     where = _device(device)
-    quantised = (
-        {"quantization_config": in_four_bits(autocast), "device_map": {"": str(where)}} if four_bits else {}
+    more = (
+        {"quantization_config": four_bits.how(autocast), "device_map": {"": str(where)}} if quantised else {}
     )
     try:
-        model = _model(path, dtype, **quantised)
+        model = _model(path, dtype, **more)
         processor = AutoProcessor.from_pretrained(path)
     except (OSError, ValueError, KeyError, SafetensorError) as e:
         raise unreadable(path, e) from e
     limit_pixels(processor, min_pixels, max_pixels)
-    if not (four_bits or spread):
+    if not (quantised or spread):
         model.to(where)
-    model.train(four_bits)  # else bitsandbytes answers on a CPU with weights rounded once more
+    four_bits.keep_exact(model.eval())
     share = shares_trunk(model.config)
     attention.install(model)
     encoder = Encoder(processor, model, max_prompt_tokens)
@@ -166,32 +165,6 @@ def load(
     policy = Policy(model, processor, encoder, path, attend, share, autocast)
     policy.device = where
     return policy
-
-
-def in_four_bits(autocast: bool) -> Any:
-    """Settings of a base for QLoRA (Dettmers et al. 2023, arXiv 2305.14314): NF4, its scales quantised again.
-
-    Raises UsageError where bitsandbytes is not installed.
-    """
-    if find_spec("bitsandbytes") is None:
-        raise UsageError(
-            "quantize=4bit needs bitsandbytes, which is not installed; install visreason[quantized]"
-        )
-    return BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=torch.bfloat16 if autocast else torch.float32,
-    )
-
-
-def full_width(weight: torch.Tensor) -> torch.Tensor:
-    """A weight as numbers of a float type, where it is kept in 4 bits."""
-    if not hasattr(weight, "quant_state"):
-        return weight
-    from bitsandbytes.functional import dequantize_4bit
-
-    return dequantize_4bit(weight, weight.quant_state)
 
 
 def unreadable(path: str, error: Exception) -> ModelError:

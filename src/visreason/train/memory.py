@@ -76,8 +76,9 @@ def need(
     beside = isinstance(settings, Reinforcement) and settings.kl > 0
     # Under autocast a bfloat16 copy of every matrix; sharded, the layers that are gathered at a time, and the head.
     spread = over > 1 or settings.offload
-    working = HALF * everything * (2 / config.get_text_config().num_hidden_layers if spread else half)
-    weights = _weight_bytes(config, everything, settings) / over
+    small = _linear(config) if settings.quantize == "4bit" else 0
+    copied = 2 / config.get_text_config().num_hidden_layers if spread else half
+    weights = (FULL * (everything - small) + FOUR_BITS * small) / over
     kept = {
         "weights": weights,
         "gradients": FULL * trained / over,
@@ -87,7 +88,7 @@ def need(
     if settings.offload:
         kept = {**dict.fromkeys(kept, 0.0), "offloaded": sum(kept.values())}
     return Need(
-        working=working,
+        working=HALF * (everything - small) * copied,
         activations=_activations(config, settings),
         rollout=_rollout(config, settings, processes, everything * spread, there),
         **kept,
@@ -102,14 +103,12 @@ def parameter_sizes(config: Any) -> dict[str, int]:
     return sizes
 
 
-def _weight_bytes(config: Any, everything: int, settings: Training) -> float:
-    if settings.quantize == "none":
-        return FULL * everything
+def _linear(config: Any) -> int:
+    """Numbers in the weights of the linear layers but the head: what is kept in 4 bits."""
     model = _empty(config)
     head = model.get_output_embeddings()
-    linear = [m for m in model.modules() if isinstance(m, torch.nn.Linear) and m is not head]
-    small = sum(m.weight.numel() for m in linear)
-    return FOUR_BITS * small + FULL * (everything - small)
+    linear = (m for m in model.modules() if isinstance(m, torch.nn.Linear) and m is not head)
+    return sum(m.weight.numel() for m in linear)
 
 
 def _empty(config: Any) -> Any:

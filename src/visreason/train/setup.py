@@ -246,6 +246,6 @@ def _load(settings: Training, path: str) -> Policy:
         max_pixels=settings.max_pixels,
         min_pixels=settings.min_pixels,
         max_prompt_tokens=settings.max_prompt_tokens,
-        four_bits=settings.quantize == "4bit",
+        quantised=settings.quantize == "4bit",
         spread=sharding.together(),
     )
