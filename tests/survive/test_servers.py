@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -171,6 +171,25 @@ def test_vllm_killed_beside_the_trainer_stops_the_run_and_it_goes_on(world, tmp_
     ]
     for one, other in zip(*rows, strict=True):
         assert one == pytest.approx(other, abs=1e-4)
+
+
+@pytest.mark.vllm
+@pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="needs vLLM: make setup-vllm")
+def test_vllm_ends_with_a_trainer_that_is_killed(world, tmp_path):
+    fields = words("grpo", world, **RUN, model=str(world / "model"), engine="vllm", memory_share=0.02, kl=0)
+    log, out = tmp_path / "log", tmp_path / "run"
+    run = visreason("grpo", log, *shown(fields), f"out={out}", **SLOW)
+    until(lambda: lines(out / "metrics.jsonl") == 1, run, log)
+    engine = Path(f"/proc/{engine_of(run.pid)}/cmdline")
+    run.kill()
+    run.wait()
+    end = time.monotonic() + 20
+    while time.monotonic() < end and engine.exists() and engine.read_bytes():
+        time.sleep(0.1)
+    alive = engine.exists() and engine.read_bytes()  # empty of one that waits to be buried
+    with suppress(ProcessLookupError):
+        os.killpg(run.pid, signal.SIGKILL)
+    assert not alive
 
 
 def engine_of(parent):

@@ -78,6 +78,7 @@ class VLLM:
             )
         except (OSError, ValueError, RuntimeError) as e:
             raise ModelError(f"vLLM can't serve {path!r}: {str(e).splitlines()[0]}") from e
+        self._alive(self.llm.collective_rpc, "follow", args=(os.getpid(),))
 
     def generate(self, conversations: list[Conversation], sampling: Sampling) -> list[list[Completion]]:
         """`sampling.n` completions for each conversation, in order, with the log-probabilities that `hf:` reports:
