@@ -14,8 +14,8 @@ class Worker:
     model_runner: Any
 
     def follow(self, client: int) -> None:
-        """End when the process `client` does, however it ends: vLLM's processes would live on after one that was killed,
-        and keep the GPU's memory."""
+        """End when the process `client` does, however it ends: vLLM would live on after one that was killed, and
+        keep the GPU's memory."""
         ended = os.pidfd_open(client)
 
         def wait() -> None:
