@@ -92,8 +92,8 @@ def app(reward: Learned, limits: Limits | None = None, key: str | None = None) -
             found = await done
         if isinstance(found, Exception):
             log.error("a request could not be scored", exc_info=found)
-            said = str(found) if isinstance(found, RunError) else f"the server failed ({type(found).__name__})"
-            raise HTTPException(500, said)
+            mine = isinstance(found, RunError)
+            raise HTTPException(500, str(found) if mine else f"the server failed ({type(found).__name__})")
         return {"scores": [{"error": str(f)} if isinstance(f, DataError) else f for f in found]}
 
     return api
@@ -109,7 +109,7 @@ async def _work(reward: Learned, waiting: asyncio.Queue, wait_s: float) -> None:
         groups = [g for job, _ in jobs for g in job]
         try:
             found = await asyncio.to_thread(lambda g=groups: list(reward.scores(g)))
-        except Exception as e:  # of whatever kind: those who wait must hear of it, and the next are still served
+        except Exception as e:  # any: those who wait must hear of it, and the next are still served
             found = e
         for job, done in jobs:
             part = found if isinstance(found, Exception) else [found.pop(0) for _ in job]
