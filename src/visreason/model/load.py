@@ -153,8 +153,9 @@ def load(
 
 def unreadable(path: str, error: Exception) -> ModelError:
     """What to say of a model that can't be loaded."""
+    where = "" if Path(path).exists() else "no such directory here; taken as a hub id: "
     return ModelError(
-        f"can't load a vision-language model from {path!r}: {str(error).splitlines()[0]}. Expected a Hugging Face "
+        f"can't load a vision-language model from {path!r}: {where}{str(error).splitlines()[0]}. Expected a Hugging Face "
         "directory with config.json, weights, tokenizer and processor files."
     )
 
