@@ -24,8 +24,7 @@ class Recipe(recipe.Recipe):
     )
     checkpoint: Path | None = Field(
         None,
-        description="Checkpoint that several processes wrote under way; it becomes a Hugging Face directory.",
-        examples=["runs/sft/a/checkpoint/step_000100"],
+        description="Checkpoint (RUN/checkpoint/step_N) that several processes wrote; it becomes a Hugging Face directory.",
     )
 
     @model_validator(mode="after")
