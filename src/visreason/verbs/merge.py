@@ -24,7 +24,7 @@ class Recipe(recipe.Recipe):
     )
     checkpoint: Path | None = Field(
         None,
-        description="Checkpoint (RUN/checkpoint/step_N) that several processes wrote; it becomes a Hugging Face directory.",
+        description="Checkpoint (RUN/checkpoint/step_N) that several processes wrote; it becomes an ordinary model.",
     )
 
     @model_validator(mode="after")
