@@ -119,7 +119,7 @@ def test_a_reward_server_that_is_killed(returns, rewarded, scorer, port, tmp_pat
         until(lambda: lines(out / "metrics.jsonl") == 3, run, log)
         kill(server)
         if not returns:
-            assert run.wait(120) == 1
+            assert run.wait(150) == 1
             assert "expected a reward server at" in " ".join(log.read_text().split())
             assert not (out / "manifest.json").exists()
     with serving(port, tmp_path / "server.log", *served):
