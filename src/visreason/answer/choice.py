@@ -1,11 +1,15 @@
 """Which options an answer names: by letter, by text, or by value. Naming several is the caller's to judge."""
 
 import re
+from functools import lru_cache
 
+from visreason.answer.budget import spend
 from visreason.answer.equal import equal
 from visreason.answer.normalize import normalize, spell, split_unit, unwrap
 
 READ_CHARS = 2_000
+STEPS = 10
+"""What looking for an option in a text costs."""
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 OUTSIDE = -1
 """Stands for a letter that no option has."""
@@ -139,20 +143,24 @@ def _by_text(text: str, choices: tuple[str, ...]) -> frozenset[int]:
 
 def _mentioned(text: str, choices: tuple[str, ...]) -> frozenset[int]:
     """Options whose text stands in the text as whole words, not denied, and not only within a longer option's text."""
+    spend(STEPS * len(choices))
     where = spell(text).lower()
     options = sorted(((spell(c).lower(), i) for i, c in enumerate(choices)), key=lambda pair: -len(pair[0]))
     found = set()
     for option, i in options:
         if len(option) < 2 and not option.isdigit():
             continue
-        within = (
-            (r"+*/^_{\\-", r"\\}^*/") if option[0].isdigit() else ("", "")
-        )  # a number that is part of an expression
-        pattern = rf"(?<!\bnot )(?<![\w.{within[0]}]){re.escape(option)}(?![\w{within[1]}]|\.\d)"
-        where, times = re.subn(pattern, " # ", where)
+        where, times = _standing(option).subn(" # ", where)
         if times:
             found.add(i)
     return frozenset(found)
+
+
+@lru_cache(maxsize=1024)
+def _standing(option: str) -> re.Pattern[str]:
+    """An option's text as whole words, not denied; a number not as part of an expression."""
+    before, after = (r"+*/^_{\\-", r"\\}^*/") if option[0].isdigit() else ("", "")
+    return re.compile(rf"(?<!\bnot )(?<![\w.{before}]){re.escape(option)}(?![\w{after}]|\.\d)")
 
 
 def by_value(text: str, choices: tuple[str, ...]) -> frozenset[int]:

@@ -9,7 +9,7 @@ from visreason.answer import calculus, output
 from visreason.answer.tokens import (
     ACCENTS,
     ALIASES,
-    CONSTANTS,
+    CONSTANT_NAMES,
     FUNCTIONS,
     GREEK,
     INVERTIBLE,
@@ -48,8 +48,8 @@ def read_command(reader: Reader, name: str, depth: int) -> Tree:
         if inner[0] != "sym":
             raise NotMaths
         return ("sym", NUMBERS.get(inner[1], "mathbb"))
-    if name in CONSTANTS:
-        return ("const", CONSTANTS[name])
+    if name in CONSTANT_NAMES:
+        return ("const", CONSTANT_NAMES[name])
     return read_name(reader, name, depth, command=True)
 
 
@@ -64,8 +64,8 @@ def read_name(reader: Reader, name: str, depth: int, command: bool = False) -> T
         return ("const", "e")
     if (name == "I" and not reader.peek().startswith("_")) or (name == "i" and not reader.python):
         return ("const", "i")
-    if reader.python and name in CONSTANTS:
-        return ("const", CONSTANTS[name])
+    if reader.python and name in CONSTANT_NAMES:
+        return ("const", CONSTANT_NAMES[name])
     if reader.python and name == "EmptySet":
         return ("set",)
     function = ALIASES.get(name, name)

@@ -1,6 +1,7 @@
 """The number a tree stands for: exact fractions where that is possible, else floats, complex where it must be.
 
-Symbols take the values they are given. Sizes are bounded: 2^(2^(2^49)) has no value here, and costs nothing.
+Symbols take the values they are given. No exact number has more than MAX_BITS, so each operation takes bounded time:
+2^(2^(2^49)) has no value here, and costs nothing. How many operations there may be is counted by `budget`.
 """
 
 import cmath
@@ -9,11 +10,12 @@ from collections.abc import Mapping
 from fractions import Fraction
 from functools import reduce
 
+from visreason.answer.budget import spend
 from visreason.answer.tree import Tree
 
 MAX_BITS, MAX_TERMS, MAX_FACTORIAL = 8_192, 200, 170
 Number = Fraction | float | complex
-CONSTANTS: dict[str, Number] = {"pi": math.pi, "e": math.e, "i": 1j, "infty": math.inf}
+CONSTANT_VALUES: dict[str, Number] = {"pi": math.pi, "e": math.e, "i": 1j, "infty": math.inf}
 COMPLEX = {
     "sin": cmath.sin, "cos": cmath.cos, "tan": cmath.tan, "arcsin": cmath.asin, "arccos": cmath.acos,
     "arctan": cmath.atan, "sinh": cmath.sinh, "cosh": cmath.cosh, "tanh": cmath.tanh, "arcsinh": cmath.asinh,
@@ -70,26 +72,35 @@ def _value(tree: Tree, values: Mapping[str, Number]) -> Number:
             raise NoNumber(tree[1])
         return values[tree[1]]
     if kind == "const":
-        return values.get(tree[1], CONSTANTS[tree[1]])
+        return values.get(tree[1], CONSTANT_VALUES[tree[1]])
     if kind == "-":
         return -_value(tree[1], values)
     if kind in ("+", "*", "/", "^"):
         return _operate(kind, _value(tree[1], values), _value(tree[2], values))
     if kind == "call":
-        return _call(tree[1], tree[2:], values)
+        return _bounded(_call(tree[1], tree[2:], values))
     if kind in ("sum", "prod"):
         return _series(tree, values)
     raise NoNumber(kind)
 
 
 def _operate(sign: str, a: Number, b: Number) -> Number:
-    if sign == "+":
-        return a + b
-    if sign == "*":
-        return a * b
-    if sign == "/":
-        return a / b
-    return _power(a, b)
+    return _bounded(
+        a + b if sign == "+" else a * b if sign == "*" else a / b if sign == "/" else _power(a, b)
+    )
+
+
+def _bounded(x: Number) -> Number:
+    """A result, whose cost is counted. Raises NoNumber for an exact one that is too long."""
+    bits = _bits(x)
+    spend(1 + (bits // 128) ** 2 // 8)  # divisors of long numbers take the square of their length
+    if bits > MAX_BITS:
+        raise NoNumber("too many digits")
+    return x
+
+
+def _bits(x: Number) -> int:
+    return x.numerator.bit_length() + x.denominator.bit_length() if isinstance(x, Fraction) else 0
 
 
 def _power(base: Number, exponent: Number) -> Number:
@@ -108,8 +119,7 @@ def _power(base: Number, exponent: Number) -> Number:
 
 
 def _whole_power(base: Fraction, exponent: int) -> Number:
-    bits = base.numerator.bit_length() + base.denominator.bit_length()
-    if abs(exponent) * bits <= MAX_BITS:
+    if abs(exponent) * _bits(base) <= MAX_BITS:
         return base**exponent
     if abs(base) == 1:
         return base ** (exponent % 2)
@@ -193,7 +203,7 @@ def _logarithm(x: Number, base: Number) -> Number:
     found = _real(cmath.log(x) / cmath.log(base))
     if isinstance(found, float) and isinstance(x, Fraction) and isinstance(base, Fraction):
         near = round(found)
-        if abs(near) < 64 and base**near == x:
+        if abs(near) < 64 and _whole_power(base, near) == x:
             return Fraction(near)
     return found
 
@@ -208,7 +218,7 @@ def _reals(operands: list[Number]) -> list[Fraction | float]:
     return found
 
 
-def _gcd(a: Fraction | float, b: Fraction | float) -> Fraction:
+def _gcd(a: Number, b: Number) -> Fraction:
     """Greatest common divisor of fractions; 1 where a side is irrational, as sympy has it."""
     if not (isinstance(a, Fraction) and isinstance(b, Fraction)):
         return Fraction(1)
@@ -216,12 +226,12 @@ def _gcd(a: Fraction | float, b: Fraction | float) -> Fraction:
     return Fraction(math.gcd(int(a * bottom), int(b * bottom)), bottom)
 
 
-def _lcm(a: Fraction | float, b: Fraction | float) -> Fraction | float:
+def _lcm(a: Number, b: Number) -> Number:
     if not (isinstance(a, Fraction) and isinstance(b, Fraction)):
         return a * b
     if a == 0 or b == 0:
         return Fraction(0)
-    return abs(a * b) / _gcd(a, b)
+    return _bounded(abs(a * b) / _gcd(a, b))
 
 
 def _series(tree: Tree, values: Mapping[str, Number]) -> Number:
@@ -237,7 +247,7 @@ def _series(tree: Tree, values: Mapping[str, Number]) -> Number:
     total: Number = Fraction(0 if kind == "sum" else 1)
     for i in range(int(start), int(stop) + 1):
         term = _value(body, {**values, name: Fraction(i)})
-        total = total + term if kind == "sum" else total * term
+        total = _operate("+" if kind == "sum" else "*", total, term)
     return total
 
 
@@ -260,5 +270,5 @@ def _laplace(rows: list[list[Number]]) -> Number:
     total: Number = Fraction(0)
     for j, head in enumerate(rows[0]):
         minor = _laplace([row[:j] + row[j + 1 :] for row in rows[1:]])
-        total = total + (head * minor if j % 2 == 0 else -head * minor)
+        total = _operate("+", total, _operate("*", head if j % 2 == 0 else -head, minor))
     return total

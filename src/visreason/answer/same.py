@@ -8,6 +8,7 @@ from fractions import Fraction
 from itertools import pairwise
 
 from visreason.answer import sandbox
+from visreason.answer.budget import spend
 from visreason.answer.compute import NoNumber, Number, number, symbols
 from visreason.answer.tree import Tree
 
@@ -15,13 +16,16 @@ TOLERANCE = 1e-9
 MAX_SYMBOLS, MAX_PARTS = 10, 40
 BASES = (0.7391, 1.3172, 2.2361, 0.4567, 3.1623, 1.8129, 0.9173, 2.7641, 0.3819, 1.5537)
 """Values for the symbols in turn; positive, so that roots and logarithms have their usual branch."""
-FLIPS = ("sum", "prod", "integral", "lim")
+SYMBOLIC = ("sum", "prod", "integral", "lim")
 """Operators that only symbolic work may decide."""
+STEPS = 5
+"""What a comparison costs at least."""
 SWAPPED = {">": "<", ">=": "<="}
 
 
 def same(gold: Tree, answer: Tree) -> bool:
     """Whether two trees are equal as answers: sets and bare lists in any order, tuples and intervals in order."""
+    spend(STEPS)
     if gold == answer:
         return True
     gold, answer = (_element(tree) for tree in _unassigned(gold, answer))
@@ -74,7 +78,7 @@ def _same_expression(gold: Tree, answer: Tree) -> bool:
 
 
 def _decided(gold: Tree, answer: Tree) -> bool:
-    return (_holds(gold, FLIPS) or _holds(answer, FLIPS)) and sandbox.same(gold, answer)
+    return (_holds(gold, SYMBOLIC) or _holds(answer, SYMBOLIC)) and sandbox.same(gold, answer)
 
 
 def _holds(tree: Tree, kinds: Sequence[str]) -> bool:
