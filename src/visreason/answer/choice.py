@@ -20,13 +20,19 @@ LISTED = re.compile(
 )
 STRONG = re.compile(
     r"\(([A-Z])\)|\b(?:option|choice|answer|figure|picture)s? ?(?:is )?:? ?\(?([A-Z])\b(?!')"
-    r"|(?:^|\n)[ \t]*([A-Z])[.):。](?=\s|$|不)|选 ?([A-Z])",
+    r"|(?:^|\n)[ \t]*([A-Z])[.):。](?=\s|$|不)|选项? ?([A-Z])",
     re.IGNORECASE,
 )
+CLOSING = re.compile(
+    r"(?:^|\b(?:is|be|by):? )\(?([A-Z])\)?\.?$|\b([A-Z]) is (?:the |thus )?(?:correct|right|best)\b"
+)
+"""How the last sentence names an option by its letter alone."""
 SAID = ("yes", "no", "true", "false")
 """First words of a sentence that are its answer."""
 LISTING = re.compile(r"(?:[-*] )?\(?([A-Z])[).:] ")
 LEADING_WORDS = 12
+FORMULA = "0123456789\\"
+"""What an option begins with that is mathematics."""
 DENIED = re.compile(
     r"\b(?:not|neither|nor|never|cannot|unlikely|less likely|incorrect|wrong|rule[sd]? out|eliminated?|none)\b"
     r"|n['’]t\b|不",
@@ -51,6 +57,8 @@ def pick(text: str, choices: tuple[str, ...]) -> frozenset[int]:
     >>> [sorted(pick(t, colours)) for t in ("(B)", "B. blue", "blue", "A or B", "E", "a cat")]
     [[1], [1], [1], [0, 1], [-1], []]
     """
+    if len(bare := text.strip()) > 1 and bare in choices:  # options may be called (a), (b) in another order
+        return frozenset(i for i, choice in enumerate(choices) if choice == bare)
     text = DENIED_LETTER.sub("", unwrap(text[:READ_CHARS]))
     text = text.upper() if LISTED.fullmatch(text.upper()) else text
     if alone := ALONE.fullmatch(text):
@@ -86,6 +94,8 @@ def pick_from_prose(sentences: list[str], choices: tuple[str, ...]) -> frozenset
     leads = ALONE.fullmatch(first) or (LEADING.match(first) and len(first.split()) <= LEADING_WORDS)
     if leads and len(sentences) > 1 and OUTSIDE not in (named := pick(first, choices)):
         return named
+    if closing := _closing(sentences[-1], choices):
+        return closing
     long = tuple(c if len(c) > 3 and not c[0].isdigit() else "" for c in choices)
     if found := _letters(STRONG, DENIED.split(sentences[-1])[0], choices) or _affirmed(
         sentences[-1], choices
@@ -97,9 +107,16 @@ def pick_from_prose(sentences: list[str], choices: tuple[str, ...]) -> frozenset
         ):
             return found
     for sentence in reversed(sentences):
-        if len(found := _affirmed(sentence, long)) == 1:
+        if not sentence.endswith(":") and len(found := _affirmed(sentence, long)) == 1:
             return found
     return frozenset()
+
+
+def _closing(sentence: str, choices: tuple[str, ...]) -> frozenset[int]:
+    """The option whose letter, or text of one letter, ends the sentence; none where it denies or has no such option."""
+    found = CLOSING.search(sentence) if not DENIED.search(sentence) else None
+    letter = (found[1] or found[2]) if found else ""
+    return (_by_text(letter, choices) or _index(letter, choices)) - {OUTSIDE} if letter else frozenset()
 
 
 def _affirmed(sentence: str, choices: tuple[str, ...]) -> frozenset[int]:
@@ -115,8 +132,12 @@ def _affirmed(sentence: str, choices: tuple[str, ...]) -> frozenset[int]:
 
 
 def without_options(lines: list[str]) -> list[str]:
-    """Sentences without options that are listed again: lines that start with consecutive letters."""
+    """Sentences without options that are listed again: lines that start with consecutive letters, of which the last may
+    have broken off behind its letter.
+    """
     letters = [m.group(1) if (m := LISTING.match(line)) else "" for line in lines]
+    if lines and re.fullmatch("[A-Z]", lines[-1]):
+        letters[-1] = lines[-1]
 
     def listed(i: int) -> bool:
         neighbours = (letters[i - 1] if i else "", letters[i + 1] if i + 1 < len(lines) else "")
@@ -158,8 +179,8 @@ def _mentioned(text: str, choices: tuple[str, ...]) -> frozenset[int]:
 
 @lru_cache(maxsize=1024)
 def _standing(option: str) -> re.Pattern[str]:
-    """An option's text as whole words, not denied; a number not as part of an expression."""
-    before, after = (r"+*/^_{\\-", r"\\}^*/") if option[0].isdigit() else ("", "")
+    """An option's text as whole words, not denied; a number or formula not as part of another."""
+    before, after = (r"+*/^_{\\-", r"\\}^*/") if option[0] in FORMULA else ("", "")
     return re.compile(rf"(?<!\bnot )(?<![\w.{before}]){re.escape(option)}(?![\w{after}]|\.\d)")
 
 

@@ -27,6 +27,7 @@ MAX_DEPTH = 4
 STEPS = 50
 """What a comparison costs at least."""
 FRACTION = re.compile(r"-?(?:\\frac\{(\d+)\}\{(\d+)\}|(\d+)/(\d+))")
+ARTICLE = re.compile(r"^\s*(?:the|an?)\s+(?=[A-Za-z]{2})", re.IGNORECASE)
 WORDS = re.compile(r"[A-Za-z]{2,}|[A-Za-z]+(?: [A-Za-z]+)+")
 
 
@@ -67,8 +68,9 @@ def equal(gold: str, answer: str, rules: Rules = DEFAULT, depth: int = 0) -> Rea
 
 
 def _alike(gold: str, answer: str) -> bool:
-    spelling = normalize(gold)
-    return spelling != "" and spelling == normalize(answer)
+    """Whether two texts are spelled the same, the article before a name aside."""
+    spelling = normalize(ARTICLE.sub("", gold))
+    return spelling != "" and spelling == normalize(ARTICLE.sub("", answer))
 
 
 def is_value(text: str) -> bool:
