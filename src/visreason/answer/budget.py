@@ -18,20 +18,23 @@ class Spent(Exception):
 
 
 @dataclass
-class _Budget:
+class Budget:
+    """What is left of it."""
+
     steps: int = MAX_STEPS
     seconds: float = SYMBOLIC_S
 
 
-_budget: ContextVar[_Budget | None] = ContextVar("budget", default=None)
+_budget: ContextVar[Budget | None] = ContextVar("budget", default=None)
 
 
 @contextmanager
-def bounded() -> Iterator[None]:
+def bounded() -> Iterator[Budget]:
     """Everything within shares one budget."""
-    token = _budget.set(_Budget(MAX_STEPS, SYMBOLIC_S))
+    budget = Budget()
+    token = _budget.set(budget)
     try:
-        yield
+        yield budget
     finally:
         _budget.reset(token)
 

@@ -20,11 +20,13 @@ from fractions import Fraction
 from typing import Any
 
 from visreason.answer import budget
+from visreason.answer.compute import NoNumber, number, symbols
 from visreason.answer.tree import Tree
 from visreason.errors import RunError
 
 TIMEOUT_S, START_S, ANSWER_S = 0.8, 120.0, 10.0
 """Processor time for one question; time for a child to start, and to answer whatever the question."""
+WORKER = ("-P", "-m", "visreason.answer.worker")
 MAX_CHILDREN = min(4, os.cpu_count() or 1)
 MAX_NODES = 200
 ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONHOME", "TMPDIR")
@@ -100,7 +102,7 @@ class _Child:
         kept = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
         try:
             self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "visreason.answer.worker"],
+                [sys.executable, *WORKER],
                 bufsize=0,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -176,8 +178,8 @@ class _Child:
 
 def _no_child(found: str) -> RunError:
     return RunError(
-        f"expected a process for symbolic work ({sys.executable} -m visreason.answer.worker), found that it does not "
-        f"start: {found}. Check that this Python can import sympy"
+        f"expected a process for symbolic work ({sys.executable} {' '.join(WORKER)}), found that it does not start: "
+        f"{found}. Check that this Python can import sympy"
     )
 
 
@@ -222,13 +224,17 @@ def _size(tree: Any) -> int:
 
 
 def _tall(tree: Any) -> bool:
-    """Whether a power has an exponent that would be large when worked out."""
+    """Whether a power has an exponent, or a factorial an operand, that would be large when worked out."""
     if not isinstance(tree, tuple):
         return False
-    if tree[0] == "^" and tree[2][0] not in ("sym", "const"):
-        exponent = tree[2][1] if tree[2][0] == "-" else tree[2]
-        if exponent[0] == "^" or (exponent[0] == "num" and exponent[1] > 1000):
-            return True
-    if tree[:2] == ("call", "factorial") and tree[2][0] == "num" and tree[2][1] > 1000:
+    if (tree[0] == "^" and _large(tree[2])) or (tree[:2] == ("call", "factorial") and _large(tree[2])):
         return True
     return any(_tall(part) for part in tree[1:])
+
+
+def _large(tree: Tree) -> bool:
+    """Whether a tree without symbols is a large number, or one whose size is not known."""
+    try:
+        return abs(number(tree, {})) > 1000
+    except NoNumber:
+        return not symbols(tree)
