@@ -21,8 +21,8 @@ class Spent(Exception):
 class Budget:
     """What is left of it."""
 
-    steps: int = MAX_STEPS
-    seconds: float = SYMBOLIC_S
+    steps: int
+    seconds: float
 
 
 _budget: ContextVar[Budget | None] = ContextVar("budget", default=None)
@@ -31,7 +31,7 @@ _budget: ContextVar[Budget | None] = ContextVar("budget", default=None)
 @contextmanager
 def bounded() -> Iterator[Budget]:
     """Everything within shares one budget."""
-    budget = Budget()
+    budget = Budget(MAX_STEPS, SYMBOLIC_S)
     token = _budget.set(budget)
     try:
         yield budget

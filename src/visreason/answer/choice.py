@@ -13,10 +13,10 @@ STEPS = 10
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 OUTSIDE = -1
 """Stands for a letter that no option has."""
-ALONE = re.compile(r"\(?\s*([A-Za-z])\s*[).:、．。]?(?:\s*\(?\1[).:]?)*")
+ALONE = re.compile(r"\(?\s*([A-Za-z])\s*(?:[).:、．。]\s*)?(?:\(?\1[).:]?\s*)*")
 LEADING = re.compile(r"\(?([A-Z])[).:、．。]\s*(\S.*)", re.DOTALL)
 LISTED = re.compile(
-    r"\(?[A-Z]\)?\.?(?:\s*(?:,|/|&|(?i:\bor\b|\band\b)|或|和|、)\s*(?i:\bor\b|\band\b)?\s*\(?[A-Z]\)?\.?(?![\w']))+"
+    r"\(?[A-Z]\)?\.?(?:\s*(?:,|/|&|(?i:\bor\b|\band\b)|或|和|、)\s*(?:(?i:\bor\b|\band\b)\s*)?\(?[A-Z]\)?\.?(?![\w']))+"
 )
 STRONG = re.compile(
     r"\(([A-Z])\)|\b(?:option|choice|answer|figure|picture)s? ?(?:is )?:? ?\(?([A-Z])\b(?!')"
@@ -43,7 +43,7 @@ CONTRAST = re.compile(
     re.IGNORECASE,
 )
 DENIED_LETTER = re.compile(
-    r"[,，。.;\s]*(?:\bnot\b|\bnon\b|不是)\s*(?:option\s*|choice\s*)?\(?[A-Z]\)?(?![\w'])"
+    r"(?<![,，。.;\s])[,，。.;\s]*(?:\bnot\b|\bnon\b|不是)\s*(?:option\s*|choice\s*)?\(?[A-Z]\)?(?![\w'])"
 )
 WEAK = re.compile(
     r"(?<![A-Za-z\\])([B-HJ-Z])(?![A-Za-z'’])|(?<![A-Za-z\\])([AI])(?=[).:,/]|\s*$|\s+(?:or|and)\b)"
@@ -86,7 +86,7 @@ def pick_from_prose(sentences: list[str], choices: tuple[str, ...]) -> frozenset
     sentence names, else the last sentence that names any by letter, or by a text of some length. Sentences that deny
     or compare options name none.
     """
-    first = sentences[0]
+    first = sentences[0][:READ_CHARS]
     headed = [m.group(1) if (m := LISTING.match(f"{sentence} ")) else "" for sentence in sentences]
     if len({*headed} - {""}) > 1:  # options gone through one by one
         sentences = [s for s, head in zip(sentences, headed, strict=True) if not head or s is sentences[-1]]
@@ -97,19 +97,15 @@ def pick_from_prose(sentences: list[str], choices: tuple[str, ...]) -> frozenset
     if closing := _closing(sentences[-1], choices):
         return closing
     long = tuple(c if len(c) > 3 and not c[0].isdigit() else "" for c in choices)
-    if found := _letters(STRONG, DENIED.split(sentences[-1])[0], choices) or _affirmed(
-        sentences[-1], choices
+    last, said = sentences[-1], [s for s in reversed(sentences) if not s.endswith(":")]
+    if found := _letters(STRONG, DENIED.split(last)[0], choices) or (
+        _affirmed(last, choices) if last in said[:1] else frozenset()
     ):
         return found
-    for sentence in reversed(sentences):
-        if not (DENIED.search(sentence) or sentence.endswith(":")) and (
-            found := _letters(STRONG, CONTRAST.split(sentence)[0], choices)
-        ):
+    for sentence in said:
+        if not DENIED.search(sentence) and (found := _letters(STRONG, CONTRAST.split(sentence)[0], choices)):
             return found
-    for sentence in reversed(sentences):
-        if not sentence.endswith(":") and len(found := _affirmed(sentence, long)) == 1:
-            return found
-    return frozenset()
+    return next((found for s in said if len(found := _affirmed(s, long)) == 1), frozenset())
 
 
 def _closing(sentence: str, choices: tuple[str, ...]) -> frozenset[int]:
