@@ -18,8 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from visreason.answer import check, grade, sandbox
+from visreason.answer.arithmetic import MAX_BITS, NoNumber
 from visreason.answer.budget import MAX_STEPS, SYMBOLIC_S, bounded
-from visreason.answer.compute import MAX_BITS, NoNumber, number
+from visreason.answer.compute import number
 from visreason.answer.parse import parse
 from visreason.answer.prose import values
 from visreason.answer.solution import READ_CHARS

@@ -20,7 +20,8 @@ from fractions import Fraction
 from typing import Any
 
 from visreason.answer import budget
-from visreason.answer.compute import NoNumber, number, symbols
+from visreason.answer.arithmetic import NoNumber
+from visreason.answer.compute import number, symbols
 from visreason.answer.tree import Tree
 from visreason.errors import RunError
 

@@ -72,8 +72,12 @@ def _chinese(text: str) -> Fraction | int | None:
     whole, _, part = text.rpartition("又")
     bottom, divided, top = part.partition("分之")
     if divided:
-        values = _chinese(bottom), _chinese(top), _chinese(whole) if whole else 0
-        return values[2] + Fraction(values[1]) / values[0] if values[0] and None not in values else None
+        ones, numerator, denominator = _chinese(whole) if whole else 0, _chinese(top), _chinese(bottom)
+        return (
+            None
+            if ones is None or numerator is None or not denominator
+            else ones + Fraction(numerator) / denominator
+        )
     if re.fullmatch(r"\d+(?:\.\d+)?", text):
         return Fraction(text)
     for scale, size in CHINESE_SCALES.items():

@@ -26,7 +26,7 @@ from visreason.recipe import SHARD, Shard
 from visreason.recipe import Recipe as Base
 from visreason.record import Sample
 from visreason.reward import REWARDS, from_names
-from visreason.reward.agreement import judged, summarize, verdict
+from visreason.reward.agreement import summarize
 from visreason.reward.correct import correct_or_extracted
 from visreason.reward.ranking import best_over_mean, calibration, choices, pair_summary
 from visreason.stats import Interval, accuracies, counts
@@ -90,6 +90,8 @@ def run(recipe: Recipe, out: Path) -> None:
     if recipe.reward.startswith(LEARNED):
         _learned(recipe, record, out)
         return
+    from visreason.view.disagreements import write_scores  # draws with matplotlib, too heavy for --help
+
     sandbox.start()  # ready when the first question comes that needs it
     rejected: list[dict[str, Any]] = []
     samples = _read(recipe, rejected)
@@ -104,7 +106,7 @@ def run(recipe: Recipe, out: Path) -> None:
     _warn(failures, out)
     scored = _score(record, recipe, samples)
     summary = summarize(scored, recipe.by) | {"gold_failures": len(failures)}
-    _report(out / "report", record, scored, summary)
+    write_scores(out / "report", record.recipe, scored, summary)
     record.seal(summary, [recipe.samples], {**counts(s.score for s in scored), "rejected": len(rejected)})
     _say(summary, rejected, scored, out)
 
@@ -246,25 +248,3 @@ def score_block(reward: str, layout: str, samples: list[Sample]) -> list[Sample]
     """Samples with their scores."""
     judge = correct_or_extracted if reward == "correct" else from_names({reward: 1.0}, style(layout))
     return [replace(s, score=score) for s, score in zip(samples, judge(samples), strict=True)]
-
-
-def _report(folder: Path, record: Run, samples: list[Sample], summary: dict[str, Any]) -> None:
-    """The page of the run, and one of the samples where the score is not the recorded verdict."""
-    # draws with matplotlib, too heavy for --help
-    from visreason.view.disagreements import write_disagreements
-    from visreason.view.report import write_report
-    from visreason.view.runs import RunView
-
-    view = RunView("score", record.recipe, samples=samples, manifest={"verb": "score", "summary": summary})
-    shown = {name: value for name, value in summary.items() if not name.startswith("by_")}
-    differ = (
-        "disagreements.html lists where scores and recorded verdicts differ."
-        if "agreement" in summary
-        else ""
-    )
-    write_report(folder, "Scores", {"score": view}, differ, summary=shown)
-    if differ:
-        found = judged(samples)
-        accepted = [s for s in found if s.score.correct and not verdict(s.problem)]
-        refused = [s for s in found if not s.score.correct and verdict(s.problem)]
-        write_disagreements(folder / "disagreements.html", accepted, refused, summary["agreement"])
