@@ -26,7 +26,7 @@ COMMAND = re.compile(
 )
 SPELLINGS: tuple[tuple[str, str], ...] = (
     (r",\s*\\!\s*", ","),
-    (r"\\[,!;: ]|\\$|~|\\(?:q?quad|displaystyle|left|right|[bB]igg?[lr]?)(?![A-Za-z])", " "),
+    (r"(?<!\\)\\[,!;: ]|\\$|~|\\(?:q?quad|displaystyle|left|right|[bB]igg?[lr]?)(?![A-Za-z])", " "),
     (r"\\[dtc]frac(?![A-Za-z])", r"\\frac"),
     (r"\\frac\s*(\d)\s*(\d)", r"\\frac{\1}{\2}"),
     (r"\\frac\s*(\d)\s*\{", r"\\frac{\1}{"),

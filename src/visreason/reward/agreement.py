@@ -23,14 +23,15 @@ def summarize(samples: list[Sample], by: Sequence[str]) -> dict[str, Any]:
         "accuracy_of_completed": both["completed"].as_dict() if "completed" in both else None,
         "reward": sum(s.score.value for s in samples) / len(samples),
     }
-    for part in ("by_extraction", "overrun", "fault"):
-        summary[part] = sum(part in s.score.parts for s in samples)
+    summary["by_extraction"] = sum("by_extraction" in s.score.parts for s in samples)
+    found = {part: sum(part in s.score.parts for s in samples) for part in ("overrun", "fault")}
+    summary |= {part: n for part, n in found.items() if n}
     for name in by:
         groups = grouped(samples, name)
         if 1 < len(groups) <= MAX_GROUPS:
             summary[f"by_{name}"] = {v: accuracies(g)["all"].as_dict() for v, g in groups.items()}
-    if found := judged(samples):
-        summary["agreement"] = agreement(found)
+    if compared := judged(samples):
+        summary["agreement"] = agreement(compared)
     if unread := sum(_is_unread(s.problem) for s in samples):
         summary["unread_verdicts"] = unread
     return summary

@@ -95,7 +95,7 @@ def run(recipe: Recipe, out: Path) -> None:
     sandbox.start()  # ready when the first question comes that needs it
     rejected: list[dict[str, Any]] = []
     samples = _read(recipe, rejected)
-    record.set_aside(rejected)
+    _set_aside(record, rejected)
     record.rewind({GOLDS: 0})
     failures = (
         golds.failures({s.problem.id: s.problem for s in samples}.values())
@@ -108,20 +108,27 @@ def run(recipe: Recipe, out: Path) -> None:
     summary = summarize(scored, recipe.by) | {"gold_failures": len(failures)}
     write_scores(out / "report", record.recipe, scored, summary)
     record.seal(summary, [recipe.samples], {**counts(s.score for s in scored), "rejected": len(rejected)})
-    _say(summary, rejected, scored, out)
+    _say(summary, scored, out)
 
 
-def _say(summary: dict[str, Any], rejected: list[dict[str, Any]], scored: list[Sample], out: Path) -> None:
-    agreement = summary.get("agreement")
-    said = f"; agreement {agreement['value']:.4f} of {agreement['n']} recorded verdicts" if agreement else ""
+def _say(summary: dict[str, Any], scored: list[Sample], out: Path) -> None:
     if unread := summary.get("unread_verdicts"):
         console.print(
-            f"{unread} values of expected or judged are neither true nor false, and were not compared"
+            f"{unread} values of expected or judged are neither true nor false, and are not compared"
         )
+    if overrun := summary.get("overrun"):
+        console.print(f"{overrun} responses would take too long to compare, and are errored")
+    agreement = summary.get("agreement")
+    said = f"; agreement {agreement['value']:.4f} of {agreement['n']} recorded verdicts" if agreement else ""
+    console.print(f"accuracy {accuracies(scored)['all']}{said}; {out}")
+
+
+def _set_aside(record: Run, rejected: list[dict[str, Any]]) -> None:
+    """Keep the rows that could not be read, and say how many they are."""
+    record.set_aside(rejected)
     if rejected:
         first = f"line {rejected[0]['line']}: {rejected[0]['reason']}"
-        console.print(f"{len(rejected)} rows were rejected ({out / REJECTED}); {first}", markup=False)
-    console.print(f"accuracy {accuracies(scored)['all']}{said}; {out}")
+        console.print(f"{len(rejected)} rows are rejected ({record.path / REJECTED}); {first}", markup=False)
 
 
 def _learned(recipe: Recipe, record: Run, out: Path) -> None:
@@ -135,7 +142,7 @@ def _learned(recipe: Recipe, record: Run, out: Path) -> None:
     first = next((row for _, row in read_rows(recipe.samples, [])), {})
     rejected: list[dict[str, Any]] = []
     summary, figures, scored = (_pairs if is_pair(first) else _samples)(recipe, record, reward, rejected, out)
-    record.set_aside(rejected)
+    _set_aside(record, rejected)
     runs = {"score": RunView("score", record.recipe, samples=scored)}
     shown = {k: v for k, v in summary.items() if not k.startswith("by_") or k == "by_source"}
     write_report(out / "report", "Scores of a reward model", runs, summary=shown, figures=figures)
