@@ -83,8 +83,8 @@ def pick(text: str, choices: tuple[str, ...]) -> frozenset[int]:
 
 def pick_from_prose(sentences: list[str], choices: tuple[str, ...]) -> frozenset[int]:
     """The options that running text settles on: its first line when that is `B` or `B. text`, else what its last
-    sentence names, else the last sentence that names any by letter, or by a text of some length. Sentences that deny
-    or compare options name none.
+    sentence names, else the last sentence that names any by letter, else the only one that sentences name by a text of
+    some length. Sentences that deny or compare options name none, nor do those that announce something (":").
     """
     first = sentences[0][:READ_CHARS]
     headed = [m.group(1) if (m := LISTING.match(f"{sentence} ")) else "" for sentence in sentences]
@@ -96,16 +96,17 @@ def pick_from_prose(sentences: list[str], choices: tuple[str, ...]) -> frozenset
         return named
     if closing := _closing(sentences[-1], choices):
         return closing
-    long = tuple(c if len(c) > 3 and not c[0].isdigit() else "" for c in choices)
     last, said = sentences[-1], [s for s in reversed(sentences) if not s.endswith(":")]
-    if found := _letters(STRONG, DENIED.split(last)[0], choices) or (
-        _affirmed(last, choices) if last in said[:1] else frozenset()
-    ):
+    if found := _letters(STRONG, DENIED.split(last)[0], choices):
+        return found
+    if last in said[:1] and (found := _affirmed(last, choices)):
         return found
     for sentence in said:
         if not DENIED.search(sentence) and (found := _letters(STRONG, CONTRAST.split(sentence)[0], choices)):
             return found
-    return next((found for s in said if len(found := _affirmed(s, long)) == 1), frozenset())
+    long = tuple(c if len(c) > 3 and not c[0].isdigit() else "" for c in choices)
+    affirmed = {found for s in said if len(found := _affirmed(s, long)) == 1}
+    return affirmed.pop() if len(affirmed) == 1 else frozenset()
 
 
 def _closing(sentence: str, choices: tuple[str, ...]) -> frozenset[int]:
