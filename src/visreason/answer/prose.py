@@ -12,6 +12,7 @@ COMPARED_CHARS = 12
 """How far before a number COMPARED may begin."""
 WORDED = re.compile(
     r"\b(?:are|is|has|have|were|was|only|total of) (one|two|three|four|five|six|seven|eight|nine|ten|no)\b"
+    r"(?! (?:times|of)\b)"
 )
 RANGE = re.compile(r"\s?[-–~]\s?\d")
 WORD = re.compile(r"(?<![\\A-Za-z{])[^\W\d_]{3,}")
