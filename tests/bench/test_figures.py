@@ -8,7 +8,7 @@ import pytest
 
 from tests.data.shared import shared
 from visreason import cli
-from visreason.bench import bench
+from visreason.bench import bench, pairs
 from visreason.bench.dynamath import aggregate as dynamath
 from visreason.bench.figures import sampling
 from visreason.bench.kind import Rules
@@ -94,8 +94,7 @@ def test_undecided_pairs_are_left_out_and_places_are_told_apart():
 
 def test_pairs_are_put_in_both_orders():
     row = Problem("x", "Which?", answer="1", meta={"responses": ["good", "bad"], "source": "povid"})
-    expand = bench("vl_rewardbench").expand
-    trials = expand(row, Rules(trials=12))
+    trials = pairs.trials(row, bench("vl_rewardbench").trial, Rules(trials=12))
     firsts = {t.question.partition("Answer 1: ")[2].partition("\n")[0] for t in trials}
     assert firsts == {"good", "bad"}
     read = bench("vl_rewardbench").read

@@ -24,7 +24,7 @@ def words(tmp_path):
     data = mathvision(tmp_path / "bench")
     completions, cache = outputs(tmp_path / "o.jsonl", ANSWERS), tmp_path / "judge.jsonl"
     judge = ["extraction=judge", "judge=script:tests.bench.rows:judge", f"judge_cache={cache}"]
-    return ["evaluate", "bench=mathvision", f"data={data}", f"completions={completions}", *judge]
+    return ["evaluate", "bench=tests.bench.rows:SMALL", f"data={data}", f"completions={completions}", *judge]
 
 
 def asked(monkeypatch):

@@ -8,7 +8,7 @@ from dataclasses import replace
 from visreason.bench.columns import given as given_by_columns
 from visreason.bench.columns import identity, need, pictures
 from visreason.bench.figures import by_column
-from visreason.bench.judging import extraction_prompt, reply
+from visreason.bench.judging import EXTRACT, reply
 from visreason.bench.kind import ALL, Bench, Given, Judging, Row, Rules
 from visreason.prompt import Style
 from visreason.prompt.layouts import parse_plain, write_plain
@@ -149,5 +149,5 @@ BENCH = Bench(
     aggregate=aggregate,
     primary="worst ALL",
     prompt=prompt,
-    judging=Judging(extraction_prompt, reply),
+    judging=Judging(EXTRACT, reply),
 )

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from visreason.answer import check
 from visreason.bench.columns import EXTRACTIONS, RESPONSES, REWARDS, VERDICTS, given
-from visreason.bench.judging import extraction_prompt, reply, verdict_prompt
+from visreason.bench.judging import EXTRACT, VERDICT, reply
 from visreason.bench.kind import Bench, Judging, Row, Rules
 from visreason.data.columns import flat_problem
 from visreason.errors import DataError
@@ -58,5 +58,5 @@ BENCH = Bench(
     given=given,
     score=score,
     columns=lambda p: [str(p.meta[k]) for k in ("subject", "level", "category", "source") if k in p.meta],
-    judging=Judging(extraction_prompt, reply, verdict_prompt),
+    judging=Judging(EXTRACT, reply, VERDICT),
 )

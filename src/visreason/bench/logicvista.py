@@ -5,7 +5,7 @@ import re
 
 from visreason.bench.columns import given as given_by_columns
 from visreason.bench.columns import identity, need, options, verdict
-from visreason.bench.judging import extraction_prompt
+from visreason.bench.judging import EXTRACT
 from visreason.bench.kind import ALL, Bench, Given, Judging, Row, Rules
 from visreason.record import Image, Problem, Score
 
@@ -83,5 +83,5 @@ BENCH = Bench(
     given=given,
     score=score,
     columns=columns,
-    judging=Judging(extraction_prompt, read_letters),
+    judging=Judging(EXTRACT, read_letters),
 )

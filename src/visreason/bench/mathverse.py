@@ -3,7 +3,7 @@
 from visreason.bench.columns import given as given_by_columns
 from visreason.bench.columns import identity, need, options, pictures
 from visreason.bench.figures import by_column, mean_of
-from visreason.bench.judging import extraction_prompt, reply, verdict_prompt
+from visreason.bench.judging import EXTRACT, VERDICT, reply
 from visreason.bench.kind import ALL, Bench, Given, Judging, Published, Row, Rules
 from visreason.prompt import Style
 from visreason.prompt.layouts import parse_plain, write_plain
@@ -94,7 +94,7 @@ BENCH = Bench(
     columns=columns,
     aggregate=aggregate,
     prompt=prompt,
-    judging=Judging(extraction_prompt, reply, verdict_prompt),
+    judging=Judging(EXTRACT, reply, VERDICT),
     published=(
         Published("VL-Rethinker-72B", {"ALL": 61.7}, BOARD),
         Published("VL-Rethinker-7B", {"ALL": 54.2}, BOARD),

@@ -6,7 +6,7 @@ from visreason.answer.compute import NoNumber, number
 from visreason.answer.normalize import spell
 from visreason.answer.parse import parse
 from visreason.bench.columns import LETTERS, given, identity, need, options, pictures
-from visreason.bench.judging import extraction_prompt, reply
+from visreason.bench.judging import EXTRACT, reply
 from visreason.bench.kind import ALL, Bench, Judging, Published, Row, Rules
 from visreason.bench.mathvision_answer import find_answer
 from visreason.prompt import Style
@@ -134,7 +134,7 @@ BENCH = Bench(
     columns=columns,
     read=read,
     prompt=prompt,
-    judging=Judging(extraction_prompt, reply),
+    judging=Judging(EXTRACT, reply),
     published=tuple(
         Published(model, {"ALL": value}, README)
         for model, value in {

@@ -4,7 +4,7 @@ import re
 
 from visreason.bench.choices import pick_letter
 from visreason.bench.columns import given, identity, need, options, pictures
-from visreason.bench.judging import letter, letter_prompt
+from visreason.bench.judging import EXTRACT, LETTER, letter, reply
 from visreason.bench.kind import ALL, Bench, Judging, Published, Row, Rules
 from visreason.errors import DataError
 from visreason.prompt import Style
@@ -136,7 +136,9 @@ BENCH = Bench(
     score=score,
     columns=columns,
     prompt=prompt,
-    judging=Judging(letter_prompt, letter),
+    judging=Judging(LETTER, letter),
+    judging_open=Judging(EXTRACT, reply),
+    heeds=("random_fallback",),
     published=(
         Published("LLaVA-1.5-13B", {"ALL": 36.4}, BOARD),
         Published("Qwen-VL-7B-Chat", {"ALL": 35.9}, BOARD),

@@ -2,7 +2,7 @@
 
 from visreason.bench.choices import pick_letter_pro
 from visreason.bench.columns import given, identity, need, options, pictures
-from visreason.bench.judging import letter, letter_prompt
+from visreason.bench.judging import LETTER, letter
 from visreason.bench.kind import Bench, Judging, Published, Row, Rules
 from visreason.bench.mmmu import DOMAIN
 from visreason.prompt import Style
@@ -56,7 +56,8 @@ BENCH = Bench(
     score=score,
     columns=columns,
     prompt=prompt,
-    judging=Judging(letter_prompt, letter),
+    judging=Judging(LETTER, letter),
+    heeds=("random_fallback",),
     published=(
         Published("GPT-4o, standard (10), CoT", {"ALL": 55.03}, OUTPUTS),
         Published("GPT-4o, standard (10), direct", {"ALL": 40.12}, OUTPUTS),

@@ -7,7 +7,7 @@ from typing import Any
 from visreason.answer import check
 from visreason.bench.columns import given, identity, need, pictures
 from visreason.bench.figures import by_column
-from visreason.bench.judging import extraction_prompt, reply, verdict_prompt
+from visreason.bench.judging import EXTRACT, VERDICT, reply
 from visreason.bench.kind import ALL, Bench, Judging, Row, Rules
 from visreason.errors import DataError
 from visreason.prompt import Style
@@ -127,5 +127,5 @@ BENCH = Bench(
     columns=columns,
     aggregate=aggregate,
     prompt=prompt,
-    judging=Judging(extraction_prompt, reply, verdict_prompt),
+    judging=Judging(EXTRACT, reply, VERDICT),
 )

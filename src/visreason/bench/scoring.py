@@ -40,21 +40,22 @@ def by_stored(bench: Bench, rules: Rules) -> Scoring:
 
 def by_judge(bench: Bench, rules: Rules, judge: Judge, style: Style | None = None) -> Scoring:
     """The benchmark's protocol with a judge; where that answers nonsense or fails to the end, the score is errored."""
-    if bench.judging is None:
+    if (judging := bench.judging) is None:
         raise DataError(f"{bench.title} has no protocol with a judge; give extraction=rule")
-    judging = bench.judging
 
     def scores(samples: list[Sample]) -> list[Score]:
         asked = [i for i, s in enumerate(samples) if _unmade(s) is None]
         problems = [samples[i].problem for i in asked]
-        answers = read_by(judging, judge, problems, [_answer_text(samples[i], style) for i in asked])
+        how = [judging if p.choices else bench.judging_open or judging for p in problems]
+        answers = read_by(how, judge, problems, [_answer_text(samples[i], style) for i in asked])
         found = dict.fromkeys(range(len(samples)), Score(0.0, None, "errored"))
-        found |= {i: none for i, s in enumerate(samples) if (none := _unmade(s))}
         read = [(i, a) for i, a in zip(asked, answers, strict=True) if a is not None]
         if judging.verdict is None:
             found |= {i: bench.score(samples[i].problem, a, rules) for i, a in read}
         else:
-            said = judged_by(judging, judge, [samples[i].problem for i, _ in read], [a for _, a in read])
+            said = judged_by(
+                judging.verdict, judge, [samples[i].problem for i, _ in read], [a for _, a in read]
+            )
             found |= {i: _judged(a, v) for (i, a), v in zip(read, said, strict=True)}
         return [_with_answer(found[i], s) for i, s in enumerate(samples)]
 

@@ -1,7 +1,6 @@
 """VL-RewardBench, about 1,250 pairs. Source: vl-rewardbench/VL_RewardBench@9b10abdc, inference_hf.py, cal.py."""
 
 import re
-from dataclasses import replace
 
 from visreason.bench import pairs
 from visreason.bench.columns import identity, need, pictures
@@ -57,17 +56,6 @@ def source(name: str) -> str:
 
 def given(row: Row) -> Given | None:
     return pairs.given(row, identity(row))
-
-
-def expand(problem: Problem, rules: Rules) -> list[Problem]:
-    return pairs.trials(problem, rules, _asked)
-
-
-def _asked(problem: Problem, turn: bool) -> Problem:
-    first, second = problem.meta["responses"][::-1] if turn else problem.meta["responses"]
-    values = {"{question}": problem.question, "{first}": first, "{second}": second}
-    filled = re.sub(r"\{(?:question|first|second)\}", lambda m: values[m.group()], text("judge.pair.md"))
-    return replace(problem, question=filled)
 
 
 def read(problem: Problem, response: str, rules: Rules) -> str | None:
@@ -140,7 +128,8 @@ BENCH = Bench(
     read=read,
     score=score,
     aggregate=aggregate,
-    expand=expand,
+    trial=text("judge.pair.md"),
+    heeds=("trials",),
     primary="Macro",
     prompt=prompt,
     published=tuple(

@@ -9,7 +9,7 @@ from typing import Any
 from visreason.bench.columns import given as given_by_columns
 from visreason.bench.columns import need, pictures
 from visreason.bench.figures import by_column, mean_of
-from visreason.bench.judging import letter, letter_prompt
+from visreason.bench.judging import LETTER, letter
 from visreason.bench.kind import ALL, Bench, Given, Judging, Published, Row, Rules
 from visreason.prompt import Style
 from visreason.prompt.layouts import parse_plain, write_plain
@@ -191,7 +191,7 @@ BENCH = Bench(
     aggregate=aggregate,
     primary="strict",
     prompt=prompt,
-    judging=Judging(letter_prompt, letter),
+    judging=Judging(LETTER, letter),
     published=(
         Published("GPT-4o", {"strict": 42.86, "loose": 60.57}, BOARD),
         Published("GPT-4V", {"strict": 31.05, "loose": 51.43}, BOARD),
