@@ -108,8 +108,9 @@ def test_the_judge_of_olympiadbench_passes_its_own_examples():
     for example in json.loads(shared("data/olympiadbench/eval/scoring_examples.json").read_text()):
         for answer in example["Ans"]:
             precision = answer.get("precision", example.get("precision"))
-            error = {} if precision is None else {"error": str(precision).strip("[]")}
-            problem = Problem("p", "?", answer=example["GT"], meta={"rules": {"times_100": True}, **error})
+            problem = Problem(
+                "p", "?", answer=example["GT"], meta={"error": str(precision or "").strip("[]")}
+            )
             if olympiad(problem, answer["answer"], Rules()).correct != answer["equal"]:
                 wrong.append((example["GT"], answer))
     assert wrong == []

@@ -26,12 +26,23 @@ VARIANT = re.compile(r"Variant (\d+)")
 def problem(row: Row) -> Problem:
     """A question of one trial (its folder says which), of a TSV (varid), or of a table of verdicts."""
     seed, variant = _place(row)
-    meta = {"seed": seed, "subject": row.get("subject", "Topic"), "level": row.get("level", "Difficulty Level"),
-            "answer_type": row.get("answer_type")}  # fmt: skip
+    level = row.get("level", "knowledge_level", "Difficulty Level")
+    meta = {
+        "seed": seed,
+        "subject": row.get("subject", "Topic"),
+        "level": level,
+        "answer_type": row.get("answer_type"),
+    }
     meta = {k: str(v) for k, v in meta.items() if v is not None}
     if "verdict" in row.value:
         return Problem(f"{seed}:{variant}", "", meta=meta)
-    return Problem(f"{seed}:{variant}", need(row, "question"), pictures(row), need(row, "answer"), meta=meta)
+    return Problem(
+        f"{seed}:{variant}",
+        need(row, "question"),
+        pictures(row),
+        need(row, "answer", "ground_truth"),
+        meta=meta,
+    )
 
 
 def unfold(row: Row) -> list[Row]:
@@ -56,9 +67,9 @@ def given(row: Row) -> Given | None:
 
 
 def _place(row: Row) -> tuple[str, str]:
-    """Question and variant: `Q17` and a column, qid and varid, or the key and the trial's folder."""
+    """Question and variant: `Q17` and a column, qid and varid, or the key and the trial's folder or file."""
     name = str(row.get("Question ID", "qid") or identity(row)).removeprefix("Q")
-    trial = re.search(r"trial(\d+)", str(row.file.parent))
+    trial = re.search(r"trial(\d+)", str(row.file.parent)) or re.match(r"sample(\d+)-", row.file.name)
     variant = row.get("variant", "varid") or (trial.group(1) if trial else "1")
     return ("" if not name.isdigit() and row.get("Question ID") else name), str(variant)
 
@@ -137,7 +148,14 @@ BENCH = Bench(
     title="DynaMath",
     source="DynaMath/DynaMath@598c3c3d",
     sizes={"test": 5010},
-    files={"test": ("samples_and_result/10trials/trial*/dataset.json", "dataset/dataset.json")},
+    files={
+        "test": (
+            "samples_and_result/10trials/trial*/dataset.json",
+            "data/sample*.parquet",
+            "DynaMath.tsv",
+            "dataset/dataset.json",
+        )
+    },
     outputs="samples_and_result/*.csv",
     headline=(ALL, "worst ALL", *SHORT.values()),
     problem=problem,

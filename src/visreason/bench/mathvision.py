@@ -126,7 +126,10 @@ BENCH = Bench(
     title="MATH-Vision",
     source="mathllm/MATH-V@a1f5cc3a",
     sizes={"test": 3040, "testmini": 304},
-    files={"test": ("data/test.jsonl", "data/test-*.parquet"), "testmini": ("data/testmini.jsonl",)},
+    files={
+        "test": ("data/test.jsonl", "data/test-*.parquet", "MathVision.tsv"),
+        "testmini": ("data/testmini.jsonl", "data/testmini-*.parquet", "MathVision_MINI.tsv"),
+    },
     headline=(ALL, *(f"level{i}" for i in range(1, 6)), *SHORT.values()),
     problem=problem,
     given=given,

@@ -153,7 +153,10 @@ BENCH = Bench(
     empty_scores=True,
     heeds=("integer",),
     sizes={"testmini": 1000, "test": 5141},
-    files={"testmini": ("data/testmini.json", "data/testmini*.parquet"), "test": ("data/test.json",)},
+    files={
+        "testmini": ("data/testmini.json", "data/testmini*.parquet", "MathVista_MINI.tsv"),
+        "test": ("data/test.json", "data/test-*.parquet"),
+    },
     headline=(ALL, *SHORT.values()),
     problem=problem,
     given=given,

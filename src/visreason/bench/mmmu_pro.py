@@ -48,7 +48,10 @@ BENCH = Bench(
     title="MMMU-Pro",
     source="MMMU-Benchmark/MMMU@bb0b95a9",
     sizes={"standard": 1730, "vision": 1730},
-    files={"standard": ("standard*/test*.parquet", "*.parquet"), "vision": ("vision/test*.parquet",)},
+    files={
+        "standard": ("standard (10 options)/test*.parquet", "MMMU_Pro_10c.tsv", "*.parquet"),
+        "vision": ("vision/test*.parquet", "MMMU_Pro_V.tsv"),
+    },
     outputs="mmmu-pro/output/*.jsonl*",
     problem=problem,
     given=given,

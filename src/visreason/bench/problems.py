@@ -3,12 +3,13 @@
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 from visreason.bench.files import find, rows
-from visreason.bench.kind import Bench, Row
-from visreason.data.embedded import Embedded, cells
+from visreason.bench.kind import Bench
+from visreason.data.embedded import Embedded
 from visreason.data.pictures import Pictures
 from visreason.errors import DataError, UsageError
 from visreason.prompt import STYLES, messages
@@ -67,7 +68,9 @@ def read_problems(bench: Bench, path: Path, split: str | None, kept: Path, image
         pictures = Pictures(file.parent, "pixels")
         for row in rows(file):
             try:
-                problem = bench.problem(_unpacked(row, store))
+                if isinstance(row.value, dict):
+                    row = replace(row, value=store.unpacked(row.value))
+                problem = bench.problem(row)
                 if problem is None:
                     continue
                 if problem.id in seen:
@@ -90,7 +93,10 @@ def read_problems(bench: Bench, path: Path, split: str | None, kept: Path, image
 def _checked_split(bench: Bench, source: Source, asked: str | None) -> str:
     """The split by the number of rows, where that tells it. Raises DataError when another was asked for."""
     n = len(source.problems) + len(source.rejected)
+    file = source.files[0].name.removesuffix(".gz")
     fitting = [name for name, size in bench.sizes.items() if size == n]
+    named = [s for s in fitting if any(fnmatch(file, p.rpartition("/")[2]) for p in bench.files[s])]
+    fitting = named or fitting
     if not fitting or source.split in fitting:
         return source.split
     if asked is None:
@@ -112,22 +118,3 @@ def _short(value: Any) -> Any:
     if not isinstance(value, dict):
         return str(value)[:200]
     return {k: v if len(str(v)) < 2_000 else f"{str(v)[:80]}..." for k, v in value.items()}
-
-
-def _unpacked(row: Row, store: Embedded) -> Row:
-    """The row with paths in place of the pictures it holds; Hugging Face copies hold them in `decoded_image`."""
-    if not isinstance(row.value, dict):
-        return row
-    value = dict(row.value)
-    if decoded := value.pop("decoded_image", None):
-        value["image"] = decoded
-    for name in [n for n in value if n.startswith("image")]:
-        held = [store.path(row.value, cell) or _named(cell) for cell in cells(value[name])]
-        found = [path for path in held if path is not None]
-        value[name] = found[0] if len(found) == 1 else found
-    return replace(row, value=value)
-
-
-def _named(cell: Any) -> Any:
-    """The path of a cell that is an object without bytes."""
-    return cell.get("path") if isinstance(cell, dict) else cell

@@ -30,7 +30,8 @@ def by_rule(bench: Bench, rules: Rules, style: Style | None = None) -> Scoring:
 
 
 def by_stored(bench: Bench, rules: Rules) -> Scoring:
-    """The extraction (else the verdict) that a released row carries, scored as the benchmark does."""
+    """The extraction (else the verdict) that a released row carries, scored as the benchmark does; the verdict first
+    where the benchmark's scoring is a judge's."""
 
     def scores(samples: list[Sample]) -> list[Score]:
         return [_by_stored(bench, rules, s) for s in samples]
@@ -65,6 +66,10 @@ def by_judge(bench: Bench, rules: Rules, judge: Judge, style: Style | None = Non
 def _by_rule(bench: Bench, rules: Rules, style: Style | None, sample: Sample) -> Score:
     if (none := _unmade(sample)) is not None:
         return none
+    if not sample.completion.text and sample.problem.meta.get("no_response"):
+        raise DataError(
+            f"problem {sample.problem.id!r}: expected a response to read, found a verdict alone; give extraction=stored"
+        )
     if bench.read is None:
         return _with_answer(_answered(sample), sample)
     text = _answer_text(sample, style)
@@ -84,7 +89,8 @@ def _by_rule(bench: Bench, rules: Rules, style: Style | None, sample: Sample) ->
 
 def _by_stored(bench: Bench, rules: Rules, sample: Sample) -> Score:
     meta = sample.problem.meta
-    if "extraction" in meta:
+    by_judge_alone = bench.judging is not None and bench.judging.verdict is not None
+    if "extraction" in meta and not (by_judge_alone and "judged" in meta):
         score = bench.score(sample.problem, str(meta["extraction"]), rules)
     elif "judged" in meta and (meta.get("no_response") or not bench.empty_scores):
         score = by_verdict(bool(meta["judged"]))

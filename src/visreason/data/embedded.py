@@ -25,6 +25,18 @@ class Embedded:
         self.folder = folder
         self._of_row: dict[str, str] = {}
 
+    def unpacked(self, row: dict[str, Any]) -> dict[str, Any]:
+        """The row with paths in its columns image, images, image_1, ...; `decoded_image` of Hugging Face's copies comes
+        before `image`. Raises DataError like `path`."""
+        found = dict(row)
+        if decoded := found.pop("decoded_image", None):
+            found["image"] = decoded
+        for name in [n for n in found if n.startswith("image")]:
+            held = [self.path(row, cell) or _named(cell) for cell in cells(found[name])]
+            paths = [path for path in held if path is not None]
+            found[name] = paths[0] if len(paths) == 1 else paths
+        return found
+
     def path(self, row: dict[str, Any], value: Any) -> str | None:
         """The file of a picture that `value`, from a cell of `row`, holds; None for a path. VLMEvalKit writes a picture
         once and then the index of its row. Raises DataError for what is neither."""
@@ -72,6 +84,11 @@ def cells(value: Any) -> list[Any]:
     if isinstance(value, list):
         return value
     return [] if value in (None, "") else [value]
+
+
+def _named(cell: Any) -> Any:
+    """The path of a cell that is an object without bytes."""
+    return cell.get("path") if isinstance(cell, dict) else cell
 
 
 def _content(value: Any) -> bytes | None:

@@ -113,6 +113,12 @@ class Recipe(Answering):
             raise ValueError(
                 f"model is needed: {fields['model'].description} Give model=... (or completions=...)"
             )
+        if self.model.startswith("learned:"):
+            raise ValueError(
+                f"expected an engine that answers, found the reward model {self.model}, which gives scores: `visreason "
+                f"score samples=DATA reward={self.model} out=RUN`, then give completions=RUN/scores.jsonl with "
+                "extraction=stored in place of model"
+            )
         if self.model and self.completions:
             raise ValueError("expected a model or completions, found both; leave one out")
         if not self.data and not self.completions:

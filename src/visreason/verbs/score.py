@@ -28,7 +28,7 @@ from visreason.reward import REWARDS, from_names
 from visreason.reward.agreement import agreement, grouped, set_aside, verdict
 from visreason.reward.ranking import best_over_mean, calibration, choices, pair_summary
 from visreason.stats import Interval, accuracies, counts
-from visreason.store import SAMPLES, Run, model_files, model_path
+from visreason.store import IMAGES, SAMPLES, Run, model_files, model_path
 
 GOLDS = "golds.jsonl"
 BLOCK, ALONE = 256, 1_000
@@ -172,7 +172,9 @@ def _pairs(
     from visreason.reward.scoring import rank
     from visreason.view import ranking as plots
 
-    pairs = [p for p in read_pairs(recipe.samples, rejected) if has_meta(p.problem, recipe.where)]
+    pairs = [
+        p for p in read_pairs(recipe.samples, rejected, out / IMAGES) if has_meta(p.problem, recipe.where)
+    ]
     pairs = part(pairs[: recipe.limit], recipe.shard)
     ranked = rank(reward.policy, pairs, reward.style, reward.budget)
     record.rewind({PAIR_SCORES: 0})
