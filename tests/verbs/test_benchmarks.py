@@ -174,3 +174,43 @@ def test_runs_under_different_protocols_are_shown_with_where_they_differ(tmp_pat
     found = compared(tmp_path, capsys, style="awaker")
     assert "not the same protocol: extraction.style: hint and awaker" in found["comparison.md"]
     assert "Not the same protocol" in found["index.html"]
+
+
+# From the hub
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """A hub's cache on disk that holds one data set, and no network."""
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    stored = tmp_path / "hub" / "datasets--someone--small"
+    mathvision(stored / "snapshots" / commit)
+    (stored / "refs").mkdir()
+    (stored / "refs" / "main").write_text(commit)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    return commit
+
+
+@pytest.mark.parametrize("revision", ["", "@main"])
+def test_a_data_set_of_the_hub_is_read_at_its_revision(hub, tmp_path, revision):
+    run(tmp_path / "run", bench="tests.bench.rows:SMALL", data=f"hub:someone/small{revision}", model=PLUS)
+    sealed = manifest(tmp_path / "run")
+    card = sealed["summary"]["protocol"]
+    assert (card["revision"], card["split"], card["problems"]) == (hub, "test", 6)
+    assert sealed["summary"]["figures"]["ALL"]["n"] == 6
+    assert next(iter(sealed["inputs"])).endswith(f"snapshots/{hub}/data/test.jsonl")
+
+
+def test_a_data_set_that_can_not_be_fetched_is_a_paragraph(hub, tmp_path, capsys):
+    words = [
+        "evaluate",
+        "bench=mathvision",
+        "data=hub:someone/else",
+        f"model={PLUS}",
+        f"out={tmp_path / 'run'}",
+    ]
+    assert cli.main(words) == 1
+    said = " ".join(capsys.readouterr().err.split())
+    assert "expected the data set someone/else on the hub, found none that can be fetched" in said
+    assert "give a path instead" in said

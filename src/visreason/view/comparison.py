@@ -13,6 +13,8 @@ from typing import Any
 from visreason.stats import Interval, by_problem, mcnemar, p_value, paired
 from visreason.view.runs import RunView
 
+SHOWN, LEAD = 60, 20
+"""Characters of a value that a protocol's difference shows, and how many of them before the place where values part."""
 ALONE = ("asked.model", "asked.seed", "rules.seed")
 """Points in which protocols may differ and runs still be compared."""
 
@@ -121,7 +123,7 @@ def _card(run: RunView) -> dict[str, Any]:
 
 
 def protocol_differences(cards: Sequence[dict[str, Any]]) -> list[str]:
-    """The points in which protocol cards differ, with both values; models and seeds aside.
+    """The points in which protocol cards differ, with both values where they part; models and seeds aside.
 
     >>> protocol_differences([{"split": "test", "asked": {"samples": 1}}, {"split": "test", "asked": {"samples": 4}}])
     ['asked.samples: 1 and 4']
@@ -130,7 +132,21 @@ def protocol_differences(cards: Sequence[dict[str, Any]]) -> list[str]:
     names = sorted({name for card in flat for name in card}.difference(ALONE))
     found = {name: list(dict.fromkeys(str(card.get(name, "none")) for card in flat)) for name in names}
     return [
-        f"{name}: {' and '.join(v[:60] for v in values)}" for name, values in found.items() if len(values) > 1
+        f"{name}: {' and '.join(_where_apart(values))}" for name, values in found.items() if len(values) > 1
+    ]
+
+
+def _where_apart(values: list[str]) -> list[str]:
+    """Values cut to what a line can hold, long ones from a little before the place where they part.
+
+    >>> _where_apart(["test", "dev"]), _where_apart(["x" * 90 + "a", "x" * 90 + "b"])[1]
+    (['test', 'dev'], '…xxxxxxxxxxxxxxxxxxxxb')
+    """
+    parted = next((i for i, at in enumerate(zip(*values, strict=False)) if len(set(at)) > 1), 0)
+    start = max(0, parted - LEAD) if max(map(len, values)) > SHOWN else 0
+    return [
+        f"{'…' if start else ''}{v[start : start + SHOWN]}{'…' if len(v) > start + SHOWN else ''}"
+        for v in values
     ]
 
 
