@@ -41,9 +41,6 @@ def _one(value: object) -> object:
 
 
 def score(problem: Problem, extraction: str, rules: Rules) -> Score:
-    """By the row's own verdict where it has one (then nothing is decided here), else by `answer/`."""
-    if (judged := problem.meta.get("judged")) is not None:
-        return Score(1.0, extraction, "judged") if judged else Score(0.0, extraction, "wrong")
     return check(problem, extraction)
 
 

@@ -89,8 +89,10 @@ def _by_rule(bench: Bench, rules: Rules, style: Style | None, sample: Sample) ->
 
 def _by_stored(bench: Bench, rules: Rules, sample: Sample) -> Score:
     meta = sample.problem.meta
-    by_judge_alone = bench.judging is not None and bench.judging.verdict is not None
-    if "extraction" in meta and not (by_judge_alone and "judged" in meta):
+    by_judges = bench.judging is not None and bench.judging.verdict is not None
+    if by_judges and {"extraction", "judged"} <= meta.keys():
+        score = replace(by_verdict(bool(meta["judged"])), answer=str(meta["extraction"]))
+    elif "extraction" in meta:
         score = bench.score(sample.problem, str(meta["extraction"]), rules)
     elif "judged" in meta and (meta.get("no_response") or not bench.empty_scores):
         score = by_verdict(bool(meta["judged"]))

@@ -46,6 +46,7 @@ def summarize(bench: Bench, samples: list[Sample], extraction: str, missing: int
     found = figures(bench, samples)
     summary: dict[str, Any] = {
         "bench": bench.name,
+        "title": bench.title,
         "extraction": extraction,
         "primary": bench.primary if bench.primary in found else ALL,
         "partial": missing > 0,

@@ -48,6 +48,7 @@ class Comparison:
     """All runs on one benchmark: columns, ours, what is in print, and differences of runs read in the same way."""
 
     bench: str
+    title: str
     columns: tuple[str, ...]
     ours: tuple[Line, ...]
     published: tuple[Line, ...]
@@ -78,7 +79,8 @@ def _comparison(bench: str, runs: list[RunView]) -> Comparison:
         Line(p["model"], p["source"], {c: (v,) for c, v in p["figures"].items()}) for p in printed.values()
     )
     pairs = [_difference(a, b) for a, b in combinations(runs, 2) if read_by(a) == read_by(b)]
-    return Comparison(bench, columns, tuple(map(_line, runs)), published, tuple(p for p in pairs if p))
+    title = str(summaries[0].get("title") or bench)
+    return Comparison(bench, title, columns, tuple(map(_line, runs)), published, tuple(p for p in pairs if p))
 
 
 def _line(run: RunView) -> Line:
@@ -157,6 +159,12 @@ def _flat(card: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
+def interval(figure: tuple[float, ...]) -> Interval:
+    """A figure of ours as fractions again."""
+    value, low, high = (x / 100 for x in figure)
+    return Interval(value, low, high, 0)
+
+
 def shown(figure: tuple[float, ...] | None) -> str:
     """A figure as a cell.
 
@@ -182,7 +190,7 @@ def markdown(found: Sequence[Comparison]) -> str:
     """The comparisons as Markdown tables."""
     parts = []
     for c in found:
-        parts += [f"## {c.bench}", "", _md_row(["model", "read by", "n", *c.columns, "note"])]
+        parts += [f"## {c.title}", "", _md_row(["model", "read by", "n", *c.columns, "note"])]
         parts.append(_md_row(["---"] * (len(c.columns) + 4)))
         for line in (*c.ours, *c.published):
             cells = [shown(line.figures.get(column)) for column in c.columns]
