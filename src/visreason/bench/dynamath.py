@@ -78,16 +78,14 @@ def read(problem: Problem, response: str, rules: Rules) -> str | None:
     """The short answer of the JSON that was asked for, or the response where it is one word; else the last line without
     its last character, as they do."""
     first, last = response.find("{"), response.rfind("}")
-    if 0 <= first < last:
-        try:
-            found = json.loads(response[first : last + 1].replace("\\", ""), strict=False)
-            if isinstance(found, dict) and "short answer" in found:
-                return str(found["short answer"])
-        except (ValueError, RecursionError):
-            pass
-    if len(response.split()) == 1:
-        return response.strip()
-    return response.split("\n")[-1][:-1] or None
+    text = response[first : last + 1].replace("\\", "") if 0 <= first < last else response
+    try:
+        found = json.loads(text, strict=False)
+        if isinstance(found, dict) and "short answer" in found:
+            return str(found["short answer"])
+    except (ValueError, RecursionError):
+        pass
+    return (text.strip() if len(text.split()) == 1 else text.split("\n")[-1][:-1]) or None
 
 
 def score(problem: Problem, extraction: str, rules: Rules) -> Score:

@@ -21,14 +21,15 @@ NOT_READ = ("unparsed", "truncated", "errored")
 
 
 def overview(samples: list[Sample], by_meta: bool = True) -> dict[str, Any]:
-    """What every evaluation says of its samples: both accuracies, format, length; with `by_meta` accuracy by family,
-    category, subject, source and level."""
+    """What every evaluation says of its samples: both accuracies, format and length where they are known; with
+    `by_meta` accuracy by family, category, subject, source and level."""
     both = accuracies(samples)
+    formats = [s.score.parts["format"] for s in samples if "format" in s.score.parts]
     lengths = [len(s.completion.token_ids) for s in samples if s.completion.token_ids]
     summary: dict[str, Any] = {
         "accuracy": both["all"].as_dict(),
         "accuracy_of_completed": both["completed"].as_dict() if "completed" in both else None,
-        "format": sum(s.score.parts.get("format", 0.0) for s in samples) / len(samples),
+        "format": sum(formats) / len(formats) if formats else None,
         "completion_tokens": sum(lengths) / len(lengths) if lengths else None,
     }
     for name in META if by_meta else ():

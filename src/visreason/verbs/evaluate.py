@@ -12,7 +12,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 from rich.console import Console
 
-from visreason.bench import suites
+from visreason.bench import BENCHES, suites
 from visreason.bench import summary as figures
 from visreason.bench import task as tasks
 from visreason.bench.asking import Asked, answers, scored_given
@@ -52,7 +52,10 @@ class Recipe(Answering):
         description="Engine: hf:PATH, vllm:PATH, http://HOST/v1#MODEL, script:FILE.jsonl, a run directory, or world.",
         examples=["runs/grpo/a"],
     )
-    bench: str | None = Field(None, description="Benchmark by name, or module:object; its rules then hold.")
+    bench: str | None = Field(
+        None,
+        description=f"Benchmark, whose rules then hold: {', '.join((*BENCHES, *suites.SUITES))}, or module:object.",
+    )
     split: str | None = Field(None, description="Split of the benchmark; its first when not given.")
     completions: Path | None = Field(
         None, description="Answers made elsewhere, in place of a model: a file or folder as it was released."
@@ -74,12 +77,13 @@ class Recipe(Answering):
         description="Guess where no option can be read, as MMMU's published figures do; else it is unparsed.",
     )
     partial: bool = Field(
-        False, description="Allow fewer completions than problems; the figures are labelled so."
+        False,
+        description="Make figures of fewer problems or completions than the split has, labelled so; else refused.",
     )
     trials: int = Field(
         1,
         ge=1,
-        description="How often a judge sees each pair of a reward benchmark, in shuffled orders.",
+        description="How often the model, as a judge, sees each pair of a reward benchmark, in shuffled orders.",
     )
     rewards: Path | None = Field(
         None,
@@ -266,9 +270,10 @@ def _seal(
         engine.device if engine else "none",
     )
     completed = summary["accuracy_of_completed"]
+    layout = "" if summary["format"] is None else f"; format {summary['format']:.3f}"
     console.print(
         f"accuracy {Interval(**summary['accuracy'])}; of completed answers "
-        f"{Interval(**completed) if completed else 'none'}; format {summary['format']:.3f}; {record.path}"
+        f"{Interval(**completed) if completed else 'none'}{layout}; {record.path}"
     )
 
 
