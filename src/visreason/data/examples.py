@@ -7,16 +7,16 @@ from typing import Any
 from visreason.data.formats import SAMPLE, read_usable
 from visreason.errors import DataError
 from visreason.prompt import Style
-from visreason.prompt.layouts import MARKERS, SPECIAL_TOKEN
-from visreason.record import Problem, Sample, from_json
+from visreason.prompt.layouts import control_token
+from visreason.record import Completion, Problem, Sample, from_json
 
 
 @dataclass(frozen=True)
 class Example:
-    """What supervised training shows: the problem as it is put to the model, and the texts that answer it."""
+    """What supervised training shows: the problem as it is put to the model, and the completions to learn."""
 
     problem: Problem
-    texts: tuple[str, ...]
+    completions: tuple[Completion, ...]
 
 
 def read_examples(path: Path, style: Style, rejected: list[dict[str, Any]]) -> list[Example]:
@@ -27,32 +27,29 @@ def read_examples(path: Path, style: Style, rejected: list[dict[str, Any]]) -> l
     those with control tokens. Raises DataError when nothing is left.
     """
     problems: dict[str, Problem] = {}
-    texts: dict[str, list[str]] = {}
+    completions: dict[str, list[Completion]] = {}
     for line, row, problem in read_usable(path, rejected):
         try:
-            text = _sampled(row) if SAMPLE.matches(row) else _written(problem, style)
+            completion = _sampled(row) if SAMPLE.matches(row) else Completion(_written(problem, style))
             if problems.setdefault(problem.id, problem) != problem:
                 raise DataError(f"expected another problem to have another id, found {problem.id!r} again")
         except DataError as e:
             rejected.append({"line": line, "reason": str(e), "row": row})
             continue
-        texts.setdefault(problem.id, []).append(text)
+        completions.setdefault(problem.id, []).append(completion)
     if not problems:
         why = f"{len(rejected)} rejected rows; the first: {rejected[0]['reason']}" if rejected else "no rows"
         raise DataError(f"expected examples in {path}, found {why}")
-    return [Example(p, tuple(texts[p.id])) for p in problems.values()]
+    return [Example(p, tuple(completions[p.id])) for p in problems.values()]
 
 
-def _sampled(row: dict[str, Any]) -> str:
+def _sampled(row: dict[str, Any]) -> Completion:
     completion = from_json(Sample, row).completion
     if completion.finish != "stop":
         raise DataError(f"expected a whole completion to learn, found one with finish {completion.finish!r}")
-    marks = [m for m in SPECIAL_TOKEN.findall(completion.text) if m not in MARKERS]
-    if marks:
-        raise DataError(
-            f"expected plain text to learn, found the control token {marks[0]!r} in the completion"
-        )
-    return completion.text
+    if mark := control_token(completion.text):
+        raise DataError(f"expected plain text to learn, found the control token {mark!r} in the completion")
+    return completion
 
 
 def _written(problem: Problem, style: Style) -> str:

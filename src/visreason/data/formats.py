@@ -81,13 +81,19 @@ def read_usable(
 def read_samples(path: Path, rejected: list[dict[str, Any]]) -> Iterator[Sample]:
     """The samples of a file, to be scored: our Sample records, or flat rows with a response (see `columns`).
 
-    Images are not opened; their paths are taken from the file's folder. What can't be read goes to `rejected`.
+    Images are not opened; their paths are taken from the file's folder. What can't be read goes to `rejected`, and what
+    has the id of another problem: samples are grouped by it.
     """
     path = Path(path)
+    known: dict[str, tuple] = {}
     for line, row in read_rows(path, rejected):
         try:
             own = SAMPLE.matches(row)
             sample = from_json(Sample, row) if own else flat_sample(row, f"{path.name.split('.')[0]}-{line}")
+            p = sample.problem
+            asked = (p.question, p.choices, p.answer, tuple(i.path for i in p.images))
+            if known.setdefault(p.id, asked) != asked:
+                raise DataError(f"expected another problem to have another id, found {p.id!r} again")
         except DataError as e:
             rejected.append({"line": line, "reason": str(e), "row": row})
             continue
