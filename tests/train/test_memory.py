@@ -123,6 +123,17 @@ def test_a_plan_over_the_memory_names_the_fields_to_change(monkeypatch, world):
     assert "checkpoint_activations=true" in str(rows["to make it fit"])
 
 
+def test_a_dry_run_is_as_long_as_a_completion_that_exceeds_the_budget(monkeypatch):
+    policy, tried = tiny_policy(), []
+    seen = policy.learned
+    monkeypatch.setattr(policy, "learned", lambda forest: tried.append(len(forest.branch_S)) or seen(forest))
+    prompt = tiny.prompt(policy.model, [(4, 6)], 5, 1)
+    budget = settings().model_copy(update={"micro_batch_tokens": len(prompt.ids) + 7})
+    for branch in (4, 40):
+        memory.dry_run(policy, prompt, branch, budget)
+    assert tried == [8, 40]
+
+
 def test_a_dry_run_learns_nothing():
     policy = tiny_policy()
     before = [p.clone() for p in policy.model.parameters()]
