@@ -16,7 +16,7 @@ SHOWN = 5
 
 @dataclass(frozen=True)
 class Outputs:
-    """Samples in the order of the problems, ids of problems without all of theirs, the files read, and what was set aside."""
+    """Samples in the order of the problems, ids that are short of samples, the files read, and what was set aside."""
 
     samples: list[Sample]
     missing: tuple[str, ...]
