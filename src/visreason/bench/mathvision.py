@@ -2,7 +2,8 @@
 
 import re
 
-from visreason.answer.compute import NoNumber, number
+from visreason.answer.arithmetic import NoNumber
+from visreason.answer.compute import number
 from visreason.answer.normalize import spell
 from visreason.answer.parse import parse
 from visreason.bench.columns import LETTERS, given, identity, need, options, pictures
