@@ -114,6 +114,28 @@ def test_any_gold_answer_is_right_or_an_error_of_the_data(gold):
         check(problem, gold)
 
 
+ARGUMENTS = st.sampled_from(
+    ("x", "k", "2", "oo", "x**2", "()", "(x)", "(x, 0, 1)", "(2, 0, 1)", "[]", "[[1, 2], [3]]")
+)
+CALLS = st.sampled_from(
+    ("Integral", "Sum", "Product", "Limit", "Matrix", "Interval", "Eq", "Union", "FiniteSet")
+)
+OUTPUTS = st.recursive(
+    ARGUMENTS,
+    lambda inner: st.builds(
+        lambda name, arguments: f"{name}({', '.join(arguments)})", CALLS, st.lists(inner, max_size=4)
+    ),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=400)
+@given(OUTPUTS, TEXTS)
+def test_any_output_of_a_program_can_be_a_gold_answer(gold, response):
+    with contextlib.suppress(DataError):
+        check(Problem("p", "Q?", answer=gold, meta={"gold_syntax": "sympy"}), response)
+
+
 REPEATED = (*PIECES, "1,111", ",111", "12, ", "1 a and ", "than ", "ab, ", "1:", "1/")
 """Also what one expression or another would try again from every place."""
 

@@ -122,6 +122,15 @@ def test_a_fault_of_the_child_is_an_errored_verdict_and_a_warning(monkeypatch):
         assert grade(TEXTS[3], "1/2") == Score(0.0, None, "errored", {"fault": 1.0})
 
 
+def test_a_reply_that_is_none_is_a_fault_and_the_next_question_has_another_child(monkeypatch, no_child):
+    garbled = "print('ready', flush=True); input(); print('?!', flush=True); input()"
+    with monkeypatch.context() as patched:
+        patched.setattr(sandbox, "WORKER", ("-c", garbled))
+        with pytest.raises(sandbox.Fault, match="expected JSON"):
+            sandbox.same(INTEGRAL, HALF)
+    assert sandbox.same(INTEGRAL, HALF)
+
+
 def test_our_own_errors_are_faults_and_those_of_sympy_are_not():
     from visreason.answer import worker  # imports sympy
 
