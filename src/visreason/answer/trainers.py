@@ -82,10 +82,10 @@ def compute_score(reward_inputs: list[dict[str, Any]], format_weight: float = 0.
         )
     scores = []
     for i, row in enumerate(reward_inputs):
-        if row.get("ground_truth") is None or "response" not in row:
+        if not isinstance(row, dict) or row.get("ground_truth") is None or "response" not in row:
             raise DataError(
-                f"expected response and ground_truth in row {i}, found {', '.join(row)}; name the data set's column of "
-                "gold answers in EasyR1's data.answer_key"
+                f"expected response and ground_truth in row {i}, found {row!r:.200}; name the data set's column of gold "
+                "answers in EasyR1's data.answer_key"
             )
         response = _text(row["response"])
         accuracy = _reward(response, row["ground_truth"], ()) or 0.0
