@@ -30,7 +30,7 @@ from visreason.reward.agreement import summarize
 from visreason.reward.correct import correct_or_extracted
 from visreason.reward.ranking import best_over_mean, calibration, choices, pair_summary
 from visreason.stats import Interval, accuracies, counts
-from visreason.store import REJECTED, SAMPLES, Run, model_files, model_path
+from visreason.store import IMAGES, REJECTED, SAMPLES, Run, model_files, model_path
 
 GOLDS = "golds.jsonl"
 BLOCK, ALONE = 256, 1_000
@@ -198,7 +198,9 @@ def _pairs(
     from visreason.reward.scoring import rank
     from visreason.view import ranking as plots
 
-    found = (p for p in read_pairs(recipe.samples, rejected) if has_meta(p.problem, recipe.where))
+    found = (
+        p for p in read_pairs(recipe.samples, rejected, out / IMAGES) if has_meta(p.problem, recipe.where)
+    )
     pairs = part(list(islice(found, recipe.limit)), recipe.shard)
     ranked = rank(reward.policy, pairs, reward.style, reward.budget)
     record.rewind({PAIR_SCORES: 0})
