@@ -84,7 +84,7 @@ def compute_score(reward_inputs: list[dict[str, Any]], format_weight: float = 0.
     for i, row in enumerate(reward_inputs):
         if not isinstance(row, dict) or row.get("ground_truth") is None or "response" not in row:
             raise DataError(
-                f"expected response and ground_truth in row {i}, found {row!r:.200}; name the column of gold answers in "
+                f"expected response and ground_truth in row {i}, found {row!r:.200}; name the gold answers' column in "
                 "EasyR1's data.answer_key"
             )
         response = _text(row["response"])
