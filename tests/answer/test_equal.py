@@ -48,6 +48,10 @@ from visreason.answer.rules import Rules
         (r"\$5", "5", "numeric"),
         ("£5", "5 pounds", "exact"),
         ("$1.2 million", "1200000", "numeric"),
+        (r"\{1+2\}\{3-x\}", "9-3x", "symbolic"),
+        (r"\int \{x dx\}", r"\int x dx", "symbolic"),
+        (r"\int_0^1 \{x dx\}", "1/2", "symbolic"),
+        (r"17 \mod 2(3)", "5", "numeric"),
         ("2^{2007}", "2 \\cdot 2^{2006}", "numeric"),
     ],
 )
