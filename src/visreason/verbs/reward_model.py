@@ -48,9 +48,9 @@ def run(recipe: Recipe, out: Path) -> None:
 
     def finish(record: Run, trained: RewardModel) -> dict[str, Any]:
         from visreason.reward.ranking import pair_summary
-        from visreason.reward.scoring import rank
+        from visreason.reward.scoring import rank_all
 
-        ranked = rank(trained.policy, trained.heldout, trained.style, recipe.micro_batch_tokens)
+        ranked = rank_all(trained.policy, trained.heldout, trained.style, recipe.micro_batch_tokens)
         record.rewind({SCORES: 0})
         record.append(SCORES, [r.row() for r in ranked])
         summary = pair_summary(ranked)
