@@ -27,6 +27,7 @@ from visreason.answer.rules import Rules
         (r"\{1,2,3\}", r"\{3, 2, 1\}", "set"),
         ("x > 5", r"(5, \infty)", "symbolic"),
         ("-2 \\le x < 7", "[-2, 7)", "symbolic"),
+        ("0<f(x)<1", "(0,1)", "symbolic"),
         ("2 > x", "x < 2", "symbolic"),
         ("x^2+y^2=1", "1-x^2-y^2=0", "symbolic"),
         ("f(x) = 2x+3", "y = 2x+3", "exact"),

@@ -176,9 +176,10 @@ def _as_interval(tree: Tree) -> Tree:
         return tree
     infinity: Tree = ("const", "infty")
     if len(sides) == 2:
-        sides = [("-", infinity), *sides] if sides[0][0] == "sym" else [*sides, infinity]
-        signs = ["<", *signs] if sides[1][0] == "sym" and sides[0][0] == "-" else [*signs, "<"]
-    if len(sides) != 3 or sides[1][0] != "sym":
+        below = _is_name(sides[0])
+        sides = [("-", infinity), *sides] if below else [*sides, infinity]
+        signs = ["<", *signs] if below else [*signs, "<"]
+    if len(sides) != 3 or not _is_name(sides[1]):
         return tree
     return (
         "list",
