@@ -9,6 +9,9 @@ from typing import Any
 
 from visreason.errors import UsageError
 
+OFFICIAL = "official"
+"""The style that stands for a benchmark's own prompt."""
+
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
     """The error to raise for a name that is not among the known ones, with the nearest of them.
