@@ -283,10 +283,17 @@ def _device(name: str) -> torch.device:
 
 
 def limit_pixels(processor: Any, min_pixels: int | None, max_pixels: int | None) -> None:
-    """Bound each image's area, before it is cut into patches."""
-    size = dict(processor.image_processor.size)
-    if min_pixels is not None:
-        size["shortest_edge"] = min_pixels
+    """Bound each image's area, before it is cut into patches.
+
+    Where the processor's own smallest area is above `max_pixels`, images are no longer enlarged at all: in the
+    processor the smallest area wins, and its sides are rounded up.
+    """
+    images = processor.image_processor
+    size = dict(images.size)
     if max_pixels is not None:
         size["longest_edge"] = max_pixels
-    processor.image_processor.size = size
+        if size["shortest_edge"] > max_pixels:
+            size["shortest_edge"] = (images.patch_size * images.merge_size) ** 2
+    if min_pixels is not None:
+        size["shortest_edge"] = min_pixels
+    images.size = size

@@ -218,7 +218,7 @@ FORMS: Forms = {
 
 
 def _triangle_angles(rng: Random) -> list[int]:
-    """Three angles of a triangle in any order: multiples of 5, each at least 20 degrees."""
+    """Three angles of a triangle in any order: multiples of 10, each at least 20 degrees."""
     one, other = rng.choice(ANGLES), rng.choice(ANGLES)
     third = 180 - one - other
     angles = [one, other, third]
