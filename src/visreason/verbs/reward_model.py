@@ -1,7 +1,8 @@
 """Train a reward model on pairs of a better and a worse completion (Bradley-Terry)."""
 
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from visreason.data import has_meta
 from visreason.data.pairs import chosen_is_right, read_pairs, split
@@ -11,6 +12,10 @@ from visreason.record import Pair
 from visreason.stats import Interval
 from visreason.store import Run
 from visreason.train.settings import RewardModelling
+
+if TYPE_CHECKING:
+    from visreason.model.load import Policy
+    from visreason.train.reward_model import RewardModel
 
 SCORES = "heldout.jsonl"
 
@@ -24,66 +29,72 @@ def run(recipe: Recipe, out: Path) -> None:
 
     Raises Tripwire when training goes wrong; the same command resumes a killed run.
     """
-    from visreason.model import load as loading
-    from visreason.model import value_head
-    from visreason.model.load import Policy
     from visreason.train import setup
-    from visreason.train.loop import console
-    from visreason.train.reward_model import RewardModel, stretches
 
     if not recipe.share_trunk:
         raise UsageError(
             "expected share_trunk=true: the two sides of a pair are branches of one tree; leave it out"
         )
-
-    def opened(policy: Policy, path: str) -> None:
-        width = policy.base.config.get_text_config().hidden_size
-        trained = any((Path(path) / name).is_file() for name in value_head.FILES)
-        head = value_head.read(path, width) if trained else value_head.ValueHead(width, seed=recipe.seed)
-        head.style = recipe.style
-        policy.value_head = head.to(policy.device)
-        if recipe.lm_head == "drop":
-            loading.drop_lm_head(policy)
-
-    def objective(_: Run, policy: Policy, pairs: list[Pair], style: Style, start: str) -> RewardModel:
-        learned, heldout = split(pairs, recipe.heldout_one_in)
-        if recipe.heldout:
-            learned, heldout = pairs, _heldout(recipe.heldout, recipe.where)
-        if not learned or not heldout:
-            raise DataError(
-                f"expected pairs to learn and pairs held out, found {len(learned)} and {len(heldout)}; give more "
-                "pairs, another heldout_one_in, or a file of its own with heldout=..."
-            )
-        _warn_of_swapped(learned, console)
-        return RewardModel(policy, stretches(recipe, learned), heldout, style, recipe)
-
-    def finish(record: Run, trained: RewardModel) -> dict[str, Any]:
-        from visreason.reward.ranking import pair_summary
-        from visreason.reward.scoring import rank
-
-        ranked = rank(trained.policy, trained.heldout, trained.style, recipe.micro_batch_tokens)
-        record.rewind({SCORES: 0})
-        record.append(SCORES, [r.row() for r in ranked])
-        summary = pair_summary(ranked)
-        found = Interval(**summary["pair_accuracy"])
-        console.print(f"accuracy on held-out pairs {found}")
-        if found.high < 0.5:
-            console.print(
-                "[bold red]that is under chance: are chosen and rejected swapped in one of the files?"
-            )
-        return summary
-
     setup.train(
         "reward_model",
         recipe,
         out,
         read=lambda path, _, rejected: read_pairs(path, rejected),
         problem_of=lambda pair: pair.problem,
-        objective=objective,
+        objective=partial(_objective, recipe),
         plan=lambda pairs: {"with images": sum(bool(p.problem.images) for p in pairs)},
-        opened=opened,
-        finish=finish,
+        opened=partial(_opened, recipe),
+        finish=partial(_finish, recipe),
     )
+
+
+def _opened(recipe: Recipe, policy: "Policy", path: str) -> None:
+    """Give the policy the head it was trained with, or a new one."""
+    from visreason.model import load as loading
+    from visreason.model import value_head
+
+    width = policy.base.config.get_text_config().hidden_size
+    trained = any((Path(path) / name).is_file() for name in value_head.FILES)
+    head = value_head.read(path, width) if trained else value_head.ValueHead(width, seed=recipe.seed)
+    head.style = recipe.style
+    policy.value_head = head.to(policy.device)
+    if recipe.lm_head == "drop":
+        loading.drop_lm_head(policy)
+
+
+def _objective(
+    recipe: Recipe, record: Run, policy: "Policy", pairs: list[Pair], style: Style, start: str
+) -> "RewardModel":
+    from visreason.train.loop import console
+    from visreason.train.reward_model import RewardModel, stretches
+
+    learned, heldout = split(pairs, recipe.heldout_one_in)
+    if recipe.heldout:
+        learned, heldout = pairs, _heldout(recipe.heldout, recipe.where)
+    if not learned or not heldout:
+        raise DataError(
+            f"expected pairs to learn and pairs held out, found {len(learned)} and {len(heldout)}; give more pairs, "
+            "another heldout_one_in, or a file of its own with heldout=..."
+        )
+    _warn_of_swapped(learned, console)
+    return RewardModel(policy, stretches(recipe, learned), heldout, style, recipe)
+
+
+def _finish(recipe: Recipe, record: Run, trained: "RewardModel") -> dict[str, Any]:
+    """Write the scores of the held-out pairs; what the summary says of them."""
+    from visreason.reward.ranking import pair_summary
+    from visreason.reward.scoring import rank
+    from visreason.train.loop import console
+
+    ranked = rank(trained.policy, trained.heldout, trained.style, recipe.micro_batch_tokens)
+    record.rewind({SCORES: 0})
+    record.append(SCORES, [r.row() for r in ranked])
+    summary = pair_summary(ranked)
+    found = Interval(**summary["pair_accuracy"])
+    console.print(f"accuracy on held-out pairs {found}")
+    if found.high < 0.5:
+        console.print("[bold red]that is under chance: are chosen and rejected swapped in one of the files?")
+    return summary
 
 
 def _heldout(path: Path, where: dict[str, str | int]) -> list[Pair]:
