@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from visreason.errors import UsageError
-from visreason.names import unknown
+from visreason.names import idle_options, unknown
 
 
 class Recipe(BaseModel):
@@ -116,13 +116,10 @@ class Answering(Asking):
     )
 
     def idle(self) -> dict[str, str]:
-        served = self.model.startswith(("http://", "https://"))
-        of_models = ("precision", "device", "max_pixels", "min_pixels", "max_prompt_tokens")
-        of_servers = ("concurrency", "timeout_s", "patience_s", "responses")
-        without = (
-            (of_models, "a model in process") if served else (of_servers, "a server as model=http://...")
-        )
-        return {**super().idle(), **dict.fromkeys(*without)}
+        idle = idle_options(self.model)
+        if "dtype" in idle:
+            idle["precision"] = idle.pop("dtype")
+        return {**super().idle(), **idle}
 
     def engine_options(self, out: Path) -> dict[str, Any]:
         """The options of `engine.connect` in these fields, for a run in `out`."""

@@ -132,7 +132,7 @@ def _shown_size(path: str, picture: PIL.Image.Image) -> tuple[int, int]:
 
 def _rgb(path: str, picture: PIL.Image.Image) -> PIL.Image.Image:
     if picture.mode in ("I", "F"):
-        low, high = picture.getextrema()
+        low, high = map(float, picture.getextrema())  # type: ignore[arg-type]  # of one band
         if picture.mode == "F" or low < 0 or high >= 1 << 16:
             raise DataError(
                 f"expected tones of 8 or 16 bits in {path}, found numbers from {low:g} to {high:g} of which none says "

@@ -66,8 +66,8 @@ def _pieces(path: Path, limit: int) -> Iterator[Piece]:
         try:
             problem = from_json(Problem, {**row["problem"], "images": images})
         except DataError as e:
-            named = (str(row["problem"].get(k, "")) for k in ("id", "question"))
-            yield Piece(Problem(*named), None, "can't be read", str(e), [])
+            bare = Problem(str(row["problem"]["id"]), str(row["problem"].get("question", "")))
+            yield Piece(bare, None, "can't be read", str(e), [])
             continue
         image = data_uri(Image(problem.images[0].path)) if problem.images else None
         yield Piece(problem, image, row["rule"], row["why"], list(_texts(problem, row["steps"]))[:MOST_TEXTS])
