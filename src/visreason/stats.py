@@ -86,6 +86,15 @@ def by_problem(samples: Iterable[Sample]) -> dict[str, list[Sample]]:
     return groups
 
 
+def by_prompt(samples: Sequence[Sample]) -> list[list[int]]:
+    """Places of the samples that answer the same question with the same choices and images, in the order they came."""
+    places: dict[tuple[object, ...], list[int]] = {}
+    for i, sample in enumerate(samples):
+        problem = sample.problem
+        places.setdefault((problem.question, problem.choices, problem.images), []).append(i)
+    return list(places.values())
+
+
 def accuracies(samples: Iterable[Sample]) -> dict[str, Interval]:
     """Accuracy of `all` samples, and of the `completed` ones: neither truncated nor errored; left out where none is."""
     samples = list(samples)

@@ -26,7 +26,8 @@ class Policy:
 
     Under `autocast` it computes in bfloat16, answering and training alike, and its weights stay as they are. With a
     `value_head` it is a reward model, and scores completions. `within` calls a function of the model where its weights
-    are at hand, when they are spread over several processes.
+    are at hand, when they are spread over several processes. It is `checked` once its forest was found to equal plain
+    forwards, see `model.check`.
     """
 
     model: Any
@@ -38,6 +39,7 @@ class Policy:
     autocast: bool = False
     value_head: ValueHead | None = None
     within: Callable[..., Any] | None = None
+    checked: bool = False
 
     @property
     def dtype(self) -> torch.dtype:
@@ -46,6 +48,7 @@ class Policy:
 
     @property
     def device(self) -> torch.device:
+        """Where its inputs go."""
         return self.model.device
 
     @property

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForImageTextToText
 
+from visreason.engine.hf import ROLLOUT_TOKENS
 from visreason.errors import RunError
 from visreason.model.encode import Prompt
 from visreason.model.forest import Branch, Tree
@@ -22,8 +23,7 @@ GB = 1e9
 FULL, HALF = 4, 2
 """Bytes of a number."""
 MOMENTS = {"adamw": 2, "muon": 2}
-ROLLOUT_TOKENS = 1 << 18
-"""Tokens whose keys and values the hf engine holds at a time."""
+"""Moments of a parameter. Of muon it is a bound: it keeps one of a matrix between layers, two of anything else."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class Need:
 
     @property
     def total(self) -> float:
+        """Bytes at the most: what is kept, with the larger of activations and rollout."""
         kept = self.weights + self.gradients + self.optimizer + self.working + self.reference
         return kept + max(self.activations, self.rollout)
 
