@@ -26,6 +26,7 @@ TORCH_ROOMS = (
     "model",
     "engine/hf",
     "engine/decode",
+    "engine/draw",
     "engine/vllm",
     "engine/sync",
     "reward/learned",

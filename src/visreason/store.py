@@ -23,7 +23,7 @@ from typing import Any
 from visreason.errors import DataError, RunError
 from visreason.record import Image, Pair, Problem, R, Record, Sample, from_json, to_json
 
-MANIFEST, RECIPE, LOCK = "manifest.json", "recipe.json", ".lock"
+MANIFEST, RECIPE, LOCK, IMAGES = "manifest.json", "recipe.json", ".lock", "images"
 METRICS, SAMPLES, REJECTED = "metrics.jsonl", "samples.jsonl", "rejected.jsonl"
 
 
@@ -122,8 +122,13 @@ class Run:
         return run
 
     def _claim(self) -> None:
-        """Write the recipe where nothing was done yet, whatever recipe was there. Raises RunError for another run."""
-        others = [p for p in self.path.iterdir() if p.suffix != ".tmp" and p.name not in (RECIPE, LOCK)]
+        """Write the recipe where nothing was done yet (but pictures unpacked), whatever recipe was there.
+
+        Raises RunError for another run.
+        """
+        others = [
+            p for p in self.path.iterdir() if p.suffix != ".tmp" and p.name not in (RECIPE, LOCK, IMAGES)
+        ]
         if not others:
             write_json(self.path / RECIPE, self.recipe)
         elif (self.path / RECIPE).exists():

@@ -10,7 +10,7 @@ from tests.model import tiny
 from tests.model.test_forest import one_by_one
 from tests.model.world import STYLE
 from visreason.engine import Sampling, connect, decode
-from visreason.engine.decode import sample
+from visreason.engine.draw import sample
 from visreason.engine.hf import HF
 from visreason.errors import ModelError, RunError
 from visreason.model import check

@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from visreason.answer import check
 from visreason.errors import DataError
 from visreason.model.load import Policy
 from visreason.prompt import Style
 from visreason.record import Pair, Sample, Score
+from visreason.reward.correct import correct_on_file
 from visreason.reward.learned import BLOCK, Learned, group_scores
 from visreason.reward.ranking import Ranked, correlation
 from visreason.stats import by_problem
@@ -55,11 +55,7 @@ def _checked(sample: Sample) -> Score:
     """The verdict of rules; a problem without an answer has none."""
     if sample.problem.answer is None or sample.problem.check == "judge":
         return Score(0.0, reason="unparsed")
-    try:
-        found = check(sample.problem, sample.completion.text, sample.completion.finish)
-    except DataError:
-        return Score(0.0, reason="errored")
-    return replace(found, parts={"correct": found.value})
+    return correct_on_file([sample])[0]
 
 
 def rank(policy: Policy, pairs: Sequence[Pair], layout: Style, budget: int) -> list[Ranked]:

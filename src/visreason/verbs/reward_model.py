@@ -30,6 +30,7 @@ def run(recipe: Recipe, out: Path) -> None:
     Raises Tripwire when training goes wrong; the same command resumes a killed run.
     """
     from visreason.train import setup
+    from visreason.train.reward_model import with_head
 
     if not recipe.share_trunk:
         raise UsageError(
@@ -43,23 +44,9 @@ def run(recipe: Recipe, out: Path) -> None:
         problem_of=lambda pair: pair.problem,
         objective=partial(_objective, recipe),
         plan=lambda pairs: {"with images": sum(bool(p.problem.images) for p in pairs)},
-        opened=partial(_opened, recipe),
+        opened=partial(with_head, settings=recipe),
         finish=partial(_finish, recipe),
     )
-
-
-def _opened(recipe: Recipe, policy: "Policy", path: str) -> None:
-    """Give the policy the head it was trained with, or a new one."""
-    from visreason.model import load as loading
-    from visreason.model import value_head
-
-    width = policy.base.config.get_text_config().hidden_size
-    trained = any((Path(path) / name).is_file() for name in value_head.FILES)
-    head = value_head.read(path, width) if trained else value_head.ValueHead(width, seed=recipe.seed)
-    head.style = recipe.style
-    policy.value_head = head.to(policy.device)
-    if recipe.lm_head == "drop":
-        loading.drop_lm_head(policy)
 
 
 def _objective(

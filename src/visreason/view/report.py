@@ -34,7 +34,7 @@ def write_report(
     out.mkdir(parents=True, exist_ok=True)
     everything = list(runs.values())
     scored = [run for run in everything if not makes_data(run)]
-    compared = comparison.comparisons(everything)
+    compared = [(c, _chart(c, i, out)) for i, c in enumerate(comparison.comparisons(everything), 1)]
     page = template("report").render(
         title=title,
         intro=intro,
@@ -42,22 +42,22 @@ def write_report(
         curves=_curves(everything, out),
         figures=[(name, _embed(path)) for name, path in (figures or {}).items()],
         comparisons=compared,
-        figure=comparison.shown,
+        shown=comparison.shown,
         sentence=comparison.sentence,
         funnels=funnels(everything, problems),
         **_accuracies(numbers.judged(scored), out, problems),
         runs=everything,
         pretty=lambda value: json.dumps(value, indent=2, ensure_ascii=False, default=str),
     )
-    if compared:
-        (out / "comparison.md").write_text(comparison.markdown(compared), encoding="utf-8", errors="replace")
-        (out / "comparison.csv").write_text(comparison.table(compared), encoding="utf-8", errors="replace")
+    if tables := [c for c, _ in compared]:
+        (out / "comparison.md").write_text(comparison.markdown(tables), encoding="utf-8", errors="replace")
+        (out / "comparison.csv").write_text(comparison.table(tables), encoding="utf-8", errors="replace")
     return write_page(out / "index.html", page)
 
 
 def _accuracies(judged: list[RunView], out: Path, problems: int) -> dict[str, Any]:
     """What the template shows of runs with verdicts: counts, accuracies by family and level, single problems."""
-    cells = {run.label: numbers.cells(run) for run in judged}
+    cells = {run.label: numbers.cells(run) for run in judged if not run.recipe.get("bench")}
     return {
         "counts": numbers.count_rows(judged),
         "bars": _embed(plots.bars(cells, out / "accuracy.png")) if cells else None,
@@ -65,7 +65,7 @@ def _accuracies(judged: list[RunView], out: Path, problems: int) -> dict[str, An
         "cells": cells,
         "percent": numbers.percent,
         "exhibits": gallery(judged, problems),
-        "total": len({s.problem.id for run in judged for s in run.samples}),
+        "total": len({(run.recipe.get("bench"), s.problem.id) for run in judged for s in run.samples}),
         "rollouts": any(run.rollouts for run in judged),
     }
 
@@ -97,6 +97,12 @@ def _curves(runs: list[RunView], out: Path) -> list[tuple[str, list[tuple[str, s
             files = plots.curves(run.metrics, out, prefix=f"{i + 1}_{_slug(run.label)}_")
             drawn.append((run.label, [(plots.CURVES[name], _embed(path)) for name, path in files.items()]))
     return drawn
+
+
+def _chart(c: comparison.Comparison, number: int, out: Path) -> str:
+    """The figures of all runs on a benchmark as bars, as a data URI."""
+    figures = {line.label: {n: comparison.interval(f) for n, f in line.figures.items()} for line in c.ours}
+    return _embed(plots.columns(figures, c.columns, out / f"benchmark_{number}.png"))
 
 
 def _embed(png: Path) -> str:
