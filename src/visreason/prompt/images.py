@@ -66,12 +66,13 @@ def image_record(path: Path | str) -> Image:
 def open_image(image: Image) -> PIL.Image.Image:
     """The picture as RGB, turned as its EXIF says, transparency over white, first frame of several.
 
-    Raises DataError like `image_record`, and for a file that breaks off or can't be decoded.
+    Raises DataError like `image_record`, for a file that breaks off or can't be decoded, and for numbers that are no
+    tones of grey.
     """
     with _opened(image.path) as picture:
         try:
             picture.load()
-            return _rgb(ImageOps.exif_transpose(picture))
+            return _rgb(image.path, ImageOps.exif_transpose(picture))
         except NOT_DECODED as e:
             raise _broken(image.path, e) from e
 
@@ -146,8 +147,15 @@ def _shown_size(path: str, picture: PIL.Image.Image) -> tuple[int, int]:
     return (height, width) if turned else (width, height)
 
 
-def _rgb(picture: PIL.Image.Image) -> PIL.Image.Image:
-    if picture.mode.startswith("I;16"):  # convert() would clip 16-bit grey to white
+def _rgb(path: str, picture: PIL.Image.Image) -> PIL.Image.Image:
+    if picture.mode in ("I", "F"):
+        low, high = map(float, picture.getextrema())  # type: ignore[arg-type]  # of one band
+        if picture.mode == "F" or low < 0 or high >= 1 << 16:
+            raise DataError(
+                f"expected tones of 8 or 16 bits in {path}, found numbers from {low:g} to {high:g} of which none says "
+                "what is black and what is white; save it as PNG first"
+            )
+    if picture.mode[0] == "I":  # convert() would clip 16-bit grey to white
         picture = picture.point(lambda v: v / 256).convert("L")
     if picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info:
         picture = picture.convert("RGBA")
