@@ -191,13 +191,20 @@ class Run:
 
     def records(self, name: str, kind: type[R]) -> list[R]:
         """The whole records of an appended file; a last line cut short by a kill is removed from the file first."""
+        path = self._whole(name)
+        return list(read_records(path, kind)) if path.exists() else []
+
+    def rows(self, name: str) -> list[dict[str, Any]]:
+        """The whole rows of an appended file, likewise."""
+        path = self._whole(name)
+        return [row for _, row in read_rows(path)] if path.exists() else []
+
+    def _whole(self, name: str) -> Path:
         path = self.path / name
-        if not path.exists():
-            return []
-        text = path.read_bytes()
+        text = path.read_bytes() if path.exists() else b""
         if text and not text.endswith(b"\n"):
             os.truncate(path, text.rfind(b"\n") + 1)
-        return list(read_records(path, kind))
+        return path
 
     def keep(self, name: str, lines: int) -> None:
         """Cut an appended file back to its first lines."""

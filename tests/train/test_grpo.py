@@ -309,7 +309,7 @@ def sample(problem, text, value, reason, parts, tokens, finish="stop"):
 
 
 def test_metrics_of_a_rollout_are_the_numbers_one_counts_by_hand():
-    problem = Problem("p", "?")
+    problem = Problem("p", "?", answer="1")
     groups = [
         [
             sample(problem, "a", 2.0, "exact", {"correct": 1.0, "format": 1.0}, 4),

@@ -39,7 +39,8 @@ NOT_DECODED = (
 def ending(content: bytes) -> str | None:
     """The ending of a file name for a picture's bytes, told by their header; None for what is no picture.
 
-    >>> ending(b"GIF89a\\x01\\x00\\x01\\x00\\x00\\x00\\x00"), ending(b"hello")
+    >>> PIL.Image.new("L", (1, 1)).save(made := io.BytesIO(), "GIF")
+    >>> ending(made.getvalue()), ending(b"hello")
     ('.gif', None)
     """
     try:

@@ -19,7 +19,7 @@ from visreason.model.load import Policy, drop_lm_head
 from visreason.prompt import Style
 from visreason.record import Pair
 from visreason.reward.learned import turn_tree
-from visreason.reward.scoring import rank
+from visreason.reward.scoring import rank_all
 from visreason.train import optimizer
 from visreason.train.loop import Batch, order
 from visreason.train.losses import BradleyTerry
@@ -99,7 +99,7 @@ class RewardModel:
         if step % self.settings.validate_every:
             return {}
         few = self.heldout[: self.settings.heldout_pairs]
-        ranked = rank(self.policy, few, self.style, self.settings.micro_batch_tokens)
+        ranked = rank_all(self.policy, few, self.style, self.settings.micro_batch_tokens)
         gaps = [r.chosen - r.rejected for r in ranked]
         loss = sum(math.log1p(math.exp(-abs(gap))) + max(0.0, -gap) for gap in gaps) / len(gaps)
         return {"heldout/accuracy": sum(r.right for r in ranked) / len(ranked), "heldout/loss": loss}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from visreason.data import has_meta
 from visreason.data.pairs import chosen_is_right, read_pairs, split
 from visreason.errors import DataError, UsageError
-from visreason.prompt import Style
+from visreason.prompt import Style, messages
 from visreason.record import Pair
 from visreason.stats import Interval
 from visreason.store import Run
@@ -58,6 +58,7 @@ def _objective(
     learned, heldout = split(pairs, recipe.heldout_one_in)
     if recipe.heldout:
         learned, heldout = pairs, _heldout(recipe.heldout, recipe.where)
+        _refuse_long(policy, heldout, style)
     if not learned or not heldout:
         raise DataError(
             f"expected pairs to learn and pairs held out, found {len(learned)} and {len(heldout)}; give more pairs, "
@@ -70,10 +71,10 @@ def _objective(
 def _finish(recipe: Recipe, record: Run, trained: "RewardModel") -> dict[str, Any]:
     """Write the scores of the held-out pairs; what the summary says of them."""
     from visreason.reward.ranking import pair_summary
-    from visreason.reward.scoring import rank
+    from visreason.reward.scoring import rank_all
     from visreason.train.loop import console
 
-    ranked = rank(trained.policy, trained.heldout, trained.style, recipe.micro_batch_tokens)
+    ranked = rank_all(trained.policy, trained.heldout, trained.style, recipe.micro_batch_tokens)
     record.rewind({SCORES: 0})
     record.append(SCORES, [r.row() for r in ranked])
     summary = pair_summary(ranked)
@@ -93,6 +94,17 @@ def _heldout(path: Path, where: dict[str, str | int]) -> list[Pair]:
             f"{rejected[0]['line']}: {rejected[0]['reason']}. Clean the file first (visreason curate)"
         )
     return [p for p in pairs if has_meta(p.problem, where)]
+
+
+def _refuse_long(policy: "Policy", pairs: list[Pair], style: Style) -> None:
+    """Before the first step, not after the last one."""
+    budget = policy.encoder.max_tokens
+    long = [p.problem.id for p in pairs if not policy.encoder.fits(messages(p.problem, style))]
+    if long:
+        raise DataError(
+            f"expected held-out prompts of at most {budget} tokens, found {len(long)} longer ones, {long[0]!r} first; "
+            "raise max_prompt_tokens, or leave them out"
+        )
 
 
 def _warn_of_swapped(pairs: list[Pair], console: Any) -> None:
