@@ -80,7 +80,8 @@ def _on_disk(record: Run, asked: Asked) -> list[Sample]:
         if sample.problem.id != problem.id:
             raise RunError(
                 f"expected an answer to {problem.id!r} next in {record.path / SAMPLES}, found one to "
-                f"{sample.problem.id!r}: the data changed since the run began; start again in another directory (out=...)"
+                f"{sample.problem.id!r}: the data changed since the run began; start again in another "
+                "directory (out=...)"
             )
     whole = min(len(samples) // n, len(asked.problems))
     if whole < len(asked.problems):
