@@ -226,7 +226,7 @@ def _run_suite(recipe: Recipe, out: Path, record: Run, suite: str) -> None:
 
 
 def _task(recipe: Recipe, out: Path) -> Task:
-    """The benchmark's problems and what was given for them; refused where some are missing and no part was asked."""
+    """The benchmark's problems and what was given for them; refused where outputs are missing and no part was asked."""
     assert recipe.bench is not None
     rules = Rules(recipe.integer, recipe.random_fallback, recipe.trials, recipe.seed)
     kept = out / IMAGES
