@@ -124,8 +124,8 @@ def refuse_part(task: Task) -> None:
     if task.unanswered:
         n = len(task.unanswered)
         raise DataError(
-            f"expected an output for every problem, found {n} without one ({some(task.unanswered)}). A figure of fewer "
-            "problems is not the benchmark's: partial=true makes one that is labelled so, as limit=N does of the first N"
+            f"expected an output for every problem, found {n} without one ({some(task.unanswered)}). A figure of "
+            "fewer problems is not the benchmark's: partial=true makes one that is labelled so, as limit=N does"
         )
 
 
