@@ -34,8 +34,11 @@ def engine_kind(spec: str) -> str:
 def idle_options(spec: str) -> dict[str, str]:
     """Options that an engine does not take, and what would."""
     kind = engine_kind(spec)
+    elsewhere = (
+        OF_MODELS if kind == "http" else tuple(n for n in OF_MODELS if n != "device")
+    )  # a script does without
     needed = {
-        "a model in process": {"hf": (), "vllm": (), "script": OF_MODELS[2:]}.get(kind, OF_MODELS),
+        "a model in process": () if kind in ("hf", "vllm") else elsewhere,
         "model=vllm:PATH": () if kind == "vllm" else OF_VLLM,
         "a server as model=http://...": () if kind == "http" else OF_SERVERS,
     }
