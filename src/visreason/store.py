@@ -191,13 +191,20 @@ class Run:
 
     def records(self, name: str, kind: type[R]) -> list[R]:
         """The whole records of an appended file; a last line cut short by a kill is removed from the file first."""
+        path = self._whole(name)
+        return list(read_records(path, kind)) if path.exists() else []
+
+    def rows(self, name: str) -> list[dict[str, Any]]:
+        """The whole rows of an appended file, likewise."""
+        path = self._whole(name)
+        return [row for _, row in read_rows(path)] if path.exists() else []
+
+    def _whole(self, name: str) -> Path:
         path = self.path / name
-        if not path.exists():
-            return []
-        text = path.read_bytes()
+        text = path.read_bytes() if path.exists() else b""
         if text and not text.endswith(b"\n"):
             os.truncate(path, text.rfind(b"\n") + 1)
-        return list(read_records(path, kind))
+        return path
 
     def keep(self, name: str, lines: int) -> None:
         """Cut an appended file back to its first lines."""
@@ -329,11 +336,14 @@ def _versions() -> dict[str, str]:
 
 
 def _commit() -> str | None:
-    """The commit of the working tree this package runs from, when it is one that git tracks."""
+    """The commit of the working tree this package runs from, when it is one that git tracks; "+dirty" behind it where
+    the package's files are others."""
     tracked = _git(
         "ls-files", "--error-unmatch", Path(__file__).name
     )  # not so in a .venv inside another repository
-    return _git("rev-parse", "HEAD") if tracked else None
+    head = _git("rev-parse", "HEAD") if tracked else None
+    changed = _git("--no-optional-locks", "status", "--porcelain", ".")
+    return f"{head}+dirty" if head and changed else head
 
 
 def _git(*words: str) -> str | None:
@@ -364,3 +374,11 @@ def model_path(spec: str) -> str:
             f"expected a finished run in {spec}, found one still under way; give one of its checkpoints, as {found[-1]}"
         )
     return str(found[-1])
+
+
+def trained_style(spec: str) -> str | None:
+    """The style in which a run trained the model that it or its checkpoint holds; None of what no run made."""
+    path = Path(spec.removeprefix("hf:").removeprefix("vllm:"))
+    recipe = next((p / RECIPE for p in (path, *path.parents[:2]) if (p / RECIPE).is_file()), None)
+    found = read_json(recipe) if recipe else {}
+    return found.get("style") if found.get("verb") in ("sft", "grpo", "mpo") else None

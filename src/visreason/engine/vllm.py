@@ -74,6 +74,7 @@ class VLLM:
                 mm_processor_kwargs={"size": dict(self.encoder.processor.image_processor.size)},
                 logprobs_mode="processed_logprobs",
                 worker_extension_cls="visreason.engine.worker.Worker",
+                use_tqdm_on_load=False,  # a bar at every weight sync says nothing
                 seed=seed,
             )
         except (OSError, ValueError, RuntimeError) as e:

@@ -27,6 +27,14 @@ def correct_on_file(samples: list[Sample]) -> list[Score]:
     return [_on_file(sample, extracted=False) for sample in samples]
 
 
+def rules_verdict(sample: Sample) -> Score:
+    """What rules say of a completion that something else scores: a problem without an answer, or for a judge, has no
+    verdict and is unparsed."""
+    if sample.problem.answer is None or sample.problem.check == "judge":
+        return Score(0.0, reason="unparsed")
+    return _on_file(sample, extracted=False)
+
+
 def correct_or_extracted(samples: list[Sample]) -> list[Score]:
     """Like `correct_on_file`; a response that states no answer is judged by the `extraction` of its row, where there is
     one, and then has the part `by_extraction`.

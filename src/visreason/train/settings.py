@@ -12,6 +12,10 @@ from visreason.recipe import Asking
 class Training(Asking):
     """Settings of the loop, the optimizer, the memory and the checkpoints. Verbs add their data and objective."""
 
+    data: str = Field(
+        description="What is learned from: a JSONL file of records or flat rows, or world:SPLIT:N.",
+        examples=["train.jsonl"],
+    )
     model: str = Field(
         description="Model to start from: a Hugging Face directory, a hub id, or a run directory."
     )

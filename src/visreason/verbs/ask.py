@@ -9,10 +9,12 @@ from rich.text import Text
 
 from visreason.engine import Sampling, connect
 from visreason.errors import DataError
+from visreason.names import idle_options
 from visreason.prompt import image_record, messages, style
 from visreason.recipe import Paths
 from visreason.recipe import Recipe as Base
 from visreason.record import Problem
+from visreason.store import trained_style
 
 
 class Recipe(Base):
@@ -32,13 +34,17 @@ class Recipe(Base):
     device: str = Field("auto", description="cpu, cuda, or auto.")
 
     def idle(self) -> dict[str, str]:
-        served = self.model.startswith(("http://", "https://"))
-        return dict.fromkeys(("max_pixels", "device"), "a model in process") if served else {}
+        idle = {k: v for k, v in idle_options(self.model).items() if k in type(self).model_fields}
+        return {**super().idle(), **idle}
 
 
 def run(recipe: Recipe, out: Path) -> None:
     """Ask and print; nothing is written. Raises DataError when an image can't be read or the prompt is too long."""
     layout = style(recipe.style)
+    if (trained := trained_style(recipe.model)) not in (None, recipe.style):
+        Console(stderr=True).print(
+            f"[yellow]{recipe.model} was trained in style={trained}, and is asked in another"
+        )
     images = tuple(image_record(path) for path in recipe.image)
     problem = Problem("ask", recipe.question, images, choices=tuple(recipe.choices))
     engine = connect(

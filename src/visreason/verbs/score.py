@@ -24,11 +24,11 @@ from visreason.errors import DataError
 from visreason.prompt import style
 from visreason.recipe import SHARD, Shard
 from visreason.recipe import Recipe as Base
-from visreason.record import Sample
+from visreason.record import Pair, Sample
 from visreason.reward import REWARDS, from_names
 from visreason.reward.agreement import summarize
 from visreason.reward.correct import correct_or_extracted
-from visreason.reward.ranking import best_over_mean, calibration, choices, pair_summary
+from visreason.reward.ranking import Ranked, best_over_mean, calibration, choices, pair_summary
 from visreason.stats import Interval, accuracies, counts
 from visreason.store import IMAGES, REJECTED, SAMPLES, Run, model_files, model_path
 
@@ -65,10 +65,17 @@ class Recipe(Base):
     max_pixels: int | None = Field(
         None, ge=784, description="Largest image area the reward model sees, in pixels."
     )
+    max_prompt_tokens: int = Field(
+        8192, ge=16, description="Longest prompt the reward model reads; longer ones are errored."
+    )
     device: str = Field("auto", description="cpu, cuda, or auto: where the reward model runs.")
 
     def idle(self) -> dict[str, str]:
-        names = () if self.reward.startswith(LEARNED) else ("precision", "max_pixels", "device")
+        names = (
+            ()
+            if self.reward.startswith(LEARNED)
+            else ("precision", "max_pixels", "max_prompt_tokens", "device")
+        )
         return {**super().idle(), **dict.fromkeys(names, "reward=learned:PATH")}
 
 
@@ -108,10 +115,10 @@ def run(recipe: Recipe, out: Path) -> None:
     summary = summarize(scored, recipe.by) | {"gold_failures": len(failures)}
     write_scores(out / "report", record.recipe, scored, summary)
     record.seal(summary, [recipe.samples], {**counts(s.score for s in scored), "rejected": len(rejected)})
-    _say(summary, scored, out)
+    _say(recipe, summary, scored, out)
 
 
-def _say(summary: dict[str, Any], scored: list[Sample], out: Path) -> None:
+def _say(recipe: Recipe, summary: dict[str, Any], scored: list[Sample], out: Path) -> None:
     if unread := summary.get("unread_verdicts"):
         console.print(
             f"{unread} values of expected or judged are neither true nor false, and are not compared"
@@ -120,7 +127,14 @@ def _say(summary: dict[str, Any], scored: list[Sample], out: Path) -> None:
         console.print(f"{overrun} responses would take too long to compare, and are errored")
     agreement = summary.get("agreement")
     said = f"; agreement {agreement['value']:.4f} of {agreement['n']} recorded verdicts" if agreement else ""
-    console.print(f"accuracy {accuracies(scored)['all']}{said}; {out}")
+    reward = "" if recipe.reward == "correct" else f"mean reward {summary['reward']:.4g}; "
+    found = accuracies(scored)
+    whole = (
+        f", of completed answers {found['completed']}"
+        if found.get("completed") not in (None, found["all"])
+        else ""
+    )
+    console.print(f"{reward}accuracy {found['all']}{whole}{said}; {out}")
 
 
 def _set_aside(record: Run, rejected: list[dict[str, Any]]) -> None:
@@ -138,7 +152,8 @@ def _learned(recipe: Recipe, record: Run, out: Path) -> None:
     from visreason.view.runs import RunView
 
     path = recipe.reward.removeprefix(LEARNED)
-    reward = Learned(path, recipe.precision, recipe.device, recipe.max_pixels)
+    budget = {"max_pixels": recipe.max_pixels, "max_prompt_tokens": recipe.max_prompt_tokens}
+    reward = Learned(path, recipe.precision, recipe.device, **budget)
     first = next((row for _, row in read_rows(recipe.samples, [])), {})
     rejected: list[dict[str, Any]] = []
     summary, figures, scored = (_pairs if is_pair(first) else _samples)(recipe, record, reward, rejected, out)
@@ -155,7 +170,7 @@ def _read(recipe: Recipe, rejected: list[dict[str, Any]]) -> list[Sample]:
     found = (s for s in read_samples(recipe.samples, rejected) if has_meta(s.problem, recipe.where))
     samples = list(islice(found, recipe.limit))
     if not samples:
-        why = f" (line {rejected[0]['line']}: {rejected[0]['reason']})" if rejected else ""
+        why = f" ({rejected[0]['reason']})" if rejected else ""
         raise DataError(
             f"expected samples in {recipe.samples}, found none{why}; give rows with answer (or gold) and response (or "
             "pred), and see `where`"
@@ -195,16 +210,13 @@ def _pairs(
     recipe: Recipe, record: Run, reward: Any, rejected: list[dict[str, Any]], out: Path
 ) -> tuple[dict[str, Any], dict[str, Path], list[Sample]]:
     """How often the chosen side of a pair has the higher score, by source and length, and the plots."""
-    from visreason.reward.scoring import rank
     from visreason.view import ranking as plots
 
     found = (
         p for p in read_pairs(recipe.samples, rejected, out / IMAGES) if has_meta(p.problem, recipe.where)
     )
     pairs = part(list(islice(found, recipe.limit)), recipe.shard)
-    ranked = rank(reward.policy, pairs, reward.style, reward.budget)
-    record.rewind({PAIR_SCORES: 0})
-    record.append(PAIR_SCORES, (r.row() for r in ranked))
+    ranked = _ranked(record, reward, pairs, rejected)
     summary = pair_summary(ranked)
     points = {
         "chosen": [(r.chosen, r.chosen_tokens) for r in ranked],
@@ -223,6 +235,29 @@ def _pairs(
         },
         [],
     )
+
+
+def _ranked(record: Run, reward: Any, pairs: list[Pair], rejected: list[dict[str, Any]]) -> list[Ranked]:
+    """Pairs with their scores, block by block; those on disk are not scored again, those that can't be read are
+    rejected."""
+    from visreason.reward.learned import BLOCK
+    from visreason.reward.scoring import rank
+
+    done = {row["place"]: Ranked.of_row(pairs[row["place"]], row) for row in record.rows(PAIR_SCORES)}
+    left = [i for i in range(len(pairs)) if i not in done]
+    blocks = [left[i : i + BLOCK] for i in range(0, len(left), BLOCK)]
+    before = len(done) // BLOCK
+    for block in track(blocks, "score", total=before + len(blocks), completed=before, console=console):
+        found = list(rank(reward.policy, [pairs[i] for i in block], reward.style, reward.budget))
+        fresh = {i: r for i, r in zip(block, found, strict=True) if isinstance(r, Ranked)}
+        record.append(PAIR_SCORES, ({"place": i, **r.row()} for i, r in fresh.items()))
+        done |= fresh
+        rejected += [
+            {"line": None, "reason": str(e), "row": {"id": pairs[i].problem.id}}
+            for i, e in zip(block, found, strict=True)
+            if isinstance(e, DataError)
+        ]
+    return [done[i] for i in sorted(done)]
 
 
 def _warn(failures: list[dict[str, Any]], out: Path) -> None:

@@ -17,9 +17,9 @@ from rich.console import Console
 from visreason import recipe
 from visreason.engine import connect
 from visreason.errors import UsageError
+from visreason.names import KEY, OF_VLLM
 from visreason.store import model_path
 
-KEY = "VISREASON_API_KEY"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 console = Console(stderr=True)
 
@@ -58,9 +58,12 @@ class Recipe(recipe.Recipe):
     device: str = Field("auto", description="cpu, cuda, or auto (hf).")
 
     def idle(self) -> dict[str, str]:
-        answering = ("name", "by", "min_pixels", "max_prompt_tokens", "max_completion_tokens", "tensor_parallel",
-                     "memory_share")  # fmt: skip
-        return {**super().idle(), **(dict.fromkeys(answering, "model") if self.reward else {})}
+        answering = ("name", "by", "max_completion_tokens", "tensor_parallel", "memory_share")
+        if self.reward:
+            return {**super().idle(), **dict.fromkeys(answering, "model")}
+        by_hf = dict.fromkeys(OF_VLLM, "by=vllm") if self.by == "hf" else {}
+        by_vllm = {"device": "by=hf"} if self.by == "vllm" else {}
+        return {**super().idle(), **by_hf, **by_vllm}
 
     @model_validator(mode="after")
     def _refuse_both(self) -> Self:
@@ -103,7 +106,14 @@ def _serve_reward(recipe: Recipe, path: str, key: str | None) -> None:
     from visreason.reward.learned import Learned
     from visreason.reward.server import app
 
-    reward = Learned(path, recipe.precision, recipe.device, recipe.max_pixels)
+    reward = Learned(
+        path,
+        recipe.precision,
+        recipe.device,
+        recipe.max_pixels,
+        recipe.min_pixels,
+        recipe.max_prompt_tokens,
+    )
     address = f"http://{recipe.host}:{recipe.port}"
     console.print(f"rewards='{{\"learned:{address}\": 1}}'", highlight=False, soft_wrap=True)
     uvicorn.run(app(reward, key=key), host=recipe.host, port=recipe.port, log_level="warning")
