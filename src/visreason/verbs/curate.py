@@ -91,14 +91,15 @@ def run(recipe: Recipe, out: Path) -> None:
         return
     rejected: list[dict[str, Any]] = []
     pairs = [pair for path in recipe.data for pair in _read(path, recipe, rejected)]
-    record.set_aside(rejected)
+    if said := record.set_aside(rejected):
+        console.print(said, markup=False)
     record.rewind({DROPPED: 0})
     if not pairs:
         raise DataError(
             f"expected pairs, found none: no problem has a better and a worse sample by {recipe.by}"
         )
     counts = {"read": len(pairs), "rejected": len(rejected)}
-    console.print(f"{len(pairs)} pairs, {len(rejected)} rows set aside")
+    console.print(f"{len(pairs)} pairs")
     for name, stage in _stages(recipe, record).items():
         pairs, dropped, changed = _apply(pairs, stage(pairs))
         counts |= {f"dropped_{name}": len(dropped)} | ({"rewritten": changed} if recipe.regenerate else {})
