@@ -45,6 +45,7 @@ EXTRAS = {
     "serve": ("fastapi", "uvicorn"),
     "chat": ("gradio",),
     "data": ("rapidocr", "onnxruntime"),
+    "ray": ("ray",),
     "tensorboard": ("tensorboard",),
 }
 """What `pip install 'visreason[EXTRA]'` brings."""

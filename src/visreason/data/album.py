@@ -75,20 +75,15 @@ class Album:
             raise DataError(f"expected an image at {image.path}, found none ({e})") from e
 
     def _held(self, row: dict[str, Any], value: Any) -> bytes | None:
-        """The bytes of a picture that the row itself holds; None for a path."""
-        if isinstance(value, dict) and isinstance(value.get("bytes"), bytes):
-            return value["bytes"]
-        if not isinstance(value, str):
-            return None
-        if len(value) <= 64 and "index" in row and (path := self._by_index.get(value)):
+        """The bytes of a picture that the row itself, or an earlier one, holds; None for a path."""
+        if (
+            isinstance(value, str)
+            and len(value) <= 64
+            and "index" in row
+            and (path := self._by_index.get(value))
+        ):
             return Path(path).read_bytes()  # VLMEvalKit: the picture of an earlier row
-        text = value.partition(",")[2] if value.startswith("data:image") else value
-        if not BASE64.fullmatch(text):
-            return None
-        try:
-            return base64.b64decode(text, validate=False)
-        except binascii.Error:
-            return None
+        return held(value)
 
     def _keep(self, content: bytes) -> str:
         kind = next((s for mark, s in KINDS.items() if content.startswith(mark)), ".img")
@@ -115,6 +110,19 @@ class Album:
 
     def _record(self, path: str) -> Image:
         return image_record(path)
+
+
+def held(value: Any) -> bytes | None:
+    """The bytes of a picture that a row itself holds, as bytes or base64; None for a path."""
+    if isinstance(value, dict) and isinstance(value.get("bytes"), bytes):
+        return value["bytes"]
+    if not isinstance(value, str):
+        return None
+    text = value.partition(",")[2] if value.startswith("data:image") else value
+    try:
+        return base64.b64decode(text, validate=False) if BASE64.fullmatch(text) else None
+    except binascii.Error:
+        return None
 
 
 def _list(text: str) -> Any:

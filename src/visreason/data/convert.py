@@ -14,7 +14,7 @@ from typing import Any
 from visreason.data.album import Album
 from visreason.data.exact import apply, patch
 from visreason.data.files import Sink, read_rows
-from visreason.data.schemas import KEPT, SCHEMAS, Row, Rows, schema_of
+from visreason.data.schemas import KEPT, SCHEMAS, Row, Rows, problem_of, read_as, schema_of, with_problem
 from visreason.errors import DataError
 from visreason.prompt import STYLES, Style, messages
 from visreason.record import Pair, Problem, Sample, from_json, to_json
@@ -65,10 +65,7 @@ def _read(row: Row, fallback_id: str, album: Album, name: str) -> tuple[list[Row
     beside = row.get(BESIDE)
     row = {k: v for k, v in row.items() if k != BESIDE and not (name in TABLES and v in ("", None))}
     found, again = (row, row) if name in OWN else album.absorb(row)
-    try:
-        records = [_with_images(r, album, name) for r in SCHEMAS[name].read(found, fallback_id)]
-    except (AttributeError, TypeError, KeyError, IndexError) as e:
-        raise DataError(f"expected a row of format {name}, found values of other types in it ({e!r})") from e
+    records = [_with_images(r, album, name) for r in read_as(name, found, fallback_id)]
     return (_restored(records, beside, album) if isinstance(beside, str) else records), again
 
 
@@ -87,7 +84,7 @@ def write_row(records: list[Rows], name: str, album: Album, style: Style) -> Row
     others = {n: change for n, change in _kept(records[0]).items() if n != name}
     meant = [_form(_with_kept(r, others), album) for r in records]
     try:
-        back = [_form(r, album) for r in _read(row, _problem(records[0]).id, album.written, name)[0]]
+        back = [_form(r, album) for r in _read(row, problem_of(records[0]).id, album.written, name)[0]]
     except DataError:
         back = []
     if back != meant:
@@ -99,44 +96,36 @@ def write_row(records: list[Rows], name: str, album: Album, style: Style) -> Row
 def _grouped(records: Iterable[Rows], name: str) -> Iterator[list[Rows]]:
     if name != "virgo":
         return ([r] for r in records)
-    return (list(group) for _, group in groupby(records, key=lambda r: (type(r), _problem(r).id)))
-
-
-def _problem(record: Rows) -> Problem:
-    return record if isinstance(record, Problem) else record.problem
-
-
-def _with_problem(record: Rows, problem: Problem) -> Rows:
-    return problem if isinstance(record, Problem) else replace(record, problem=problem)
+    return (list(group) for _, group in groupby(records, key=lambda r: (type(r), problem_of(r).id)))
 
 
 def _kept(record: Rows) -> dict[str, Any]:
     """What rows of each format said beyond the record."""
-    found = _problem(record).meta.get(KEPT)
+    found = problem_of(record).meta.get(KEPT)
     return found if isinstance(found, dict) else {}
 
 
 def _with_kept(record: Rows, kept: dict[str, Any]) -> Rows:
-    problem = _problem(_without_kept(record))
+    problem = problem_of(_without_kept(record))
     meta = {**problem.meta, **({KEPT: kept} if kept else {})}
-    return _with_problem(record, replace(problem, meta=meta))
+    return with_problem(record, replace(problem, meta=meta))
 
 
 def _without_kept(record: Rows) -> Rows:
-    problem = _problem(record)
+    problem = problem_of(record)
     meta = {k: v for k, v in problem.meta.items() if k != KEPT}
-    return _with_problem(record, replace(problem, meta=meta))
+    return with_problem(record, replace(problem, meta=meta))
 
 
 def _with_images(record: Rows, album: Album, name: str) -> Rows:
     """The record with its pictures described; checked that it can be asked."""
-    problem = _problem(record)
+    problem = problem_of(record)
     paths = [album.take(i.path) if name in OWN else i.path for i in problem.images]
     problem = replace(problem, images=tuple(map(album.record, paths)))
     if not problem.question.strip():
         raise DataError("expected a question, found an empty one")
     messages(problem, STYLES["direct"])
-    return _with_problem(record, problem)
+    return with_problem(record, problem)
 
 
 def _patched(row: Row, records: list[Rows], name: str) -> Row:
@@ -170,4 +159,4 @@ def _record(form: dict[str, Any], album: Album) -> Rows:
     if not rest:
         return problem
     whole = {**rest, "problem": to_json(Problem("", ""))}
-    return _with_problem(from_json(Pair, whole) if "chosen" in rest else from_json(Sample, whole), problem)
+    return with_problem(from_json(Pair, whole) if "chosen" in rest else from_json(Sample, whole), problem)

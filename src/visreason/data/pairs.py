@@ -8,8 +8,7 @@ from typing import Any
 from visreason.answer import check
 from visreason.data.columns import flat_problem
 from visreason.data.files import read_rows
-from visreason.data.formats import usable
-from visreason.data.pictures import Pictures
+from visreason.data.pictures import Pictures, usable
 from visreason.errors import DataError
 from visreason.record import Completion, Pair, from_json
 from visreason.stats import Interval, accuracy
