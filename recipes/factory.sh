@@ -31,5 +31,5 @@ visreason sft model=$demo/primer data=$out/self/samples.jsonl style=r1_onevision
 visreason evaluate model=$demo/sft $heldout "$level" style=r1_onevision out=$out/evaluate/teacher
 visreason evaluate model=$out/student $heldout "$level" style=r1_onevision out=$out/evaluate/student
 
-visreason report "runs=[$out/evaluate/answers, $out/evaluate/thoughts, $out/evaluate/teacher, $out/evaluate/student]" \
-    out=$out/report
+visreason report "runs=[$out/evaluate/answers, $out/evaluate/thoughts]" out=$out/report/thoughts
+visreason report "runs=[$out/evaluate/teacher, $out/evaluate/student]" out=$out/report/self

@@ -1,6 +1,8 @@
 """Blocks: each draws from its own seed, wherever it is worked on, and engines are connected only where work is left."""
 
 import json
+import os
+import time
 from collections import Counter
 
 import pytest
@@ -19,6 +21,14 @@ def build():
         [Made(p, {"seed": seed, "place": i}) for i, p in enumerate(block)],
         Counter(busy=1),
     )
+
+
+def slow():
+    def work(block, seed):
+        time.sleep(1)
+        return [Made(p, {"process": os.getpid()}) for p in block], Counter()
+
+    return work
 
 
 def never():
@@ -48,8 +58,11 @@ def test_what_is_on_disk_needs_no_engine(tmp_path):
 
 
 @pytest.mark.ray
+@pytest.mark.filterwarnings("ignore")  # Ray warns of its own settings
 def test_rays_workers_make_the_same_rows_in_the_same_order(tmp_path):
     whole, troubles, _ = made(tmp_path / "here")
     again, more, _ = made(tmp_path / "ray", runner="ray", workers=2)
     assert (again, more) == (whole, troubles)
+    spread, _, _ = made(tmp_path / "spread", work=slow, runner="ray", workers=2)
+    assert len({m.steps["process"] for m in spread} - {os.getpid()}) == 2
     assert json.dumps([m.row(tmp_path) for m in again]) == json.dumps([m.row(tmp_path) for m in whole])

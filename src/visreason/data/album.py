@@ -3,6 +3,7 @@
 import ast
 import base64
 import binascii
+import contextlib
 import hashlib
 import json
 import os
@@ -62,6 +63,12 @@ class Album:
             elif "index" in row and not isinstance(value, list):
                 self._by_index[str(row["index"])] = paths[0]
         return found, again
+
+    def remember(self, row: dict[str, Any]) -> None:
+        """Know the picture of a row that is not read again, for later rows that name it by its index."""
+        if "index" in row:
+            with contextlib.suppress(DataError):
+                self.absorb(row)
 
     def named(self, path: str) -> str:
         """A picture's path as rows of the output name it."""

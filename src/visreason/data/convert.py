@@ -7,7 +7,6 @@ What a row says beyond a record stays in `meta.convert`, by its format; what a r
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -26,26 +25,42 @@ TABLES = ("r1_onevision", "vlmevalkit")
 """Formats whose rows all have the same columns, so that an empty one says nothing."""
 
 
-def records_of(path: Path, album: Album, rejected: Sink, name: str | None = None) -> Iterator[Rows]:
-    """The records of a file, every row by its own format or all by the one named; unusable rows go to `rejected`."""
+def records_of(
+    path: Path, album: Album, rejected: Sink, name: str | None = None, after: int = 0
+) -> Iterator[tuple[int, list[Rows]]]:
+    """Line and records of every row behind line `after`, by its own format or all by the one named; no records of a row
+    that can't be used, which goes to `rejected`."""
     for line, row in read_rows(path, rejected):
+        if line <= after:
+            album.remember(row)
+            continue
         try:
-            yield from read_row(row, f"{path.name.split('.')[0]}-{line}", album, name or schema_of(row))
+            yield line, read_row(row, f"{path.name.split('.')[0]}-{line}", album, name or schema_of(row))
         except DataError as e:
             rejected.append({"line": line, "reason": str(e), "row": row})
+            yield line, []
 
 
-def rows_of(records: Iterable[Rows], name: str, album: Album, style: Style, rejected: Sink) -> Iterator[Row]:
-    """The rows of a format for these records; those it has no place for go to `rejected` with their number."""
-    number = 0
-    for group in _grouped(records, name):
-        number += len(group)
-        try:
-            yield write_row(group, name, album, style)
-        except DataError as e:
-            rejected.append(
-                {"record": number, "reason": str(e), "row": record_row(group[0], album.out)},
-            )
+def groups_of(lines: Iterable[tuple[int, list[Rows]]], name: str) -> Iterator[tuple[int, list[list[Rows]]]]:
+    """The records that make a row of a format, with the last line they came from: one each, for Virgo's those of a
+    problem that follow one another."""
+    if name != "virgo":
+        yield from ((line, [[r] for r in records]) for line, records in lines)
+        return
+    last, group = 0, []
+    for line, records in lines:
+        if group and records and _subject(records[0]) != _subject(group[0]):
+            yield last, [group]
+            group = []
+        last, group = line, [*group, *records]
+        if not group:
+            yield last, []
+    if group:
+        yield last, [group]
+
+
+def _subject(record: Rows) -> tuple[type, str]:
+    return type(record), problem_of(record).id
 
 
 def read_row(row: Row, fallback_id: str, album: Album, name: str) -> list[Rows]:
@@ -91,12 +106,6 @@ def write_row(records: list[Rows], name: str, album: Album, style: Style) -> Row
         back += [{}] * (len(meant) - len(back))
         row[BESIDE] = json.dumps([patch(b, m) for b, m in zip(back, meant, strict=False)], ensure_ascii=False)
     return row
-
-
-def _grouped(records: Iterable[Rows], name: str) -> Iterator[list[Rows]]:
-    if name != "virgo":
-        return ([r] for r in records)
-    return (list(group) for _, group in groupby(records, key=lambda r: (type(r), problem_of(r).id)))
 
 
 def _kept(record: Rows) -> dict[str, Any]:

@@ -71,12 +71,13 @@ def _on_ray(build: Build, blocks: Sequence[Block], workers: int) -> Iterator[tup
     """Results in the order of the blocks. The cluster is the one that RAY_ADDRESS names, else this machine."""
     if not blocks:
         return
-    import ray  # pyright: ignore[reportMissingImports]  # an extra, and half a second
+    from ray import data  # pyright: ignore[reportMissingImports]  # an extra, and half a second
 
-    ray.data.DataContext.get_current().execution_options.preserve_order = True
+    data.DataContext.get_current().execution_options.preserve_order = True
     rows = [{"problems": json.dumps(list(map(to_json, problems))), "seed": seed} for problems, seed in blocks]
-    found = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
-        Worker, fn_constructor_args=(build, os.getcwd()), concurrency=min(workers, len(rows))
+    pool = data.ActorPoolStrategy(size=min(workers, len(rows)))
+    found = data.from_items(rows, override_num_blocks=len(rows)).map(
+        Worker, fn_constructor_args=(build, os.getcwd()), compute=pool
     )
     for row in found.iter_rows():
         made = [Made.read(m, Path()) for m in json.loads(row["made"])]

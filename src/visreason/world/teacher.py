@@ -82,8 +82,10 @@ def _pair_sum(content: str, one: str, other: str) -> Found:
 
 
 def _table(content: str) -> dict[str, dict[str, int]]:
-    head, *rows = _rows(content)
-    return {row[0]: dict(zip(head[1:], map(int, row[1:]), strict=True)) for row in rows}
+    """Digits by row and column, from the words: a describer reads those from the picture, and copies its code."""
+    read = [[cell.split()[-1] for cell in row.split(", ")] for row in re.findall(r"row \d: (.*?)\.", content)]
+    columns = [name for name in read[0][1:] if name != EMPTY]
+    return {row[0]: dict(zip(columns, map(int, row[1:]), strict=False)) for row in read[1:]}
 
 
 def _line(kind: str, name: str, cells: Mapping[str, int]) -> str:
