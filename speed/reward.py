@@ -49,6 +49,12 @@ def forest_scores(model, head, made):
     return head(hidden_states(model, forest)[forest.lengths_B.cumsum(0) - 1])
 
 
+def forest_values(model, head, made):
+    """Values at every position, of which the loss takes each branch's last, and their layout."""
+    forest = plant(made)
+    return head(hidden_states(model, forest)), forest
+
+
 def plain_scores(model, head, prompts, completions):
     """Scores of a padded batch by the wrapped generative model, whose logits are made as well, as there."""
     rows = torch.cat(
@@ -84,14 +90,11 @@ def training(way, model, head):
         prompts.append((ids, pixels, thw))
         completions.append(completions_GT[:2])
     loss = BradleyTerry()
-    order = plant(trees(model, prompts, completions)) if way == "forest" else None
 
     def step():
         model.zero_grad()
         if way == "forest":
-            made = trees(model, prompts, completions)
-            scores_B = forest_scores(model, head, made)
-            value, _ = loss(scores_B, order)
+            value, _ = loss(*forest_values(model, head, trees(model, prompts, completions)))
         else:
             sides = [[c[i : i + 1] for c in completions] for i in (0, 1)]
             if way == "padded":

@@ -61,6 +61,8 @@ def accuracy(values_PG: Sequence[Sequence[float]]) -> Interval:
     '75.0 % [30.1, 95.4], n = 4'
     >>> str(accuracy([[1, 1], [1, 1], [1, 1]]))
     '100.0 % [43.9, 100.0], n = 3'
+    >>> str(accuracy([[1, 0] * 500]))
+    '50.0 % [5.5, 94.5], n = 1'
     """
     means_P = [sum(g) / len(g) for g in values_PG]
     n, samples = len(means_P), sum(len(g) for g in values_PG)
@@ -68,7 +70,7 @@ def accuracy(values_PG: Sequence[Sequence[float]]) -> Interval:
         raise DataError("an interval needs at least one problem, found none")
     p = sum(means_P) / n
     squared_error = _variance(means_P) / n
-    size = p * (1 - p) / squared_error if squared_error > 0 else samples if 0 < p < 1 else n
+    size = p * (1 - p) / squared_error if squared_error > 0 else samples if 0 < p < 1 and n > 1 else n
     size = min(max(size, n), samples)
     found = wilson(p * size, size)
     return Interval(p, min(p, found.low), max(p, found.high), n)

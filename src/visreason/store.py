@@ -114,7 +114,8 @@ class Run:
         settings = json.loads(json.dumps(settings, default=str))
         try:
             path.mkdir(parents=True, exist_ok=True)
-            run = cls(path, verb, settings, (path / MANIFEST).exists(), _locked(path))
+            lock = _locked(path)  # before it is asked whether another process has just finished
+            run = cls(path, verb, settings, (path / MANIFEST).exists(), lock)
             run._claim()
         except OSError as e:
             raise RunError(

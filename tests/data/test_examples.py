@@ -12,7 +12,7 @@ def test_rows_of_one_problem_make_one_example_and_another_problem_needs_another_
     path.write_text("".join(json.dumps(r) + "\n" for r in (ROW, ROW, other)))
     rejected: list = []
     (example,) = read_examples(path, style("awaker"), rejected)
-    assert len(example.texts) == 2
+    assert len(example.completions) == 2
     assert example.problem.answer == "2"
     assert [(r["line"], r["row"]["answer"]) for r in rejected] == [(3, "3")]
     assert "expected another problem to have another id, found 'a' again" in rejected[0]["reason"]

@@ -266,7 +266,7 @@ def test_completions_of_other_formats_are_learned_and_scored_as_they_stand(put, 
         assert len(rejected) == (name not in ANSWERED)
         if name in ANSWERED and name != "flat":
             (example,) = read_examples(put(row), style("direct"), rejected)
-            assert list(example.texts) == ANSWERED[name]
+            assert [c.text for c in example.completions] == ANSWERED[name]
 
 
 def test_a_pair_is_no_example(put, tmp_path):

@@ -17,6 +17,14 @@ def echo(conversation, i):
     return f"{conversation[-1]['content'][-1]['text']} #{i}"
 
 
+def test_what_the_system_says_is_no_question(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"question": "Be brief.", "text": "no"}\n')
+    system = {"role": "system", "content": [{"type": "text", "text": "Be brief."}]}
+    user = {"role": "user", "content": [{"type": "text", "text": "1+1?"}]}
+    [[found]] = Script(f"{tmp_path}/a.jsonl").generate([[system, user]], Sampling())
+    assert (found.finish, found.model) == ("error", f"script:{tmp_path}/a.jsonl")
+
+
 def test_a_function_answers_each_completion():
     engine = Script(echo)
     answers = engine.generate([ask("A?"), ask("B?")], Sampling(n=2))

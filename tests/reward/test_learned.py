@@ -35,6 +35,14 @@ def scorer(world, tmp_path_factory):
     return folder
 
 
+def untied(folder):
+    """The model at a folder with a matrix to words of its own."""
+    policy = loading.load(str(folder), device="cpu")
+    policy.base.lm_head.weight = torch.nn.Parameter(policy.base.lm_head.weight.detach().clone())
+    policy.base.config.tie_word_embeddings = policy.base.config.get_text_config().tie_word_embeddings = False
+    return policy
+
+
 def mixed(drawn, n=200):
     """Problems with and without pictures, and completions of many lengths."""
     problems = [p if i % 3 else replace(p, images=()) for i, p in enumerate(drawn)]
@@ -138,7 +146,22 @@ def test_a_problem_that_can_not_be_read_is_told_and_the_others_are_scored(scorer
         reward(samples([(broken, "3")]))
 
 
-def test_without_the_matrix_to_words_it_scores_the_same(scorer, drawn, tmp_path):
+def test_a_matrix_to_words_that_is_the_embedding_is_not_dropped(scorer):
     policy = loading.load(str(scorer), device="cpu")
     with pytest.raises(ModelError, match="tied to the embedding"):
         loading.drop_lm_head(policy)
+
+
+def test_without_the_matrix_to_words_it_scores_the_same(scorer, drawn, tmp_path):
+    policy = untied(scorer)
+    policy.value_head = ValueHead(WIDTH, STYLE, seed=1)
+    policy.save(tmp_path / "whole")
+    loading.drop_lm_head(policy)
+    policy.save(tmp_path / "dropped")
+    size, smaller = ((tmp_path / name / "model.safetensors").stat().st_size for name in ("whole", "dropped"))
+    assert smaller < size
+    scores = [
+        [s.value for s in Learned(str(tmp_path / name), device="cpu")(samples(mixed(drawn, 9)))]
+        for name in ("whole", "dropped")
+    ]
+    assert scores[0] == scores[1]

@@ -56,6 +56,16 @@ def test_a_served_reward_gives_the_scores_of_the_model_itself_pictures_and_all(s
     assert score.parts == pytest.approx({"learned": expected[0], "learned_raw": expected[0]}, abs=1e-5)
 
 
+def test_a_server_that_failed_says_so_and_serves_the_next(reward, monkeypatch):
+    asked = {"groups": [{"question": "1+1?", "texts": ["2"]}]}
+    with TestClient(app(reward)) as client:
+        with monkeypatch.context() as broken:
+            broken.setattr(reward, "scores", lambda groups: 1 / 0)
+            reply = client.post("/score", json=asked)
+            assert (reply.status_code, "ZeroDivisionError" in reply.text) == (500, True)
+        assert client.post("/score", json=asked).status_code == 200
+
+
 def test_requests_at_the_same_time_get_their_own_scores(served, reward, drawn):
     expected = [s.value for s in reward(samples(drawn))]
     with ThreadPoolExecutor(6) as pool:

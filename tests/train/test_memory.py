@@ -97,6 +97,6 @@ def test_a_plan_over_the_memory_names_the_fields_to_change(monkeypatch, world):
 def test_a_dry_run_learns_nothing():
     policy = tiny_policy()
     before = [p.clone() for p in policy.model.parameters()]
-    memory.dry_run(policy, tiny.prompt(policy.model, [(4, 6)], 5, 1), settings())
+    memory.dry_run(policy, tiny.prompt(policy.model, [(4, 6)], 5, 1), 4, settings())
     assert all(p.grad is None for p in policy.model.parameters())
     assert all(torch.equal(a, b) for a, b in zip(before, policy.model.parameters(), strict=True))

@@ -17,6 +17,7 @@ from visreason.errors import Tripwire
 from visreason.model import load as loading
 from visreason.model.forest import Branch, Tree
 from visreason.prompt import messages, style
+from visreason.record import Completion
 from visreason.train import losses, optimizer, update
 from visreason.train.settings import Training
 from visreason.train.sft import plant_example
@@ -187,7 +188,10 @@ def test_the_rate_rises_and_falls_by_the_schedule(schedule, expected):
 def trees_of(policy, problems):
     """Written solutions of drawn problems as trees."""
     form = style(STYLE)
-    return [plant_example(policy, Example(p, (form.target(p.thought, p.answer),)), form) for p in problems]
+    return [
+        plant_example(policy, Example(p, (Completion(form.target(p.thought, p.answer)),)), form)
+        for p in problems
+    ]
 
 
 def logps(policy, trees):

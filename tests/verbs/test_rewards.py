@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.model.world import STYLE
+from tests.reward.test_learned import untied
 from tests.train.pairs import drawn_pairs, pairs_file
 from visreason import cli
 from visreason.record import Completion, Pair, Sample, Score, to_json
@@ -115,6 +116,16 @@ def test_two_stages_in_one_recipe_each_with_its_pairs_and_its_rate(world, tmp_pa
     assert second
     assert max(r["lr"] for r in first) == pytest.approx(1e-3)
     assert max(r["lr"] for r in second) == pytest.approx(1e-4)
+
+
+def test_a_reward_model_trains_without_its_matrix_to_words(world, tmp_path, capsys):
+    untied(world / "small").save(tmp_path / "untied")
+    words = [f"model={tmp_path}/untied", f"data={pairs_file(world)}", *SHORT, "steps=2", "heldout_one_in=4"]
+    status, printed = obey(capsys, "reward_model", *words, "lm_head=drop", f"out={tmp_path / 'rm'}")
+    assert status == 0, printed
+    assert "scores differ by at most" in printed
+    words = [f"reward=learned:{tmp_path / 'rm'}", f"samples={pairs_file(world)}", "device=cpu"]
+    assert obey(capsys, "score", *words, f"out={tmp_path / 'score'}")[0] == 0
 
 
 def test_mpo_prefers_the_chosen_side_and_computes_the_reference_once(world, tmp_path, capsys, monkeypatch):

@@ -145,5 +145,5 @@ def test_lessons_are_drawn_from_the_train_side_only(monkeypatch) -> None:
 def test_written_lessons_can_be_learned(tmp_path) -> None:
     rejected: list = []
     read = read_examples(primer.write(tmp_path, 24, STYLE), style("direct"), rejected)
-    assert [e.texts for e in read] == [(drawn(i)[0].answer,) for i in range(24)]
+    assert [[c.text for c in e.completions] for e in read] == [[drawn(i)[0].answer] for i in range(24)]
     assert not rejected

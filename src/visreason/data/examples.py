@@ -8,16 +8,16 @@ from visreason.data.formats import read_usable
 from visreason.data.schemas import problem_of
 from visreason.errors import DataError
 from visreason.prompt import Style
-from visreason.prompt.layouts import MARKERS, SPECIAL_TOKEN
-from visreason.record import Pair, Problem, Sample
+from visreason.prompt.layouts import control_token
+from visreason.record import Completion, Pair, Problem, Sample
 
 
 @dataclass(frozen=True)
 class Example:
-    """What supervised training shows: the problem as it is put to the model, and the texts that answer it."""
+    """What supervised training shows: the problem as it is put to the model, and the completions to learn."""
 
     problem: Problem
-    texts: tuple[str, ...]
+    completions: tuple[Completion, ...]
 
 
 def read_examples(path: Path, style: Style, rejected: list[dict[str, Any]]) -> list[Example]:
@@ -28,33 +28,31 @@ def read_examples(path: Path, style: Style, rejected: list[dict[str, Any]]) -> l
     those with control tokens. Raises DataError when nothing is left.
     """
     problems: dict[str, Problem] = {}
-    texts: dict[str, list[str]] = {}
+    completions: dict[str, list[Completion]] = {}
     for line, row, record in read_usable(path, rejected):
         problem = problem_of(record)
         try:
-            text = _sampled(record) if isinstance(record, Sample) else _written(record, style)
+            sampled = isinstance(record, Sample)
+            completion = _sampled(record) if sampled else Completion(_written(record, style))
             if problems.setdefault(problem.id, problem) != problem:
                 raise DataError(f"expected another problem to have another id, found {problem.id!r} again")
         except DataError as e:
             rejected.append({"line": line, "reason": str(e), "row": row})
             continue
-        texts.setdefault(problem.id, []).append(text)
+        completions.setdefault(problem.id, []).append(completion)
     if not problems:
         why = f"{len(rejected)} rejected rows; the first: {rejected[0]['reason']}" if rejected else "no rows"
         raise DataError(f"expected examples in {path}, found {why}")
-    return [Example(p, tuple(texts[p.id])) for p in problems.values()]
+    return [Example(p, tuple(completions[p.id])) for p in problems.values()]
 
 
-def _sampled(sample: Sample) -> str:
+def _sampled(sample: Sample) -> Completion:
     completion = sample.completion
     if completion.finish != "stop":
         raise DataError(f"expected a whole completion to learn, found one with finish {completion.finish!r}")
-    marks = [m for m in SPECIAL_TOKEN.findall(completion.text) if m not in MARKERS]
-    if marks:
-        raise DataError(
-            f"expected plain text to learn, found the control token {marks[0]!r} in the completion"
-        )
-    return completion.text
+    if mark := control_token(completion.text):
+        raise DataError(f"expected plain text to learn, found the control token {mark!r} in the completion")
+    return completion
 
 
 def _written(problem: Problem | Pair, style: Style) -> str:

@@ -68,12 +68,18 @@ def read_samples(path: Path, rejected: list[dict[str, Any]]) -> Iterator[Sample]
     """The samples of a file, to be scored: our records, rows of formats that hold completions, or flat rows with a
     response (see `columns`).
 
-    Images are not opened; their paths are taken from the file's folder. What can't be read goes to `rejected`.
+    Images are not opened; their paths are taken from the file's folder. What can't be read goes to `rejected`, and what
+    has the id of another problem: samples are grouped by it.
     """
     path = Path(path)
+    known: dict[str, tuple] = {}
     for line, row in read_rows(path, rejected):
         try:
             samples = _samples(row, f"{path.name.split('.')[0]}-{line}")
+            p = samples[0].problem
+            asked = (p.question, p.choices, p.answer, tuple(i.path for i in p.images))
+            if known.setdefault(p.id, asked) != asked:
+                raise DataError(f"expected another problem to have another id, found {p.id!r} again")
         except DataError as e:
             rejected.append({"line": line, "reason": str(e), "row": row})
             continue

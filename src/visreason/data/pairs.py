@@ -1,6 +1,7 @@
 """Pairs of a chosen and a rejected completion, read from the files people have. Unusable rows are handed back."""
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from visreason.data.columns import flat_problem
 from visreason.data.files import read_rows
 from visreason.data.pictures import Pictures, usable
 from visreason.errors import DataError
+from visreason.prompt.layouts import control_token
 from visreason.record import Completion, Pair, from_json
 from visreason.stats import Interval, accuracy
 
@@ -24,8 +26,9 @@ def read_pairs(path: Path, rejected: list[dict[str, Any]]) -> list[Pair]:
 
     Rows are our Pair records; rows with `chosen` and `rejected` (text, a turn, or all turns) beside a prompt, as in
     Hugging Face and LLaMA-Factory ranking files; or rows with two responses and their ranks, as in VL-RewardBench.
-    A row goes to `rejected` as {"line", "reason", "row"} where its two sides are equal, one is empty or failed, one
-    answers another prompt or was written without its images, or its problem can't be asked (`read_problems`).
+    A row goes to `rejected` as {"line", "reason", "row"} where its two sides are equal, one is empty, failed or spells
+    a control token, the chosen one was cut off, one answers another prompt or was written without its images, or its
+    problem can't be asked (`read_problems`).
     Raises DataError when the file can't be read and when no pair is left.
     """
     path = Path(path)
@@ -124,9 +127,20 @@ def _checked(pair: Pair) -> Pair:
             raise DataError(
                 f"expected a completion as {name}, found {'an error' if completion.text else 'none'}"
             )
+        if mark := control_token(completion.text):
+            raise DataError(f"expected plain text as {name}, found the control token {mark!r} in it")
+    if pair.chosen.finish != "stop":
+        raise DataError(
+            f"expected a whole completion as chosen, found one with finish {pair.chosen.finish!r}"
+        )
     if pair.chosen.text.strip() == pair.rejected.text.strip():
         raise DataError(f"expected two different completions, found {pair.chosen.text[:80]!r} twice")
     return pair
+
+
+def longest_pair(pairs: Iterable[Pair]) -> Pair:
+    """The pair with the most text, both sides together."""
+    return max(pairs, key=lambda p: len(p.chosen.text) + len(p.rejected.text))
 
 
 def split(pairs: list[Pair], one_in: int) -> tuple[list[Pair], list[Pair]]:

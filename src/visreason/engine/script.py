@@ -1,6 +1,7 @@
 """The script engine: answers from a file or a function, for replays and tests."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ Answer = Callable[[Conversation, int], str | Completion]
 
 class Script:
     """`FILE.jsonl`: samples of a run, replayed in order for each question about the same images, as they were; or rows
-    {"question", "text"}. `module:function`: called as function(conversation, i), gives a text or a completion.
+    {"question", "text"}. A conversation gets the answers of the longest recorded question that the user's words hold.
+    `module:function`: called as function(conversation, i), gives a text or a completion.
     """
 
     device = "none"
@@ -36,7 +38,8 @@ class Script:
 
     def _complete(self, conversation: Conversation, i: int) -> Completion:
         found = self.answer(conversation, i)
-        return found if isinstance(found, Completion) else Completion(found, model=self.name)
+        completion = found if isinstance(found, Completion) else Completion(found)
+        return replace(completion, model=completion.model or self.name)
 
 
 def _replay(path: Path) -> Answer:
@@ -46,7 +49,7 @@ def _replay(path: Path) -> Answer:
         found.setdefault((_plain(question), images), []).append(completion)
 
     def answer(conversation: Conversation, i: int) -> Completion:
-        parts = [p for m in conversation for p in m["content"]]
+        parts = [p for m in conversation if m["role"] == "user" for p in m["content"]]
         asked = _plain(" ".join(p["text"] for p in parts if p["type"] == "text"))
         shown = _shown(p["image"] for p in parts if p["type"] == "image")
         fitting = (k for k in found if k[0] in asked and k[1] in (shown, None))

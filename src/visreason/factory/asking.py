@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from visreason.engine import Conversation, Engine, Sampling
 from visreason.errors import DataError
-from visreason.prompt.layouts import SPECIAL_TOKEN
+from visreason.prompt.layouts import control_token
 
 TRIES = 3
 T = TypeVar("T")
@@ -46,7 +46,7 @@ def insist(
 
 def asked_again(first: Any, longer: Conversation) -> Conversation:
     """The first turn with the last reply and what was wrong with it, so that a conversation does not grow."""
-    return [*first, *longer[-2:]] if SPECIAL_TOKEN.search(str(longer[-2])) is None else first
+    return [*first, *longer[-2:]] if control_token(str(longer[-2])) is None else first
 
 
 def _again(error: DataError) -> str:

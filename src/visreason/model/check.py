@@ -7,23 +7,28 @@ from visreason.model.forest import Tree, plant
 from visreason.model.load import Policy
 
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.25, torch.float16: 0.05}
-"""Largest difference of a log-probability (nats). In 16 bits kernels alone differ by some hundredths."""
+"""Largest difference of a log-probability (nats), or of a score beside the largest one where that is above 1. In 16
+bits kernels alone differ by some hundredths."""
 
 
 @torch.no_grad()
 def self_check(policy: Policy, tree: Tree) -> float:
-    """Largest |difference| of log-probs between the shared tree and its branches one by one.
+    """Largest |difference| of log-probs, or of a reward model's scores, between the shared tree and its branches one by
+    one.
 
     Raises ModelError above the dtype's tolerance: the model's attention does not do what the forest assumes.
     """
-    shared = policy.logps(plant([tree, tree], policy.attention_path)).logps_S
+    shared = policy.learned(plant([tree, tree], policy.attention_path))
     alone = torch.cat(
-        [policy.logps(plant([Tree(tree.prompt, (b,))], policy.attention_path)).logps_S for b in tree.branches]
+        [policy.learned(plant([Tree(tree.prompt, (b,))], policy.attention_path)) for b in tree.branches]
     )
     difference = (shared - alone.repeat(2)).abs().max().item()
-    if not difference <= TOLERANCE[policy.dtype]:
+    allowed = TOLERANCE[policy.dtype]
+    if policy.value_head is not None:
+        allowed *= max(1.0, alone.abs().max().item())
+    if not difference <= allowed:
         raise ModelError(
-            f"the forest and one-by-one forwards of {policy.name} differ by {difference:.2e} nats, allowed are "
-            f"{TOLERANCE[policy.dtype]:.0e}. This model's attention can't share a trunk; give share_trunk=false."
+            f"the forest and one-by-one forwards of {policy.name} differ by {difference:.2e}, allowed are "
+            f"{allowed:.0e}. This model's attention can't share a trunk; give share_trunk=false."
         )
     return difference

@@ -9,7 +9,7 @@ import torch
 
 from visreason.errors import DataError, ModelError
 from visreason.prompt.images import open_image
-from visreason.record import Image
+from visreason.record import Completion, Image
 
 VISUAL_TOKENS = ("<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>", "<|vision_pad|>")
 Conversation = list[dict[str, Any]]
@@ -119,6 +119,16 @@ class Encoder:
         """Token ids (T,) of a written completion, closed by the end-of-turn token."""
         ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         return torch.tensor([*ids, self.tokenizer.eos_token_id])
+
+    def sampled(self, completion: Completion) -> torch.Tensor:
+        """Token ids (T,) of a completion to learn: those that were sampled, where they are this model's words for its
+        text; else those of the text, closed by the end-of-turn token unless the completion was cut off."""
+        ids = list(completion.token_ids)
+        words = ids[:-1] if ids and ids[-1] in self.eos_ids else ids
+        if ids and max(ids) < len(self.tokenizer) and self.tokenizer.decode(words) == completion.text:
+            return torch.tensor(ids)
+        written = self.completion(completion.text)
+        return written[:-1] if completion.finish == "length" else written
 
     def turns(self, prompt: Prompt, texts: list[str]) -> tuple[Prompt, list[torch.Tensor]]:
         """The prompt up to the last control token, and ids of the assistant's whole turn for each text: what follows

@@ -74,6 +74,10 @@ class Policy:
         """Scores (B,) of a forest's branches: the values at their last positions."""
         return self.values(forest)[forest.lengths_B.cumsum(0).to(self.device) - 1]
 
+    def learned(self, forest: Forest) -> torch.Tensor:
+        """What training makes of a forest's branch tokens, (S,): scores of a reward model, log-probs of any other."""
+        return self.logps(forest).logps_S if self.value_head is None else self.values(forest)
+
     def _run(self, function: Callable[..., Any], *args: Any) -> Any:
         return self.within(function, *args) if self.within else function(self.base, *args)
 
@@ -153,9 +157,10 @@ def load(
 
 def unreadable(path: str, error: Exception) -> ModelError:
     """What to say of a model that can't be loaded."""
+    where = "" if Path(path).exists() else "no such directory here; taken as a hub id: "
     return ModelError(
-        f"can't load a vision-language model from {path!r}: {str(error).splitlines()[0]}. Expected a Hugging Face "
-        "directory with config.json, weights, tokenizer and processor files."
+        f"can't load a vision-language model from {path!r}: {where}{str(error).splitlines()[0]}. Expected a Hugging "
+        "Face directory with config.json, weights, tokenizer and processor files."
     )
 
 

@@ -30,6 +30,15 @@ class Parsed:
     well_formed: bool
 
 
+def control_token(text: str) -> str | None:
+    """The first control token that a text spells out, other than the markers of a layout.
+
+    >>> control_token("4<|im_end|>"), control_token("<|begin_of_thought|>")
+    ('<|im_end|>', None)
+    """
+    return next((m for m in SPECIAL_TOKEN.findall(text) if m not in MARKERS), None)
+
+
 def write_tags(thought: str, answer: str) -> str:
     """`<think>` and `<answer>` blocks on two lines.
 

@@ -5,21 +5,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from visreason.errors import DataError
-from visreason.prompt.layouts import MARKERS, SPECIAL_TOKEN
+from visreason.prompt.layouts import control_token
 from visreason.prompt.styles import text
 from visreason.record import Image
 
 FENCE = re.compile(r"</?(?:question|content|description|thought|answer_[ab]|data)>", re.IGNORECASE)
 """Marks between which templates put what others wrote; engines are told to read it as data."""
-
-
-def control_token(written: str) -> str | None:
-    """The first text that a tokenizer would take for a control token, and so could end a turn; Virgo's markers don't.
-
-    >>> control_token("<|begin_of_thought|> so <|im_end|>")
-    '<|im_end|>'
-    """
-    return next((t for t in SPECIAL_TOKEN.findall(written) if t not in MARKERS), None)
 
 
 def put(template: str, values: dict[str, str], images: Sequence[Image] = ()) -> list[dict[str, Any]]:

@@ -119,6 +119,8 @@ def _scores(name: str, reward: Reward, samples: list[Sample]) -> list[Score]:
     """What a reward gives, if that can be trained on."""
     try:
         scores = list(reward(samples))
+    except RunError:  # ours, and says what to do
+        raise
     except Exception as e:  # someone else's function: whatever it raises stops the run, with its name
         raise RunError(
             f"reward {name!r} raised {type(e).__name__} on problem {_culprit(reward, samples)}: {e}. Correct the "

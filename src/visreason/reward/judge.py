@@ -7,7 +7,8 @@ from typing import Literal
 from visreason.engine import Conversation, Engine, Sampling
 from visreason.errors import DataError, RunError
 from visreason.prompt import Style
-from visreason.prompt.put import control_token, put
+from visreason.prompt.layouts import control_token
+from visreason.prompt.put import put
 from visreason.record import Pair, Problem, Sample, Score
 from visreason.reward.correct import correct
 

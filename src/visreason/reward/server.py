@@ -11,6 +11,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import logging
 import tempfile
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from visreason.errors import DataError, RunError
 from visreason.prompt import image_record
 from visreason.record import Problem
 from visreason.reward.learned import Group, Learned
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -87,8 +90,10 @@ def app(reward: Learned, limits: Limits | None = None, key: str | None = None) -
             done = asyncio.get_running_loop().create_future()
             await waiting.put((groups, done))
             found = await done
-        if isinstance(found, RunError):
-            raise HTTPException(500, str(found))
+        if isinstance(found, Exception):
+            log.error("a request could not be scored", exc_info=found)
+            mine = isinstance(found, RunError)
+            raise HTTPException(500, str(found) if mine else f"the server failed ({type(found).__name__})")
         return {"scores": [{"error": str(f)} if isinstance(f, DataError) else f for f in found]}
 
     return api
@@ -104,10 +109,10 @@ async def _work(reward: Learned, waiting: asyncio.Queue, wait_s: float) -> None:
         groups = [g for job, _ in jobs for g in job]
         try:
             found = await asyncio.to_thread(lambda g=groups: list(reward.scores(g)))
-        except RunError as e:
+        except Exception as e:  # any: those who wait must hear of it, and the next are still served
             found = e
         for job, done in jobs:
-            part = found if isinstance(found, RunError) else [found.pop(0) for _ in job]
+            part = found if isinstance(found, Exception) else [found.pop(0) for _ in job]
             if not done.done():  # the client may be gone
                 done.set_result(part)
 

@@ -62,6 +62,10 @@ class GRPO:
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
     ahead: Future[Rollout] | None = None
 
+    @property
+    def longest(self) -> int:
+        return self.settings.max_completion_tokens
+
     def batch(self, step: int) -> Batch:
         """Roll out the next problems, score and compare their completions, and plant the groups that teach."""
         s = self.settings
@@ -126,7 +130,7 @@ class GRPO:
         known = [g for g in kept if all(x.completion.logps for x in g if x.completion.token_ids)]
         sizes = [sum(map(abs, a)) / len(a) for a in self._advantages(known)]
         rows = [[to_json(x) for x in group] for group in known]
-        buffer += [{"advantage": a, "samples": r} for a, r in zip(sizes, rows, strict=True)]
+        buffer += [{"advantage": a, "samples": r} for a, r in zip(sizes, rows, strict=True) if a > 0]
         del buffer[: -s.buffer_groups]
         return drawn
 
@@ -190,7 +194,7 @@ class GRPO:
         later, and of the reference. The trees after the `fresh` ones were sampled by earlier policies, whose log-probs
         are the sampler's."""
         s = self.settings
-        if s.passes * s.minibatches > 1 or s.off_policy:
+        if s.passes * s.minibatches > 1 or s.reuses:
             old = score(self.policy, trees[:fresh], s, s.temperature)
             old += [b.fields["sampler"] for t in trees[fresh:] for b in t.branches]
             trees = _attach(trees, "old", old)

@@ -57,6 +57,11 @@ class Objective(Protocol):
     cursor: int
     memory: dict[str, Any]
 
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest branch that is learned from, or of the longest two that must stay together."""
+        ...
+
     def batch(self, step: int) -> Batch:
         """What step number `step` learns from; moves the cursor on."""
         ...
@@ -83,7 +88,9 @@ class Loop:
         Raises Tripwire when training goes wrong; the last good checkpoint stays.
         """
         first = self._resume(resumed) if resumed else self._begin()
-        writer = _tensorboard(self.run.path, first + 1) if self.settings.tensorboard else None
+        writer = (
+            _tensorboard(self.run.path, first + 1) if self.settings.tensorboard and sharding.leads() else None
+        )
         warned: set[str] = set()
         with _progress() as progress, writer or nullcontext(), stopping.asked() as ended:
             task = progress.add_task(self.run.verb, total=self.steps, completed=first, numbers="")

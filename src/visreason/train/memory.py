@@ -90,6 +90,8 @@ def parameter_sizes(config: Any) -> dict[str, int]:
 def _activations(config: Any, settings: Training) -> float:
     text, vision = config.get_text_config(), config.vision_config
     tokens = settings.micro_batch_tokens
+    if isinstance(settings, Reinforcement):  # a completion is never cut to fit
+        tokens = max(tokens, settings.max_completion_tokens)
     width = HALF if settings.precision == "bfloat16" else FULL
     keys = text.hidden_size * text.num_key_value_heads // text.num_attention_heads
     patches = vision.spatial_merge_size**2 * min(tokens // 2, settings.max_prompt_tokens)
@@ -151,16 +153,17 @@ def ways(found: Need, settings: Training) -> str:
     return ", ".join(made)
 
 
-def dry_run(policy: Policy, longest: Prompt, settings: Training) -> float:
-    """Forward and backward of a micro-batch filled to its limit behind the longest prompt; the peak in bytes, on a GPU.
+def dry_run(policy: Policy, longest: Prompt, branch: int, settings: Training) -> float:
+    """Forward and backward of a micro-batch filled to its limit behind the longest prompt, or beyond it by a branch of
+    `branch` tokens, which is never cut; the peak in bytes, on a GPU.
 
     Nothing is learned. Raises RunError where the memory does not suffice.
     """
-    room = max(1, settings.micro_batch_tokens - len(longest.ids) + 1)
+    room = max(branch, settings.micro_batch_tokens - len(longest.ids) + 1)
     ids = longest.ids[-1:].repeat(room)
     tree = Tree(longest, (Branch(ids, torch.ones(room)),))
     try:
-        output = policy.logps(sharding.MicroBatch([tree]).planted(policy)).logps_S
+        output = policy.learned(sharding.MicroBatch([tree]).planted(policy))
         (0 * output.sum()).backward()
     except torch.OutOfMemoryError as e:
         raise RunError(

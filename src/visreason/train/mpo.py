@@ -10,11 +10,12 @@ from typing import Any
 import torch
 from rich.progress import track
 
+from visreason.data.pairs import longest_pair
 from visreason.errors import RunError
 from visreason.model.forest import Branch, Tree
 from visreason.model.load import Policy
 from visreason.prompt import Style, messages
-from visreason.record import Completion, Pair
+from visreason.record import Pair
 from visreason.store import Run, read_rows
 from visreason.train import losses
 from visreason.train.loop import Batch, console, order
@@ -37,6 +38,11 @@ class MPO:
     settings: Preferring
     cursor: int = 0
     memory: dict[str, Any] = field(default_factory=lambda: {"rewards": 0.0, "n": 0})
+
+    @property
+    def longest(self) -> int:
+        pair = longest_pair(p for p, _, _ in self.pairs)
+        return sum(len(self.policy.encoder.sampled(c)) for c in (pair.chosen, pair.rejected))
 
     def batch(self, step: int) -> Batch:
         """The next pairs, and the loss with the threshold that the steps before give."""
@@ -99,23 +105,10 @@ def plant_pairs(policy: Policy, pairs: list[Pair], style: Style) -> list[Tree]:
         Tree(
             policy.encoder.prompt(messages(p.problem, style)),
             tuple(Branch(ids, torch.ones(len(ids)), name=p.problem.id)
-                  for ids in (_ids(policy, p.chosen), _ids(policy, p.rejected))),
+                  for ids in map(policy.encoder.sampled, (p.chosen, p.rejected))),
         )
         for p in pairs
     ]  # fmt: skip
-
-
-def _ids(policy: Policy, completion: Completion) -> torch.Tensor:
-    """The tokens that were sampled, where they are this model's words for the text; else those of the text."""
-    ids = list(completion.token_ids)
-    ended = bool(ids) and ids[-1] in policy.encoder.eos_ids
-    words = len(policy.encoder.tokenizer)
-    own = (
-        ids
-        and max(ids) < words
-        and policy.encoder.tokenizer.decode(ids[: len(ids) - ended]) == completion.text
-    )
-    return torch.tensor(ids) if own else policy.encoder.completion(completion.text)
 
 
 def _weighed(branch: Branch, weight: float, reference: float) -> Branch:

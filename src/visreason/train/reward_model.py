@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from visreason.data.pairs import longest_pair
 from visreason.errors import DataError, UsageError
 from visreason.model.forest import Tree
 from visreason.model.load import Policy
@@ -44,6 +45,11 @@ class RewardModel:
     settings: RewardModelling
     cursor: int = 0
     memory: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def longest(self) -> int:
+        pair = longest_pair(p for s in self.stretches for p in s.pairs)
+        return sum(len(self.policy.encoder.completion(c.text)) for c in (pair.chosen, pair.rejected))
 
     def batch(self, step: int) -> Batch:
         """The next pairs of the step's stage."""

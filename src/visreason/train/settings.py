@@ -176,7 +176,7 @@ class Reinforcement(Training):
         kl = {} if self.kl else {"stop_kl": "kl above 0"}
         overlong = {} if self.overlong == "penalty" else {"overlong_margin": "overlong=penalty"}
         reuse = {} if self.zero_spread == "reuse" else {"buffer_groups": "zero_spread=reuse"}
-        once = self.passes * self.minibatches == 1 and not self.off_policy
+        once = self.passes * self.minibatches == 1 and not self.reuses
         clips = ("clip_low", "clip_high", "dual_clip") if once else ()
         second = dict.fromkeys(
             clips, "a second update of each rollout (passes or minibatches above 1, or reuse)"
@@ -188,9 +188,16 @@ class Reinforcement(Training):
         sampler = dict.fromkeys(beside, "engine=vllm") if self.engine == "hf" else {}
         return {**super().idle(), **kl, **overlong, **reuse, **second, **squash, **sampler}
 
+    @model_validator(mode="after")
+    def _refuse_uncorrected(self) -> Self:
+        if self.overlap and self.tis_cap is None:
+            raise ValueError("overlap=true learns from the policy of the step before, which tis_cap=null leaves "
+                             "uncorrected; give a cap, as tis_cap=2")  # fmt: skip
+        return self
+
     @property
-    def off_policy(self) -> bool:
-        """Whether what is learned from may be older than the policy of the step."""
+    def reuses(self) -> bool:
+        """Whether earlier groups are learned from again, sampled by policies of whatever step."""
         return self.zero_spread == "reuse"
 
 

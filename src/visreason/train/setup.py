@@ -74,7 +74,7 @@ def train(
     problems = [problem_of(i) for i in items]
     check_forest(policy, next((p for p in problems if p.images), problems[0]), layout)
     if policy.device.type == "cuda" and resumed is None:
-        try_longest(policy, problems, layout, recipe)
+        try_longest(policy, problems, made.longest, layout, recipe)
     if not loop.fit(resumed):
         return
     inputs = [data, *store.model_files(start)]
@@ -181,10 +181,12 @@ def plan_of(policy: Policy, settings: Training) -> dict[str, object]:
     }
 
 
-def try_longest(policy: Policy, problems: list[Problem], layout: Style, settings: Training) -> None:
-    """Run the largest micro-batch that may come, before hours are spent on smaller ones."""
+def try_longest(
+    policy: Policy, problems: list[Problem], branch: int, layout: Style, settings: Training
+) -> None:
+    """Run the largest micro-batch that may come, before hours are spent on smaller ones; see `Objective.longest`."""
     longest = max(problems, key=lambda p: policy.encoder.count(messages(p, layout)))
-    peak = memory.dry_run(policy, policy.encoder.prompt(messages(longest, layout)), settings)
+    peak = memory.dry_run(policy, policy.encoder.prompt(messages(longest, layout)), branch, settings)
     console.print(f"the longest micro-batch takes {peak / memory.GB:.2f} GB")
 
 
@@ -200,9 +202,9 @@ def check_forest(policy: Policy, problem: Problem, layout: Style) -> None:
     texts = (layout.target("a thought about the picture", "an answer"), "another completion")
     ids = [policy.encoder.completion(text) for text in texts]
     tree = Tree(prompt, tuple(Branch(i, torch.ones(len(i))) for i in ids))
-    console.print(
-        f"forest against one by one: log-probs differ by at most {self_check(policy, tree):.1e} nats"
-    )
+    what, unit = ("log-probs", " nats") if policy.value_head is None else ("scores", "")
+    found = self_check(policy, tree)
+    console.print(f"forest against one by one: {what} differ by at most {found:.1e}{unit}")
 
 
 def seal(

@@ -26,6 +26,11 @@ class SFT:
     cursor: int = 0
     memory: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def longest(self) -> int:
+        completions = [c for e in self.examples for c in e.completions]
+        return len(self.policy.encoder.sampled(max(completions, key=lambda c: len(c.text))))
+
     def batch(self, step: int) -> Batch:
         """The next examples, their completions weighed alike token by token."""
         count = self.settings.problems_per_step
@@ -43,5 +48,5 @@ class SFT:
 def plant_example(policy: Policy, example: Example, style: Style) -> Tree:
     """The example's completions as branches of its prompt, every token of weight 1."""
     prompt = policy.encoder.prompt(messages(example.problem, style))
-    texts = [policy.encoder.completion(t) for t in example.texts]
-    return Tree(prompt, tuple(Branch(ids, torch.ones(len(ids)), name=example.problem.id) for ids in texts))
+    learned = [policy.encoder.sampled(c) for c in example.completions]
+    return Tree(prompt, tuple(Branch(ids, torch.ones(len(ids)), name=example.problem.id) for ids in learned))

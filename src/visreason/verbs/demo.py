@@ -37,7 +37,7 @@ COLD_START = (
 
 
 class Recipe(Base):
-    """How much of everything; the defaults take about eleven minutes on two cores."""
+    """How much of everything; the defaults take about twelve minutes on two cores."""
 
     out: Path | None = Field(Path("runs/demo"), description="Run directory.")
 
@@ -51,7 +51,7 @@ class Recipe(Base):
         600, ge=1, description="Supervised steps of 24 lessons in seeing and reckoning."
     )
     sft_steps: int = Field(420, ge=1, description="Supervised steps of 16 problems, answered in mixed ways.")
-    reward_steps: int = Field(160, ge=1, description="Reward-model steps of 16 pairs.")
+    reward_steps: int = Field(400, ge=1, description="Reward-model steps of 16 pairs.")
     rollouts: int = Field(
         480, ge=2, description="Training problems answered 8 times each, to make MPO's pairs of."
     )

@@ -22,5 +22,5 @@ def run(recipe: Recipe, out: Path) -> None:
         read=read_examples,
         problem_of=lambda example: example.problem,
         objective=lambda _, policy, examples, style, __: SFT(policy, examples, style, recipe),
-        plan=lambda examples: {"completions": sum(len(e.texts) for e in examples)},
+        plan=lambda examples: {"completions": sum(len(e.completions) for e in examples)},
     )
