@@ -28,7 +28,7 @@ def test_every_command_of_the_factory_is_one(tmp_path):
     subprocess.run(["sh", str(RECIPES / "factory.sh")], cwd=tmp_path, env=environment, check=True)
     said = [json.loads(line) for line in (tmp_path / "said.jsonl").read_text().splitlines()]
     filled = [fill(importlib.import_module(f"visreason.verbs.{verb}").Recipe, words) for verb, *words in said]
-    assert len(filled) == 13
+    assert len(filled) == 15
     (answers,) = [r for r in filled if str(r.out).endswith("factory/answers")]
     assert answers.limit == 7
 
