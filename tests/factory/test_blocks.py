@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -17,16 +18,14 @@ PROBLEMS = [Problem(f"p{i}", f"{i}?") for i in range(11)]
 
 
 def build():
-    return lambda block, seed: (
-        [Made(p, {"seed": seed, "place": i}) for i, p in enumerate(block)],
-        Counter(busy=1),
-    )
+    """Work that notes its process in the folder PROCESSES, where there is one, and then takes its time."""
+    folder = os.environ.get("PROCESSES")
+    if folder:
+        Path(folder, str(os.getpid())).touch()
 
-
-def slow():
     def work(block, seed):
-        time.sleep(1)
-        return [Made(p, {"process": os.getpid()}) for p in block], Counter()
+        time.sleep(1 if folder else 0)
+        return [Made(p, {"seed": seed, "place": i}) for i, p in enumerate(block)], Counter(busy=1)
 
     return work
 
@@ -59,10 +58,12 @@ def test_what_is_on_disk_needs_no_engine(tmp_path):
 
 @pytest.mark.ray
 @pytest.mark.filterwarnings("ignore")  # Ray warns of its own settings
-def test_rays_workers_make_the_same_rows_in_the_same_order(tmp_path):
+def test_rays_workers_make_the_same_rows_in_the_same_order(tmp_path, monkeypatch):
     whole, troubles, _ = made(tmp_path / "here")
+    (tmp_path / "processes").mkdir()
+    monkeypatch.setenv("PROCESSES", str(tmp_path / "processes"))
     again, more, _ = made(tmp_path / "ray", runner="ray", workers=2)
     assert (again, more) == (whole, troubles)
-    spread, _, _ = made(tmp_path / "spread", work=slow, runner="ray", workers=2)
-    assert len({m.steps["process"] for m in spread} - {os.getpid()}) == 2
     assert json.dumps([m.row(tmp_path) for m in again]) == json.dumps([m.row(tmp_path) for m in whole])
+    processes = {int(p.name) for p in (tmp_path / "processes").iterdir()}
+    assert len(processes - {os.getpid()}) == 2
