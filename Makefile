@@ -31,14 +31,15 @@ test-slow: setup  # a minute on two cores
 	$(PYTHON) -m pytest -q -m slow
 
 test-vllm: setup-vllm
-	.venv-vllm/bin/python -m pytest -q -m vllm
+	.venv-vllm/bin/python -m pytest -q -m "vllm and not survive"
 
 test-peers: setup
 	$(UV) pip install --quiet --python $(PYTHON) -r requirements.txt -e '.[peers]'
 	$(PYTHON) -m pytest -q -m peers
 
-survive: setup
-	$(PYTHON) -m pytest -q -m survive
+survive: setup setup-vllm
+	$(PYTHON) -m pytest -q -m "survive and not vllm"
+	.venv-vllm/bin/python -m pytest -q -m "survive and vllm"
 
 check: setup
 	.venv/bin/ruff check

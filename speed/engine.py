@@ -56,9 +56,10 @@ def main() -> None:
             found["http (vllm serve)"] = rates(through(connect(url, concurrency=64)), asked)
     keep(
         "Generation: engines against model.generate",
-        f"The tiny model in float32, {TOKENS} tokens a completion, {len(os.sched_getaffinity(0))} CPU cores; problems x completions "
-        "each. Tokens per second, and in brackets that number divided by the one of transformers' generate with "
-        "num_return_sequences; the better of two passes with other seeds, caches as they are.",
+        f"The tiny model in float32, {TOKENS} tokens a completion, CPU cores: {len(os.sched_getaffinity(0))}; "
+        "problems x completions each. Tokens per second, and in brackets that number divided by the one of "
+        "transformers' generate with num_return_sequences; the better of two passes with other seeds, caches "
+        "as they are.",
         ["engine", *(f"{p} x {n}" for p, n in SETTINGS)],
         [
             [name, *(shown(rate, found["model.generate"]) for rate in by.items())]

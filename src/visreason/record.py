@@ -27,7 +27,8 @@ Reason = Literal[
     "truncated",
     "errored",
 ]
-CORRECT: tuple[str, ...] = ("exact", "numeric", "symbolic", "choice", "set", "box", "judged")
+REASONS: tuple[str, ...] = typing.get_args(Reason)
+CORRECT = REASONS[:7]
 """Reasons that say which rule found the answer right; the other reasons are failures of different kinds."""
 
 

@@ -23,7 +23,7 @@ from typing import Any
 from visreason.errors import DataError, RunError
 from visreason.record import Image, Pair, Problem, R, Record, Sample, from_json, to_json
 
-MANIFEST, RECIPE, LOCK = "manifest.json", "recipe.json", ".lock"
+MANIFEST, RECIPE, LOCK, IMAGES = "manifest.json", "recipe.json", ".lock", "images"
 METRICS, SAMPLES, REJECTED = "metrics.jsonl", "samples.jsonl", "rejected.jsonl"
 JUDGED, SCORED = "judge.jsonl", "surrogate.jsonl"
 """What a judge and a surrogate reward model said of every pair that reached them."""
@@ -124,8 +124,13 @@ class Run:
         return run
 
     def _claim(self) -> None:
-        """Write the recipe where nothing was done yet, whatever recipe was there. Raises RunError for another run."""
-        others = [p for p in self.path.iterdir() if p.suffix != ".tmp" and p.name not in (RECIPE, LOCK)]
+        """Write the recipe where nothing was done yet (but pictures unpacked), whatever recipe was there.
+
+        Raises RunError for another run.
+        """
+        others = [
+            p for p in self.path.iterdir() if p.suffix != ".tmp" and p.name not in (RECIPE, LOCK, IMAGES)
+        ]
         if not others:
             write_json(self.path / RECIPE, self.recipe)
         elif (self.path / RECIPE).exists():
@@ -188,13 +193,20 @@ class Run:
 
     def records(self, name: str, kind: type[R]) -> list[R]:
         """The whole records of an appended file; a last line cut short by a kill is removed from the file first."""
+        path = self._whole(name)
+        return list(read_records(path, kind)) if path.exists() else []
+
+    def rows(self, name: str) -> list[dict[str, Any]]:
+        """The whole rows of an appended file, likewise."""
+        path = self._whole(name)
+        return [row for _, row in read_rows(path)] if path.exists() else []
+
+    def _whole(self, name: str) -> Path:
         path = self.path / name
-        if not path.exists():
-            return []
-        text = path.read_bytes()
+        text = path.read_bytes() if path.exists() else b""
         if text and not text.endswith(b"\n"):
             os.truncate(path, text.rfind(b"\n") + 1)
-        return list(read_records(path, kind))
+        return path
 
     def keep(self, name: str, lines: int) -> None:
         """Cut an appended file back to its first lines."""

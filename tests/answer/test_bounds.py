@@ -2,19 +2,30 @@
 
 import contextlib
 import json
+import os
 import random
 import resource
+import signal
+import subprocess
+import sys
 import threading
 import time
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from visreason.answer import check
+from visreason.answer import check, grade, sandbox
+from visreason.answer.arithmetic import MAX_BITS, NoNumber
+from visreason.answer.budget import MAX_STEPS, SYMBOLIC_S, bounded
+from visreason.answer.compute import number
+from visreason.answer.parse import parse
+from visreason.answer.prose import values
+from visreason.answer.solution import READ_CHARS
 from visreason.errors import DataError
-from visreason.record import Problem
+from visreason.record import Problem, Score
 
 PROBLEMS = (
     Problem("v", "Q?", answer=r"\frac{1}{2}"),
@@ -31,6 +42,7 @@ PIECES = (
     "print(", "import os\n",
 )  # fmt: skip
 LONG = 300_000
+OVERRUN = Score(0.0, None, "errored", {"overrun": 1.0})
 
 
 def responses():
@@ -102,16 +114,39 @@ def test_any_gold_answer_is_right_or_an_error_of_the_data(gold):
         check(problem, gold)
 
 
-def test_long_repetitions_take_bounded_time():
-    open_question, _, choice = PROBLEMS
-    for piece in PIECES:
+REPEATED = (*PIECES, "1,111", ",111", "12, ", "1 a and ", "than ", "ab, ", "1:", "1/")
+"""Also what one expression or another would try again from every place."""
+
+
+ALLOWED_S = 3.0
+"""Processor time over which the child below ends, ten times of what its longest check takes."""
+
+
+def test_long_repetitions_are_checked_within_an_allowance_of_processor_time():
+    root = Path(__file__).parents[2]
+    env = {**os.environ, "PYTHONPATH": f"{root / 'src'}{os.pathsep}{root}"}
+    code = "from tests.answer.test_bounds import check_repetitions; check_repetitions()"
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, check=False)
+    assert done.returncode == 0, done.stdout.splitlines()[-1:]
+
+
+def check_repetitions():
+    for piece in REPEATED:
+        print(repr(piece), flush=True)
+        repeated = piece * (READ_CHARS // len(piece))
         for problem, text in (
-            (open_question, piece * (LONG // len(piece))),
-            (choice, "<answer>" + piece * 5000 + "!</answer>"),
+            (PROBLEMS[0], "so 5 " + piece * (LONG // len(piece)) + " then"),
+            (PROBLEMS[0], f"A{repeated}!"),
+            (PROBLEMS[2], f"<answer>{repeated}!</answer>"),
+            (PROBLEMS[2], f"A{repeated}!"),
         ):
-            started = time.perf_counter()
+            signal.setitimer(signal.ITIMER_PROF, ALLOWED_S)
             check(problem, text)
-            assert time.perf_counter() - started < 5, piece
+
+
+def test_what_a_number_is_compared_with_stands_right_before_it():
+    assert values("it is more than 5", compared=False) == []
+    assert values("it is more than" + 20 * " " + "5", compared=False) == ["5"]
 
 
 def test_it_works_off_the_main_thread():
@@ -120,3 +155,74 @@ def test_it_works_off_the_main_thread():
     thread.start()
     thread.join()
     assert scores[0].reason == "numeric"
+
+
+NUMBERS = st.fractions(max_denominator=10**30).map(lambda f: ("num", f))
+SERIES = st.tuples(
+    st.sampled_from(("sum", "prod")), st.just(("^", ("sym", "k"), ("num", Fraction(90)))), st.just("k"),
+    st.just(("num", Fraction(1))), st.integers(1, 200).map(lambda n: ("num", Fraction(n))),
+)  # fmt: skip
+EXPRESSIONS = st.recursive(
+    NUMBERS | SERIES,
+    lambda inner: (
+        st.tuples(st.sampled_from("+*/^"), inner, inner)
+        | st.tuples(st.just("call"), st.sampled_from(("gcd", "lcm", "max", "mod")), inner, inner)
+    ),
+    max_leaves=40,
+)
+
+
+@settings(max_examples=150)
+@given(EXPRESSIONS)
+def test_no_number_has_more_digits_than_the_limit(tree):
+    with contextlib.suppress(NoNumber):
+        found = number(tree, {})
+        assert not isinstance(found, Fraction) or found.numerator.bit_length() <= MAX_BITS
+
+
+def test_terms_and_digits_are_counted():
+    steps = {}
+    for text in (r"\sum_{k=1}^{10} k", r"\sum_{k=1}^{100} k", r"\sum_{k=1}^{100} k^{90}"):
+        with bounded() as budget:
+            number(parse(text), {})
+        steps[text] = MAX_STEPS - budget.steps
+    few, many, long = steps.values()
+    assert many > 9 * few
+    assert long > 2 * many
+
+
+def test_a_check_that_would_compare_long_series_with_each_other_is_given_up():
+    series = [rf"\sum_{{k=1}}^{{200}}\frac{{{i}}}{{k^2+{i}}}" for i in range(1, 31)]
+    assert (
+        grade(rf"\boxed{{{', '.join(series)}}}", ", ".join(s.replace("200", "199") for s in series))
+        == OVERRUN
+    )
+
+
+def test_accepted_answers_share_the_budget():
+    problem = Problem("p", "q?", answer="1", meta={"accepted": [f"n_{{{i}}}" for i in range(1000)]})
+    assert check(problem, "word " * 2_000 + r"\boxed{2}") == OVERRUN
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Questions that reach a child, none of which is answered in less than half a second."""
+    questions = []
+    monkeypatch.setattr(
+        sandbox._Child, "ask", lambda self, q: questions.append(q) or {"equal": False, "seconds": 0.5}
+    )
+    return questions
+
+
+def test_a_list_of_integrals_asks_no_more_than_the_budget_allows(asked):
+    integrals = [rf"\int_0^1 x^{{{i}}} e^{{x^2}} dx" for i in range(20)]
+    golds = ", ".join(i.replace("e^", "3^") for i in integrals)
+    assert grade(rf"\boxed{{{', '.join(integrals)}}}", golds) == OVERRUN
+    assert len(asked) <= SYMBOLIC_S / 0.5 + 1
+    assert asked[-1][0] < sandbox.TIMEOUT_S
+
+
+def test_many_options_ask_no_more_than_the_budget_allows(asked):
+    choices = tuple(rf"$\int_0^{{{i}}} e^{{x^2}} dx$" for i in range(1, 25))
+    assert check(Problem("p", "q?", answer="B", choices=choices), r"\boxed{\int_0^1 3^{x^2} dx}") == OVERRUN
+    assert len(asked) <= SYMBOLIC_S / 0.5 + 1

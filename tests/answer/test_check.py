@@ -42,6 +42,18 @@ def test_choices(case):
         (Problem("p", "Q?", answer="A", check="box"), "not supported yet"),
         (Problem("p", "Q?", answer="A", meta={"rules": {"percent": 1}}), "expected rules among"),
         (Problem("p", "Q?", answer="A", check="judge"), "not supported yet"),
+        (Problem("p", "Q?", answer="A", meta={"rules": ["times_100"]}), "expected an object"),
+        (
+            Problem("p", "Q?", answer="A", meta={"rules": {"times_100": "yes"}}),
+            "true or false for rule times_100",
+        ),
+        (Problem("p", "Q?", answer="A", meta={"rules": {"precision": "0.1"}}), "error of 0 or more"),
+        (Problem("p", "Q?", answer="A", meta={"rules": {"precision": -1}}), "error of 0 or more"),
+        (Problem("p", "Q?", answer="A", meta={"rules": {"unit": 3}}), "text for rule unit"),
+        (Problem("p", "Q?", answer="A", meta={"precision": "high"}), "in meta.precision, found 'high'"),
+        (Problem("p", "Q?", answer="A", meta={"error": "nan"}), "in meta.error"),
+        (Problem("p", "Q?", answer="A", meta={"accepted": [4]}), "expected answers as text"),
+        (Problem("p", "Q?", answer=4), "expected answers as text"),
     ],
 )
 def test_a_problem_that_can_not_be_checked_is_an_error_of_the_data(problem, found):
@@ -70,3 +82,29 @@ def test_an_option_with_a_unit_wants_it():
 def test_what_was_read_is_shown_in_a_bounded_length():
     score = check(Problem("p", "Q?", answer="4"), "<answer>" + "word " * 1000 + "</answer>")
     assert len(score.answer) == 200
+
+
+@pytest.mark.parametrize(
+    ("meta", "near", "far"),
+    [
+        ({"precision": 2}, "7.004", "7.1"),
+        ({"precision": 0}, "7.4", "7.6"),
+        ({"precision": 0.25}, "7.2", "7.3"),
+        ({"precision": 1e33}, "9e32", "2e33"),
+        ({"precision": "[2]"}, "7.004", "7.1"),
+        ({"error": "0.1,0.2", "precision": 5}, "7.1", "7.2"),
+        ({"error": 0}, "7.0", "7.001"),
+        ({"error": "", "precision": None, "rules": None}, "7.0", "7.001"),
+    ],
+)
+def test_how_near_is_near_is_stated_by_the_problem(meta, near, far):
+    problem = Problem("p", "Q?", answer="7", meta=meta)
+    assert check(problem, near).correct
+    assert not check(problem, far).correct
+
+
+def test_options_that_are_letters_in_brackets_are_named_by_them():
+    problem = Problem("p", "Q?", answer="(b)", choices=("(c)", "(a)", "(e)", "(d)", "(b)"))
+    assert check(problem, "(b)").correct
+    assert not check(problem, "B").correct
+    assert check(problem, "E").correct

@@ -1,6 +1,7 @@
 import pytest
 
-from visreason.answer.equal import Rules, equal
+from visreason.answer.equal import equal
+from visreason.answer.rules import Rules
 
 
 @pytest.mark.parametrize(

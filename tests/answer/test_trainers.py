@@ -4,7 +4,7 @@ from functools import partial
 import pytest
 
 from visreason.answer import accuracy_reward, compute_score, grade
-from visreason.errors import DataError
+from visreason.errors import DataError, UsageError
 
 
 def test_trl_columns_of_every_name_and_both_kinds_of_completion():
@@ -15,9 +15,60 @@ def test_trl_columns_of_every_name_and_both_kinds_of_completion():
 
 
 def test_trl_leaves_out_what_has_no_gold_answer():
-    assert accuracy_reward([r"\boxed{4}"], answer=[""]) == [None]
+    for gold in ("", None, [4]):
+        with pytest.warns(RuntimeWarning, match="no reward: .*expected an answer"):
+            assert accuracy_reward([r"\boxed{4}"], answer=[gold]) == [None]
     with pytest.raises(DataError, match="rename"):
         accuracy_reward([r"\boxed{4}"], prompts=[""])
+
+
+def test_trl_columns_that_do_not_fit_are_an_error_of_the_data():
+    for columns in ({"answer": ["4"]}, {"answer": "44"}, {"answer": ["4", "4"], "choices": [["4", "5"]]}):
+        with pytest.raises(DataError, match="expected 2 values in column"):
+            accuracy_reward(["4", "5"], **columns)
+
+
+def test_trl_messages_without_text_state_nothing():
+    called = [{"role": "assistant", "content": None, "tool_calls": []}]
+    parts = [
+        {"role": "assistant", "content": [{"type": "text", "text": "It is "}, {"type": "text", "text": "4."}]}
+    ]
+    assert accuracy_reward([called, parts, None], answer=["None", "4", "None"]) == [0.0, 1.0, 0.0]
+    with pytest.raises(DataError, match="text or messages"):
+        accuracy_reward([4], answer=["4"])
+
+
+def test_easyr1_rows_without_a_gold_answer_are_an_error_of_the_data():
+    for row in ({"response": "4"}, {"response": "4", "ground_truth": None}, {"ground_truth": "4"}):
+        with pytest.raises(DataError, match="expected response and ground_truth in row 1"):
+            compute_score([{"response": "4", "ground_truth": "4"}, row])
+    with pytest.warns(RuntimeWarning, match="no reward"):
+        assert compute_score([{"response": "4", "ground_truth": " "}])[0]["accuracy"] == 0.0
+    for weight in (1.5, -0.1, float("nan")):
+        with pytest.raises(UsageError, match="from 0 to 1"):
+            compute_score([], format_weight=weight)
+
+
+def test_grade_takes_numbers_and_no_response():
+    assert grade("4.0", 4).correct
+    assert grade("0.25", 0.25).correct
+    assert grade(None, "4").reason == "unparsed"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "found"),
+    [
+        ((b"4", "4"), "expected a response as text, found bytes"),
+        (("4", ["4"]), r"expected an answer as text or a number, found \['4'\]"),
+        (("4", True), "expected an answer as text or a number"),
+        (("4", None), "expected an answer to check against"),
+        (("A", "A", "AB"), "expected choices as a list"),
+        (("A", "A", [1, 2]), "expected choices as a list"),
+    ],
+)
+def test_grade_says_what_it_expected(arguments, found):
+    with pytest.raises(DataError, match=found):
+        grade(*arguments)
 
 
 def test_easyr1_batches_have_overall_format_and_accuracy():

@@ -1,10 +1,12 @@
 """Small files in the form that authors publish, written by hand, and script engines that answer or judge."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from visreason.bench.columns import given, identity, need
 from visreason.bench.kind import Bench, Row, Rules
+from visreason.bench.mathvision import BENCH as MATHVISION
 from visreason.record import Completion, Problem, Score
 
 
@@ -55,6 +57,8 @@ def _score(problem: Problem, extraction: str, rules: Rules) -> Score:
     return Score(1.0, extraction, "exact") if right else Score(0.0, extraction, "wrong")
 
 
+SMALL = replace(MATHVISION, sizes={"test": 6, "testmini": 304})
+"""MATH-Vision of six problems, so that few rows are a whole split."""
 OWN = Bench(
     name="own",
     title="A benchmark of one file",

@@ -8,7 +8,7 @@ import pytest
 
 from tests.data.shared import shared
 from visreason import cli
-from visreason.bench import bench
+from visreason.bench import bench, pairs
 from visreason.bench.dynamath import aggregate as dynamath
 from visreason.bench.figures import sampling
 from visreason.bench.kind import Rules
@@ -94,8 +94,7 @@ def test_undecided_pairs_are_left_out_and_places_are_told_apart():
 
 def test_pairs_are_put_in_both_orders():
     row = Problem("x", "Which?", answer="1", meta={"responses": ["good", "bad"], "source": "povid"})
-    expand = bench("vl_rewardbench").expand
-    trials = expand(row, Rules(trials=12))
+    trials = pairs.trials(row, bench("vl_rewardbench").trial, Rules(trials=12))
     firsts = {t.question.partition("Answer 1: ")[2].partition("\n")[0] for t in trials}
     assert firsts == {"good", "bad"}
     read = bench("vl_rewardbench").read
@@ -109,8 +108,9 @@ def test_the_judge_of_olympiadbench_passes_its_own_examples():
     for example in json.loads(shared("data/olympiadbench/eval/scoring_examples.json").read_text()):
         for answer in example["Ans"]:
             precision = answer.get("precision", example.get("precision"))
-            error = {} if precision is None else {"error": str(precision).strip("[]")}
-            problem = Problem("p", "?", answer=example["GT"], meta={"rules": {"times_100": True}, **error})
+            problem = Problem(
+                "p", "?", answer=example["GT"], meta={"error": str(precision or "").strip("[]")}
+            )
             if olympiad(problem, answer["answer"], Rules()).correct != answer["equal"]:
                 wrong.append((example["GT"], answer))
     assert wrong == []

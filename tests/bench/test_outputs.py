@@ -14,8 +14,8 @@ from visreason.store import manifest, read_rows
 RIGHT = {str(i): f"The answer is {i}" for i in range(6)}
 
 
-def command(capsys, *words):
-    status = cli.main(["evaluate", "bench=mathvision", *map(str, words)])
+def command(capsys, *words, bench="tests.bench.rows:SMALL"):
+    status = cli.main(["evaluate", f"bench={bench}", *map(str, words)])
     lines = capsys.readouterr().err.splitlines()
     return status, lines[-1] if lines else ""
 
@@ -75,7 +75,12 @@ def test_a_row_without_a_response_is_named(tmp_path, capsys):
 def test_another_split_than_the_file_holds_is_refused(tmp_path, capsys):
     data = mathvision(tmp_path / "bench", n=304)
     status, said = command(
-        capsys, f"data={data}/data/test.jsonl", "split=test", f"completions={data}", f"out={tmp_path / 'run'}"
+        capsys,
+        f"data={data}/data/test.jsonl",
+        "split=test",
+        f"completions={data}",
+        f"out={tmp_path / 'run'}",
+        bench="mathvision",
     )
     assert status == 1
     assert "expected the 3040 problems of split test" in said
@@ -140,7 +145,12 @@ def test_pictures_in_a_table_become_files_named_by_their_hash(tmp_path, capsys):
     whole = base64.b64encode(png("a")).decode()
     data = tsv(tmp_path / "MathVision.tsv", [whole, "0", base64.b64encode(png("b")).decode()])
     status, _ = command(
-        capsys, f"data={data}", "model=script:tests.bench.rows:plus", f"out={tmp_path / 'run'}", "style=hint"
+        capsys,
+        f"data={data}",
+        "model=script:tests.bench.rows:plus",
+        f"out={tmp_path / 'run'}",
+        "style=hint",
+        "limit=3",
     )
     assert status == 0
     kept = sorted((tmp_path / "run" / "images").iterdir())
@@ -156,7 +166,11 @@ def test_pictures_in_a_table_become_files_named_by_their_hash(tmp_path, capsys):
 def test_base64_that_is_no_picture_is_kept_aside_and_counted(tmp_path, capsys, image, reason):
     data = tsv(tmp_path / "MathVision.tsv", [base64.b64encode(png("a")).decode(), image])
     status, _ = command(
-        capsys, f"data={data}", "model=script:tests.bench.rows:plus", f"out={tmp_path / 'run'}"
+        capsys,
+        f"data={data}",
+        "model=script:tests.bench.rows:plus",
+        f"out={tmp_path / 'run'}",
+        "partial=true",
     )
     assert status == 0
     sealed = manifest(tmp_path / "run")

@@ -6,7 +6,7 @@ import pytest
 
 from tests.data.shared import shared
 from visreason import cli
-from visreason.bench import published
+from visreason.bench import published, released
 from visreason.store import manifest
 
 
@@ -89,7 +89,7 @@ def test_a_guess_where_nothing_can_be_read_is_off_by_default_and_drawn_for_each_
 
 @pytest.mark.slow
 def test_every_figure_in_print_comes_out_to_the_printed_digit():
-    found = [c for c in published.cells(shared("data")) if c.known != published.RESPONSES]
+    found = [c for c in published.cells(shared("data")) if c.known != released.RESPONSES]
     assert len(found) > 3_500
     assert [c for c in found if not c.equal and not c.known] == []
     assert sum(not c.equal for c in found) < 30
@@ -98,7 +98,7 @@ def test_every_figure_in_print_comes_out_to_the_printed_digit():
 @pytest.mark.parametrize("name", ["wemath", "rewardbench", "mathverse", "suite_tables", "vl_rewardbench",
                                   "r1v_eval", "r1_onevision_bench", "qwen25math_rm_maj"])  # fmt: skip
 def test_the_quick_tables_agree(name):
-    made = list(published.MAKERS[name](shared(f"data/{name}")))
+    made = list(released.MAKERS[name](shared(f"data/{name}")))
     differ = [
         c
         for c in made

@@ -221,6 +221,19 @@ def test_a_list_of_answers_is_accepted_one_by_one(put):
     assert (problem.answer, problem.meta["accepted"]) == ("24/7", ["24/7", "3.429"])
 
 
+def test_samples_of_two_problems_with_one_id_are_not_mixed(put):
+    rows = (
+        {"id": 1, "question": q, "gold": "2", "response": r}
+        for q, r in (("1+1?", "2"), ("2+2?", "4"), ("1+1?", "3"))
+    )
+    rejected = []
+    samples = list(read_samples(put(*rows), rejected))
+    assert [s.completion.text for s in samples] == ["2", "3"]
+    assert [(r["line"], r["reason"]) for r in rejected] == [
+        (2, "expected another problem to have another id, found '1' again")
+    ]
+
+
 def test_samples_are_records_or_flat_rows_with_a_response(put):
     rows = (
         {"id": 7, "question": "Q?", "gold": 4, "response": "four", "pred": "5", "kind": "sum"},

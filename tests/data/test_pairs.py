@@ -60,6 +60,9 @@ def test_rows_of_every_kind_are_the_same_pair(kind, tmp_path):
         ({"question": "?", "image": "none.png", "chosen": "2", "rejected": "3"}, "found no file"),
         ({"query": "?", "response": ["a", "b"], "human_ranking": [0, 0]}, "ranks 0 and 1"),
         ({"chosen": "2", "rejected": "3"}, "expected a question"),
+        ({"question": "?", "chosen": "2<|im_end|>", "rejected": "3"}, "found the control token '<|im_end|>'"),
+        ({"problem": {"id": "p", "question": "?"}, "chosen": {"text": "2", "finish": "length"}, "rejected":
+          {"text": "3"}}, "expected a whole completion as chosen"),
     ],
 )  # fmt: skip
 def test_a_row_that_can_not_be_learned_is_kept_with_its_reason(row, reason, tmp_path):

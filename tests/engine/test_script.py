@@ -78,7 +78,7 @@ def test_a_question_with_marks_of_its_images_is_found_again(tmp_path):
     path = tmp_path / "samples.jsonl"
     write_records(path, [Sample(problem, Completion("this"), Score(0.0))])
     (found,) = connect(f"script:{path}").generate([messages(problem, style("awaker"))], Sampling())
-    assert found == [Completion("this")]
+    assert found == [Completion("this", model=f"script:{path}")]
 
 
 def test_of_two_questions_that_fit_the_longer_is_meant(tmp_path):

@@ -11,9 +11,12 @@ from visreason.model.forest import Branch, Tree, plant
 from visreason.model.load import add_lora, load
 from visreason.prompt import messages, style
 from visreason.record import Image, Problem
+from visreason.train import update
+from visreason.train.settings import Training
 
 pytestmark = [pytest.mark.vllm, pytest.mark.filterwarnings("default")]
 PARTS = ("vision", "merger", "language")
+SETTINGS = Training(model="m", data="d")
 
 
 @pytest.fixture(scope="module")
@@ -25,11 +28,15 @@ def engine(world):
     found.close()
 
 
+def synced_with(policy, engine, probes, **more):
+    return Synced(policy, engine, probes, lambda trees: update.score(policy, trees, SETTINGS), **more)
+
+
 @pytest.fixture
 def policy(world, engine):
     """The world's model, whose weights the engine has at the start of each test."""
     found = load(f"{world}/model", device="cpu")
-    Synced(found, engine, []).transfer()
+    synced_with(found, engine, []).transfer()
     return found
 
 
@@ -91,7 +98,7 @@ def test_log_probs_are_the_trainers_after_each_of_twenty_syncs(engine, policy, c
     torch.manual_seed(0)
     if lora:
         add_lora(policy, 4, 8, PARTS)
-    synced = Synced(policy, engine, conversations[:2])
+    synced = synced_with(policy, engine, conversations[:2])
     before = None
     for _ in range(20):
         change(policy, 0.02 if lora else 0.01, "lora_" if lora else "")
@@ -107,7 +114,7 @@ def test_adapters_are_left_as_they_are_by_a_sync(engine, policy, conversations):
     add_lora(policy, 4, 8, PARTS)
     change(policy, 0.1, "lora_")
     before = {name: p.clone() for name, p in policy.model.named_parameters()}
-    Synced(policy, engine, conversations[:1]).sync()
+    synced_with(policy, engine, conversations[:1]).sync()
     assert all(torch.equal(p, before[name]) for name, p in policy.model.named_parameters())
 
 
@@ -120,11 +127,11 @@ def test_weights_that_did_not_arrive_stop_the_run_with_both_values(
     with pytest.raises(
         RunError, match=r"within 0.0001 nats, found -\d.* of the sampler and -\d.* of the trainer"
     ):
-        Synced(policy, engine, conversations[:2]).sync()
+        synced_with(policy, engine, conversations[:2]).sync()
 
 
 def test_a_proof_can_be_left_out(engine, policy, conversations):
-    synced = Synced(policy, engine, conversations[:1], check_every=3)
+    synced = synced_with(policy, engine, conversations[:1], check_every=3)
     proved = ["sync_difference" in synced.sync() for _ in range(6)]
     assert proved == [True, False, False, True, False, False]
 

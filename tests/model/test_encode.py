@@ -8,7 +8,7 @@ from visreason.errors import DataError
 from visreason.model.encode import Encoder
 from visreason.model.load import load
 from visreason.prompt import image_record, messages, style
-from visreason.record import Image, Problem
+from visreason.record import Completion, Image, Problem
 
 SIZES = ((112, 112), (300, 40), (37, 211), (5, 600), (28, 28), (1, 1), (1000, 700))
 
@@ -147,6 +147,21 @@ def test_a_completion_ends_with_the_end_of_turn(policy):
     assert ids[-1] == policy.encoder.tokenizer.convert_tokens_to_ids("<|im_end|>")
     assert policy.encoder.tokenizer.decode(ids[:-1]) == "<think>one</think>"
     assert ids[-1].item() in policy.encoder.eos_ids
+
+
+def test_a_sampled_completion_keeps_its_tokens_where_they_spell_its_text(policy):
+    encoder = policy.encoder
+    written = encoder.completion("one two").tolist()
+    letters = [i for c in "one two" for i in encoder.completion(c).tolist()[:-1]]
+    assert letters != written[:-1]
+    for ids, finish, expected in (
+        ([*letters, written[-1]], "stop", [*letters, written[-1]]),
+        (letters, "length", letters),
+        (encoder.completion("three").tolist(), "stop", written),  # another text's
+        ([10**9], "stop", written),  # another model's
+        ((), "length", written[:-1]),
+    ):
+        assert encoder.sampled(Completion("one two", finish, token_ids=tuple(ids))).tolist() == expected
 
 
 def test_encoding_leaves_the_tokenizer_as_it_was(policy, ask, tmp_path):

@@ -71,7 +71,7 @@ def test_the_self_check_refuses_attention_that_leaks_between_branches(monkeypatc
         ).transpose(1, 2)
 
     monkeypatch.setitem(loading.attention.PATHS, "segments", leaky)
-    with pytest.raises(ModelError, match=r"differ by .* nats, allowed are 1e-04.* give share_trunk=false"):
+    with pytest.raises(ModelError, match=r"differ by .*, allowed are 1e-04.* give share_trunk=false"):
         self_check(policy, tree)
 
 

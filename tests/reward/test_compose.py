@@ -88,6 +88,14 @@ def test_a_reward_that_fails_on_the_whole_batch_only_names_its_problems():
         weighted({"crowded": (1.0, crowded)})([sample("2", name) for name in "abcd"])
 
 
+def test_a_reward_that_says_itself_what_to_do_is_not_blamed_on_a_problem():
+    def away(samples):
+        raise RunError("expected a reward server, got none")
+
+    with pytest.raises(RunError, match=r"^expected a reward server, got none$"):
+        weighted({"away": (1.0, away)})([sample("2", "a")])
+
+
 def test_a_problem_without_an_answer_is_not_scored_zero():
     with pytest.raises(RunError, match="reward 'correct' raised DataError on problem 'q'"):
         from_names({"correct": 1.0}, STYLES["direct"])([sample("2"), sample("2", "q", answer=None)])

@@ -124,6 +124,6 @@ def test_a_group_that_can_not_be_asked_has_an_error_and_the_others_have_scores(r
 def test_a_server_that_is_not_there_is_an_error_with_its_address(monkeypatch, drawn):
     monkeypatch.setattr("visreason.reward.remote.FIRST_PAUSE_S", 0.0)
     with pytest.raises(
-        RunError, match=r"expected a reward server at http://127\.0\.0\.1:9, got no scores in 5 attempts"
+        RunError, match=r"expected a reward server at http://127\.0\.0\.1:9, got no scores in 7 attempts"
     ):
         Remote("http://127.0.0.1:9")(samples(drawn)[:1])

@@ -1,6 +1,7 @@
 import json
 import re
 from collections import deque
+from dataclasses import replace
 
 import pytest
 import torch
@@ -118,6 +119,25 @@ def test_every_round_of_every_step_has_its_own_seed(objective):
     for step in range(3):
         made.batch(step)
     assert len({sampling.seed for _, sampling in made.engine.asked}) == 3 * RESAMPLE_ROUNDS
+
+
+def test_a_group_whose_charges_leave_no_advantage_is_not_kept_for_later(objective):
+    even = [replace(completion(value, tokens), logps=(-1.0,) * tokens) for value, tokens in ((1, 8), (0, 4))]
+    changes = {
+        "zero_spread": "reuse",
+        "overlong": "penalty",
+        "overlong_margin": 4,
+        "max_completion_tokens": 8,
+    }
+    made = objective([even, group(1, 1), group(1, 1)] * 2, **changes)
+    for step in range(2):
+        assert made.batch(step).metrics["groups_learned"] == 1
+    assert made.memory["groups"] == []
+
+
+def test_learning_one_step_late_needs_its_correction():
+    with pytest.raises(UsageError, match="leaves uncorrected; give a cap"):
+        fill(grpo.Recipe, ["model=m", "data=d", "engine=vllm", "overlap=true", "tis_cap=null"])
 
 
 def test_a_group_that_the_engine_could_not_answer_is_counted_and_not_learned_from(objective):

@@ -15,7 +15,7 @@ from visreason.train.settings import Reinforcement, Training
 RECIPES = Path(__file__).parents[2] / "recipes"
 SYSTEMS = {
     "grpo/awaker": 7, "grpo/r1_onevision": 8, "grpo/wethink": 8, "sft/r1_onevision": 8, "sft/virgo_7b": 8,
-    "sft/virgo_72b": 64, "reward_model/skywork": 8, "mpo/internvl": 8,
+    "sft/virgo_72b": 64, "sft/one_gpu": 1, "reward_model/skywork": 8, "mpo/internvl": 8,
 }  # fmt: skip
 """Recipes of the five systems, and the GPUs that their comments name."""
 CARD = 80e9
@@ -88,10 +88,50 @@ def test_what_lowers_the_need_lowers_it():
     assert total(8, **less) < total(1, **less) / 2
 
 
+def test_a_base_in_four_bits_and_moments_in_eight_are_counted():
+    config = SHAPES[RUNS_OF_OTHERS]()
+    whole, small = (
+        memory.need(config, settings(lora_rank=16, quantize=q, optimizer=o))
+        for q, o in (("none", "adamw"), ("4bit", "adamw8bit"))
+    )
+    assert small.weights / memory.GB == pytest.approx(
+        4 * 1.09 + 0.516 * 7.2, rel=0.05
+    )  # embedding and head whole
+    assert whole.optimizer / small.optimizer == pytest.approx(4 / (1 + 4 / 256))
+
+
+def test_what_is_offloaded_leaves_the_gpu():
+    config = SHAPES[RUNS_OF_OTHERS]()
+    found = memory.need(config, settings(offload=True), 8)
+    whole = memory.need(config, settings(), 8)
+    assert found.weights == found.gradients == found.optimizer == 0
+    assert found.offloaded == whole.weights + whole.gradients + whole.optimizer
+    assert found.total == pytest.approx(whole.total - found.offloaded)
+
+
+def test_a_plan_over_the_machines_memory_is_said_as_well(monkeypatch, world):
+    monkeypatch.setattr(memory, "available", lambda device: 1e6 if device == "cpu" else 1e12)
+    rows = memory.plan(str(world / "model"), settings(offload=True))
+    assert rows["in the CPU's memory instead"] == "0.04 GB"
+    assert "to make it fit" in rows
+    assert "to make it fit" not in memory.plan(str(world / "model"), settings())
+
+
 def test_a_plan_over_the_memory_names_the_fields_to_change(monkeypatch, world):
     monkeypatch.setattr(memory, "available", lambda device: 1e6)
     rows = memory.plan(str(world / "small"), Training(model="m", data="d", device="cpu"))
     assert "checkpoint_activations=true" in str(rows["to make it fit"])
+
+
+def test_a_dry_run_is_as_long_as_a_completion_that_exceeds_the_budget(monkeypatch):
+    policy, tried = tiny_policy(), []
+    seen = policy.learned
+    monkeypatch.setattr(policy, "learned", lambda forest: tried.append(len(forest.branch_S)) or seen(forest))
+    prompt = tiny.prompt(policy.model, [(4, 6)], 5, 1)
+    budget = settings().model_copy(update={"micro_batch_tokens": len(prompt.ids) + 7})
+    for branch in (4, 40):
+        memory.dry_run(policy, prompt, branch, budget)
+    assert tried == [8, 40]
 
 
 def test_a_dry_run_learns_nothing():

@@ -13,10 +13,13 @@ from safetensors.torch import load_file
 from tests.model import tiny
 from tests.train.forests import tiny_policy
 from tests.train.test_resume import TIMING, train, words
-from visreason.model.forest import plant
+from visreason.errors import RunError
+from visreason.model.forest import Branch, Tree, plant
 from visreason.record import Problem
 from visreason.store import checkpoints, read_records, write_records
 from visreason.train import sharding
+from visreason.train.sharding import batches, ranks
+from visreason.verbs import merge
 
 ROOT = Path(__file__).parents[2]
 UNEVEN = {"micro_batch_tokens": 150, "problems_per_step": 3, "steps": 4}
@@ -34,9 +37,9 @@ def test_dealt_hands_hold_everything_once_and_differ_by_less_than_the_largest():
 
 def test_one_process_plants_no_filler():
     policy = tiny_policy()
-    batches, _ = sharding.micro_batches(policy, tiny.forest_trees(policy.model), 40)
-    assert len(batches) > 1
-    assert all(b.filler is None and b.trees for b in batches)
+    made, _ = sharding.micro_batches(policy, tiny.forest_trees(policy.model), 40)
+    assert len(made) > 1
+    assert all(b.filler is None and b.trees for b in made)
 
 
 @pytest.mark.parametrize("name", tiny.CLASSES)
@@ -46,7 +49,7 @@ def test_a_filler_changes_no_value_and_no_gradient(name, image):
     trees = tiny.forest_trees(policy.model)
     alone = policy.logps(plant(trees)).logps_S
     expected = torch.autograd.grad(alone.sum(), list(policy.model.parameters()), allow_unused=True)
-    batch = sharding.MicroBatch(trees, sharding._filler(policy, image))
+    batch = sharding.MicroBatch(trees, batches._filler(policy, image))
     found = policy.logps(batch.planted(policy)).logps_S
     assert torch.allclose(batch.own(found), alone, atol=1e-5)
     value = batch.own(found).sum() + 0 * found[-1]
@@ -54,6 +57,23 @@ def test_a_filler_changes_no_value_and_no_gradient(name, image):
     assert all(
         torch.allclose(a, b, atol=1e-4) for a, b in zip(gradients, expected, strict=True) if b is not None
     )
+
+
+def test_a_process_without_pictures_runs_one_beside_those_of_another(monkeypatch):
+    policy = tiny_policy()
+    seeing = [Tree(tiny.prompt(policy.model, [(4, 4)], 3, 1), (Branch(torch.tensor([5]), torch.ones(1)),))]
+    blind = [
+        Tree(tiny.prompt(policy.model, [], n, 1), (Branch(torch.tensor([5]), torch.ones(1)),)) for n in (4, 5)
+    ]
+    monkeypatch.setattr(ranks, "processes", lambda: 2)
+    ran = []
+    for rank in (0, 1):
+        monkeypatch.setattr(ranks, "rank", lambda rank=rank: rank)
+        made, _ = sharding.micro_batches(policy, seeing + blind, 8)
+        ran.append([(bool(b.trees), b.planted(policy).pixels is not None) for b in made])
+    assert len(ran[0]) == len(ran[1]) == 2
+    assert [sees for _, sees in ran[0]] == [sees for _, sees in ran[1]] == [True, False]
+    assert sum(trees for trees, _ in ran[0] + ran[1]) == 3
 
 
 @pytest.fixture(scope="module")
@@ -72,15 +92,21 @@ def fields_of(verb, mixed, **changes):
     return UNEVEN | data | changes
 
 
-def two_processes(verb, world, out, timeout=300, **changes):
-    """The same run by two processes that torchrun starts."""
+def two_processes(verb, world, out, **changes):
+    """The same run by two processes."""
+    return by_torchrun(2, verb, world, out, **changes)
+
+
+def by_torchrun(processes, verb, world, out, **changes):
+    """What a run by as many processes as asked, which torchrun starts, says."""
     fields = words(verb, world, **changes)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += ["--nproc-per-node", str(processes)]
     command += ["-m", "visreason", verb, f"out={out}", "--debug"]
     command += [f"{k}={json.dumps(v) if isinstance(v, dict) else v}" for k, v in fields.items()]
     environment = os.environ | {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=timeout, check=False
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stderr
@@ -117,18 +143,54 @@ def test_two_processes_give_what_one_gives(verb, world, mixed, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("changes", [{}, {"lora_rank": 2, "lora_parts": "[language,merger]"}])
-def test_a_run_goes_on_with_another_number_of_processes(changes, world, mixed, tmp_path):
-    fields = fields_of("sft", mixed)
+@pytest.mark.parametrize(
+    ("verb", "changes"),
+    [*((verb, {}) for verb in VERBS), ("sft", {"lora_rank": 2, "lora_parts": "[language,merger]"})],
+)
+def test_a_run_goes_on_with_another_number_of_processes(verb, changes, world, mixed, tmp_path):
+    fields = fields_of(verb, mixed)
     parts = {"lora_parts": ("language", "merger")} if changes else {}
-    train("sft", world, tmp_path / "one", **fields, **changes | parts)
-    two_processes("sft", world, tmp_path / "two", **fields, **changes)
+    train(verb, world, tmp_path / "one", **fields, **changes | parts)
+    two_processes(verb, world, tmp_path / "two", **fields, **changes)
     assert_close(tmp_path / "two", tmp_path / "one")
     for name in ("one", "two"):
         shutil.copytree(tmp_path / name, tmp_path / f"{name}-more")
         (tmp_path / f"{name}-more" / "manifest.json").unlink()
         shutil.rmtree(tmp_path / f"{name}-more" / "checkpoint" / "step_000004")
-    train("sft", world, tmp_path / "two-more", **fields, **changes | parts)
-    two_processes("sft", world, tmp_path / "one-more", **fields, **changes)
+    train(verb, world, tmp_path / "two-more", **fields, **changes | parts)
+    two_processes(verb, world, tmp_path / "one-more", **fields, **changes)
     assert_close(tmp_path / "two-more", tmp_path / "one")
     assert_close(tmp_path / "one-more", tmp_path / "one")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("verb", ["sft", "grpo"])
+@pytest.mark.parametrize("processes", [1, 2])
+def test_what_is_offloaded_learns_the_same(processes, verb, world, mixed, tmp_path):
+    fields = fields_of(verb, mixed)
+    by_torchrun(processes, verb, world, tmp_path / "offloaded", offload="true", **fields)
+    train(verb, world, tmp_path / "whole", **fields)
+    assert_close(tmp_path / "offloaded", tmp_path / "whole")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("verb", "changes"),
+    [("sft", {}), ("reward_model", {"lora_rank": 2}), ("reward_model", {})],
+)
+def test_a_checkpoint_in_shards_becomes_a_model_by_merge(verb, changes, world, mixed, tmp_path):
+    fields = fields_of(verb, mixed, **changes)
+    two_processes(verb, world, tmp_path / "two", **fields)
+    train(verb, world, tmp_path / "one", **fields)
+    for step in ("step_000002", "step_000004"):
+        folder = tmp_path / "two" / "checkpoint" / step
+        merge.run(merge.Recipe(checkpoint=folder), tmp_path / step)
+        found, expected = tmp_path / step / "checkpoint" / step, tmp_path / "one" / "checkpoint" / step
+        names = {p.name for p in expected.iterdir()} - {"trainer.pt"}
+        assert {p.name for p in found.iterdir()} == names
+        for file in expected.glob("*.safetensors"):
+            weights, others = load_file(found / file.name), load_file(file)
+            assert weights.keys() == others.keys()
+            assert max((weights[k] - others[k]).abs().max().item() for k in weights) < 1e-5
+    with pytest.raises(RunError, match="is a Hugging Face directory already"):
+        merge.run(merge.Recipe(checkpoint=expected), tmp_path / "none")

@@ -25,7 +25,7 @@ def with_pictures(folder, n):
 
 
 def run(out, **fields):
-    evaluate.run(evaluate.Recipe(bench="mathvision", style="hint", **fields), out)
+    evaluate.run(evaluate.Recipe(**{"bench": "mathvision", "style": "hint", "partial": True, **fields}), out)
 
 
 def test_a_killed_run_on_a_benchmark_asks_nothing_twice_and_ends_with_the_same_figures(tmp_path):
@@ -46,6 +46,41 @@ def test_a_killed_run_on_a_benchmark_asks_nothing_twice_and_ends_with_the_same_f
     assert (whole["summary"]["missing"], whole["summary"]["partial"]) == (3040 - 9, True)
 
 
+def test_a_live_run_on_fewer_problems_than_the_split_holds_is_refused_unless_a_part_is_asked_for(
+    tmp_path, capsys
+):
+    data = with_pictures(tmp_path / "bench", 9)
+    (data / "images" / "7.png").unlink()
+    words = [
+        "evaluate",
+        "bench=mathvision",
+        "style=hint",
+        f"data={data}",
+        f"model={PLUS}",
+        f"out={tmp_path / 'run'}",
+    ]
+    assert cli.main(words) == 1
+    said = " ".join(capsys.readouterr().err.split())
+    assert "expected the 3,040 problems of MATH-Vision, found 8 that can be used" in said
+    assert "images/7.png, found no file" in said
+    assert "partial=true makes one that is labelled so" in said
+    assert cli.main([*words[:-1], "limit=3", f"out={tmp_path / 'limited'}"]) == 0
+    assert cli.main([*words, "partial=true"]) == 0
+    for name, missing in (("limited", 3040 - 3), ("run", 3040 - 8)):
+        summary = manifest(tmp_path / name)["summary"]
+        assert (summary["partial"], summary["missing"]) == (True, missing)
+    assert "PARTIAL: 3032 problems" in capsys.readouterr().err
+
+
+def test_completions_of_fewer_problems_than_the_split_holds_are_refused_too(tmp_path, capsys):
+    path = outputs(tmp_path / "o.jsonl", {str(i): f"The answer is {i}" for i in range(6)})
+    words = ["evaluate", "bench=mathvision", f"data={mathvision(tmp_path / 'bench')}", f"completions={path}"]
+    assert cli.main([*words, f"out={tmp_path / 'run'}"]) == 1
+    assert "expected the 3,040 problems" in " ".join(capsys.readouterr().err.split())
+    assert cli.main([*words, f"out={tmp_path / 'run'}", "partial=true"]) == 0
+    assert manifest(tmp_path / "run")["summary"]["partial"]
+
+
 def test_the_official_prompt_is_the_benchmarks_own(tmp_path):
     seen = []
     with pytest.MonkeyPatch.context() as patch:
@@ -53,7 +88,11 @@ def test_the_official_prompt_is_the_benchmarks_own(tmp_path):
         patch.setattr(Script, "generate", lambda self, c, s: seen.extend(c) or generate(self, c, s))
         evaluate.run(
             evaluate.Recipe(
-                bench="mathvision", style="official", model=PLUS, data=str(mathvision(tmp_path / "b"))
+                bench="mathvision",
+                style="official",
+                model=PLUS,
+                data=str(mathvision(tmp_path / "b")),
+                partial=True,
             ),
             tmp_path / "run",
         )
@@ -69,7 +108,7 @@ def test_a_suite_is_one_command_with_its_average(tmp_path, monkeypatch):
                      "question_type": "free_form"} for i in range(4)}  # fmt: skip
     (folder / "mathvista").mkdir()
     (folder / "mathvista" / "testmini.json").write_text(json.dumps(rows))
-    evaluate.run(evaluate.Recipe(bench="pair", data=str(folder), model=PLUS, style="hint"), tmp_path / "run")
+    run(tmp_path / "run", bench="pair", data=str(folder), model=PLUS)
     summary = manifest(tmp_path / "run")["summary"]
     assert summary["figures"]["mathvision"]["value"] == pytest.approx(100 * 4 / 6)
     assert summary["figures"]["mathvista"]["value"] == pytest.approx(100 * 2 / 4)
@@ -90,6 +129,9 @@ def test_a_suite_is_one_command_with_its_average(tmp_path, monkeypatch):
         (["model=m", "data=d", "style=official"], "give bench=..."),
         (["bench=mathvison", "model=m", "data=d"], "did you mean 'mathvision'"),
         (["bench=mathvision", "model=m", "data=.", "split=dev"], "its splits are test, testmini"),
+        (["bench=mathvision", "model=m", "data=.", "trials=3"], "trials makes no difference to MATH-Vision"),
+        (["bench=mmmu", "model=m", "data=.", "integer=float"], "integer makes no difference to MMMU"),
+        (["bench=vl_rewardbench", "completions=c", "trials=3"], "trials has no effect without a model"),
     ],
 )
 def test_wrong_words_end_with_status_2(tmp_path, capsys, words, message):
@@ -129,6 +171,46 @@ def test_a_report_compares_two_runs_on_the_same_problems(tmp_path, capsys):
 
 
 def test_runs_under_different_protocols_are_shown_with_where_they_differ(tmp_path, capsys):
-    found = compared(tmp_path, capsys, integer="float")
-    assert "not the same protocol: rules.integer: strict and float" in found["comparison.md"]
+    found = compared(tmp_path, capsys, style="awaker")
+    assert "not the same protocol: extraction.style: hint and awaker" in found["comparison.md"]
     assert "Not the same protocol" in found["index.html"]
+
+
+# From the hub
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """A hub's cache on disk that holds one data set, and no network."""
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    stored = tmp_path / "hub" / "datasets--someone--small"
+    mathvision(stored / "snapshots" / commit)
+    (stored / "refs").mkdir()
+    (stored / "refs" / "main").write_text(commit)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    return commit
+
+
+@pytest.mark.parametrize("revision", ["", "@main"])
+def test_a_data_set_of_the_hub_is_read_at_its_revision(hub, tmp_path, revision):
+    run(tmp_path / "run", bench="tests.bench.rows:SMALL", data=f"hub:someone/small{revision}", model=PLUS)
+    sealed = manifest(tmp_path / "run")
+    card = sealed["summary"]["protocol"]
+    assert (card["revision"], card["split"], card["problems"]) == (hub, "test", 6)
+    assert sealed["summary"]["figures"]["ALL"]["n"] == 6
+    assert next(iter(sealed["inputs"])).endswith(f"snapshots/{hub}/data/test.jsonl")
+
+
+def test_a_data_set_that_can_not_be_fetched_is_a_paragraph(hub, tmp_path, capsys):
+    words = [
+        "evaluate",
+        "bench=mathvision",
+        "data=hub:someone/else",
+        f"model={PLUS}",
+        f"out={tmp_path / 'run'}",
+    ]
+    assert cli.main(words) == 1
+    said = " ".join(capsys.readouterr().err.split())
+    assert "expected the data set someone/else on the hub, found none that can be fetched" in said
+    assert "give a path instead" in said

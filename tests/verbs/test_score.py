@@ -5,6 +5,7 @@ import json
 import pytest
 
 from visreason import cli
+from visreason.answer import budget
 from visreason.record import Sample
 from visreason.store import read_json, read_records
 from visreason.verbs import score
@@ -57,6 +58,40 @@ def test_gold_answers_that_can_not_be_checked_are_listed_before_the_run(file, tm
     [failure] = [json.loads(line) for line in (tmp_path / "run" / "golds.jsonl").read_text().splitlines()]
     assert failure["id"] == "f"
     assert "1 gold answers can't be checked" in capsys.readouterr().err
+
+
+def test_what_was_not_read_is_said_on_the_terminal(file, tmp_path, capsys):
+    file.write_text(file.read_text() + '{"id": "g", "gold": "7", "pred": "7", "expected": "seven"}\n')
+    run(file, tmp_path / "run")
+    said = " ".join(capsys.readouterr().err.split())
+    assert "1 rows are rejected" in said
+    assert "line 7: expected JSON" in said
+    assert "1 values of expected or judged are neither true nor false" in said
+    assert read_json(tmp_path / "run" / "manifest.json")["summary"]["unread_verdicts"] == 1
+
+
+def test_a_run_that_failed_before_it_began_is_given_again(tmp_path):
+    path, out = tmp_path / "rows.jsonl", tmp_path / "run"
+    assert run(path, out) == 1
+    path.write_text("[]\n")
+    assert run(path, out, "limit=5") == 1
+    path.write_text(json.dumps(ROWS[0]) + "\n")
+    assert run(path, out) == 0
+    assert read_json(out / "manifest.json")["counts"]["correct"] == 1
+
+
+def test_no_row_behind_the_limit_is_read(file, tmp_path):
+    out = tmp_path / "run"
+    assert run(file, out, "limit=2") == 0
+    assert read_json(out / "manifest.json")["counts"]["rejected"] == 0
+
+
+def test_why_a_sample_is_errored_is_counted(file, tmp_path, monkeypatch):
+    monkeypatch.setattr(budget, "MAX_STEPS", 0)
+    run(file, tmp_path / "run")
+    manifest = read_json(tmp_path / "run" / "manifest.json")
+    assert manifest["counts"]["errored"] == 5
+    assert manifest["summary"]["overrun"] == 4  # the fifth has no gold answer
 
 
 def test_disagreements_have_a_page(file, tmp_path):

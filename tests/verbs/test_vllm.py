@@ -22,19 +22,20 @@ pytestmark = [pytest.mark.vllm, pytest.mark.filterwarnings("default")]
 PORT = 18321
 
 
-def visreason(*words):
-    done = subprocess.run(
-        [sys.executable, "-m", "visreason", *map(str, words)], capture_output=True, text=True, check=False
-    )
+def visreason(*words, processes=0):
+    torchrun = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m"]
+    command = [sys.executable, "-m", *(torchrun if processes else ()), "visreason", *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
 
 
-def train(world, out, *words):
+def train(world, out, *words, processes=0):
     visreason(
         "grpo", f"model={world}/model", f"data={world}/train.jsonl", f"style={STYLE}", "engine=vllm",
         "memory_share=0.05", "device=cpu", "problems_per_step=4", "completions_per_problem=4",
         "max_completion_tokens=24", "lr=1e-3", 'rewards={"tests.train.rewards:even": 1}', f"out={out}", *words,
+        processes=processes,
     )  # fmt: skip
     return [row for _, row in read_rows(out / "metrics.jsonl")]
 
@@ -61,6 +62,24 @@ def test_a_rollout_ahead_of_the_update_is_one_step_off_and_weighted(world, tmp_p
     assert max(m["sync_difference"] for m in metrics) < 1e-5
     samples = list(read_records(tmp_path / "run" / "samples.jsonl", Sample))
     assert len({s.problem.id for s in samples}) == 16
+
+
+@pytest.mark.parametrize(
+    "words", [(), ("lora_rank=4", "lora_parts=[vision,merger,language]", "lr=1e-2"), ("overlap=true",)],
+    ids=["all weights", "adapters", "one step ahead"],
+)  # fmt: skip
+def test_two_processes_with_a_vllm_each_learn_what_one_learns(world, tmp_path, words):
+    one = train(world, tmp_path / "one", "steps=3", *words)
+    two = train(world, tmp_path / "two", "steps=3", *words, processes=2)
+    assert max(m["sync_difference"] for m in two) < 1e-5
+    for a, b in zip(two, one, strict=True):
+        same = a.keys() - {"sync_difference"} - {k for k in a if "second" in k or "per_s" in k}
+        assert {k: a[k] for k in same} == pytest.approx({k: b[k] for k in same}, abs=1e-4)
+    sampled = [
+        [s.completion.token_ids for s in read_records(tmp_path / run / "samples.jsonl", Sample)]
+        for run in ("one", "two")
+    ]
+    assert sampled[0] == sampled[1]
 
 
 @pytest.fixture

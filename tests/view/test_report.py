@@ -246,3 +246,14 @@ def test_the_verb_writes_into_the_run_or_where_it_is_told(tmp_path, capsys):
     assert (tmp_path / "both" / "index.html").exists()
     assert cli.main(["report", f"runs=[{tmp_path / 'a'},{tmp_path / 'a'}]"]) == 2
     assert cli.main(["report", f"runs={tmp_path / 'c'}"]) == 1
+
+
+def test_problems_of_two_benchmarks_with_one_id_are_two_problems():
+    runs = [RunView(name, {"verb": "evaluate", "bench": name}, samples=[Sample(
+        Problem("1", f"Of {name}?", answer="4"), Completion("4"), Score(1.0, "4", "exact"))])
+        for name in ("mathvista", "mathvision")]  # fmt: skip
+    shown = gallery(runs, 10)
+    assert [(e.problem.question, [a.label for a in e.attempts]) for e in shown] == [
+        ("Of mathvision?", ["mathvision"]),
+        ("Of mathvista?", ["mathvista"]),
+    ]

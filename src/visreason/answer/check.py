@@ -1,16 +1,18 @@
 """The verdict on a response: what it answers, whether that is right, and by which rule, or why it could not be told."""
 
 import re
-from dataclasses import fields
-from typing import Any
+import warnings
 
+from visreason.answer.budget import Spent, bounded, spend
 from visreason.answer.choice import OUTSIDE, by_value, pick, pick_from_prose, without_options
-from visreason.answer.equal import Rules, equal, is_value
+from visreason.answer.equal import equal, is_value
 from visreason.answer.extract import Extraction, extract, inside
 from visreason.answer.lists import parts
 from visreason.answer.normalize import normalize, unwrap
 from visreason.answer.prose import plain, sentences
-from visreason.answer.quantity import unit_word, worded
+from visreason.answer.quantity import worded
+from visreason.answer.rules import Rules, rules_of
+from visreason.answer.sandbox import Fault
 from visreason.answer.solution import is_program, runs_on, solution
 from visreason.errors import DataError
 from visreason.record import Finish, Problem, Reason, Score
@@ -27,7 +29,10 @@ def check(problem: Problem, response: str, finish: Finish = "stop") -> Score:
     """Score 1.0 with the rule that found the answer right, or 0.0 with wrong, unparsed, truncated or errored.
 
     `auto` is `choice` for a problem with choices, else `math`. Several different answers count as one list, so hedging
-    is wrong. Raises DataError only for the problem's sake: no answer, an answer outside its choices, a check not known.
+    is wrong. Of an errored score `parts` says why: "overrun" where comparing would cost more than `budget` allows,
+    "fault" where symbolic work failed by our mistake, nothing where the engine failed. Raises DataError only for the
+    problem's sake (no answer, an answer outside its choices, a check or a rule not known), and RunError where symbolic
+    work is needed and its process does not start.
 
     >>> check(Problem("p", "1/2 of 1?", answer="0.5"), r"<think>7</think> It is \\boxed{\\frac12}.")
     Score(value=1.0, answer='\\\\frac12', reason='numeric', parts={})
@@ -40,55 +45,31 @@ def check(problem: Problem, response: str, finish: Finish = "stop") -> Score:
     text = solution(response)
     if is_program(text) or runs_on(text):
         return _score(None, "truncated" if finish == "length" else "unparsed")
-    scores = (_check(problem, rules, gold, text, finish) for gold in golds)
+    try:
+        with bounded():
+            return _best(problem, rules, golds, text, finish)
+    except Spent:
+        return Score(0.0, reason="errored", parts={"overrun": 1.0})
+    except Fault as e:
+        warnings.warn(f"problem {problem.id!r} is errored: {e}", RuntimeWarning, stacklevel=2)
+        return Score(0.0, reason="errored", parts={"fault": 1.0})
+
+
+def _best(problem: Problem, rules: Rules, golds: tuple[str, ...], text: str, finish: Finish) -> Score:
+    """The score by the first gold answer that is met, else by the first of them."""
+    found = extract(text, cut=finish == "length")
+    scores = (_check(problem, rules, gold, text, found, finish) for gold in golds)
     first = next(scores)
     return next((score for score in (first, *scores) if score.correct), first)
 
 
-def _check(problem: Problem, rules: Rules, gold: str, text: str, finish: Finish) -> Score:
-    found = extract(text, cut=finish == "length")
+def _check(
+    problem: Problem, rules: Rules, gold: str, text: str, found: Extraction | None, finish: Finish
+) -> Score:
+    spend(len(text) // 4)
     if problem.check == "choice" or (problem.check == "auto" and problem.choices):
         return _check_choice(problem, gold, text, found, finish)
     return _check_value(problem, rules, gold, text, found, finish)
-
-
-def rules_of(problem: Problem) -> Rules:
-    """The conventions that a problem's meta states: `rules`, `precision` (decimals, or an error below 1 or above 20),
-    `error`, `unit`, `gold_syntax` "sympy", and Math-Verify's `allow_set_relation_comp`.
-    """
-    meta = problem.meta
-    rules = meta.get("rules")
-    stated = rules if isinstance(rules, dict) else {}
-    told = {
-        "precision": _precision(meta),
-        "unit": unit_word(str(meta.get("unit") or "")),
-        "python": meta.get("gold_syntax") == "sympy",
-        "relations": meta.get("allow_set_relation_comp", True),
-    }
-    try:
-        return Rules(**{**told, **stated})
-    except TypeError as e:
-        known = ", ".join(f.name for f in fields(Rules))
-        raise DataError(
-            f"problem {problem.id!r}: expected rules among {known}, found {stated}; correct meta.rules"
-        ) from e
-
-
-def _precision(meta: dict[str, Any]) -> float | None:
-    error = meta.get("error")
-    try:
-        if error not in (None, ""):
-            return float(str(error).split(",")[0])
-        found = (
-            float(str(meta["precision"]).strip("[]").split(",")[0])
-            if meta.get("precision") is not None
-            else None
-        )
-    except ValueError:
-        return None
-    if found is None or (1 <= found <= 20):
-        return None if found is None else 0.5 * 10.0**-found
-    return found
 
 
 def _golds(problem: Problem) -> tuple[str, ...]:
@@ -98,12 +79,17 @@ def _golds(problem: Problem) -> tuple[str, ...]:
             f"problem {problem.id!r}: expected a check among {', '.join(SUPPORTED)}, found {problem.check!r}, which is "
             "not supported yet; use another check or another reward"
         )
+    others = problem.meta.get("accepted") or []
+    golds = (problem.answer, *(others if isinstance(others, list) else [others]))
+    if not all(isinstance(gold, str | None) for gold in golds):
+        raise DataError(
+            f"problem {problem.id!r}: expected answers as text, found {golds!r:.80}; put them in quotes"
+        )
     if problem.answer is None or not normalize(problem.answer):
         raise DataError(
             f"problem {problem.id!r}: expected an answer to check against, found none; drop it or add one"
         )
-    others = problem.meta.get("accepted")
-    return tuple(dict.fromkeys((problem.answer, *(others if isinstance(others, list) else ()))))
+    return tuple(dict.fromkeys(gold for gold in golds if gold))
 
 
 def _check_value(

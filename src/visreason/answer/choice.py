@@ -1,28 +1,38 @@
 """Which options an answer names: by letter, by text, or by value. Naming several is the caller's to judge."""
 
 import re
+from functools import lru_cache
 
+from visreason.answer.budget import spend
 from visreason.answer.equal import equal
 from visreason.answer.normalize import normalize, spell, split_unit, unwrap
 
 READ_CHARS = 2_000
+STEPS = 10
+"""What looking for an option in a text costs."""
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 OUTSIDE = -1
 """Stands for a letter that no option has."""
-ALONE = re.compile(r"\(?\s*([A-Za-z])\s*[).:、．。]?(?:\s*\(?\1[).:]?)*")
+ALONE = re.compile(r"\(?\s*([A-Za-z])\s*(?:[).:、．。]\s*)?(?:\(?\1[).:]?\s*)*")
 LEADING = re.compile(r"\(?([A-Z])[).:、．。]\s*(\S.*)", re.DOTALL)
 LISTED = re.compile(
-    r"\(?[A-Z]\)?\.?(?:\s*(?:,|/|&|(?i:\bor\b|\band\b)|或|和|、)\s*(?i:\bor\b|\band\b)?\s*\(?[A-Z]\)?\.?(?![\w']))+"
+    r"\(?[A-Z]\)?\.?(?:\s*(?:,|/|&|(?i:\bor\b|\band\b)|或|和|、)\s*(?:(?i:\bor\b|\band\b)\s*)?\(?[A-Z]\)?\.?(?![\w']))+"
 )
 STRONG = re.compile(
     r"\(([A-Z])\)|\b(?:option|choice|answer|figure|picture)s? ?(?:is )?:? ?\(?([A-Z])\b(?!')"
-    r"|(?:^|\n)[ \t]*([A-Z])[.):。](?=\s|$|不)|选 ?([A-Z])",
+    r"|(?:^|\n)[ \t]*([A-Z])[.):。](?=\s|$|不)|选项? ?([A-Z])",
     re.IGNORECASE,
 )
+CLOSING = re.compile(
+    r"(?:^|\b(?:is|be|by):? )\(?([A-Z])\)?\.?$|\b([A-Z]) is (?:the |thus )?(?:correct|right|best)\b"
+)
+"""How the last sentence names an option by its letter alone."""
 SAID = ("yes", "no", "true", "false")
 """First words of a sentence that are its answer."""
 LISTING = re.compile(r"(?:[-*] )?\(?([A-Z])[).:] ")
 LEADING_WORDS = 12
+FORMULA = "0123456789\\"
+"""What an option begins with that is mathematics."""
 DENIED = re.compile(
     r"\b(?:not|neither|nor|never|cannot|unlikely|less likely|incorrect|wrong|rule[sd]? out|eliminated?|none)\b"
     r"|n['’]t\b|不",
@@ -33,7 +43,7 @@ CONTRAST = re.compile(
     re.IGNORECASE,
 )
 DENIED_LETTER = re.compile(
-    r"[,，。.;\s]*(?:\bnot\b|\bnon\b|不是)\s*(?:option\s*|choice\s*)?\(?[A-Z]\)?(?![\w'])"
+    r"(?<![,，。.;\s])[,，。.;\s]*(?:\bnot\b|\bnon\b|不是)\s*(?:option\s*|choice\s*)?\(?[A-Z]\)?(?![\w'])"
 )
 WEAK = re.compile(
     r"(?<![A-Za-z\\])([B-HJ-Z])(?![A-Za-z'’])|(?<![A-Za-z\\])([AI])(?=[).:,/]|\s*$|\s+(?:or|and)\b)"
@@ -47,6 +57,8 @@ def pick(text: str, choices: tuple[str, ...]) -> frozenset[int]:
     >>> [sorted(pick(t, colours)) for t in ("(B)", "B. blue", "blue", "A or B", "E", "a cat")]
     [[1], [1], [1], [0, 1], [-1], []]
     """
+    if len(bare := text.strip()) > 1 and bare in choices:  # options may be called (a), (b) in another order
+        return frozenset(i for i, choice in enumerate(choices) if choice == bare)
     text = DENIED_LETTER.sub("", unwrap(text[:READ_CHARS]))
     text = text.upper() if LISTED.fullmatch(text.upper()) else text
     if alone := ALONE.fullmatch(text):
@@ -71,10 +83,10 @@ def pick(text: str, choices: tuple[str, ...]) -> frozenset[int]:
 
 def pick_from_prose(sentences: list[str], choices: tuple[str, ...]) -> frozenset[int]:
     """The options that running text settles on: its first line when that is `B` or `B. text`, else what its last
-    sentence names, else the last sentence that names any by letter, or by a text of some length. Sentences that deny
-    or compare options name none.
+    sentence names, else the last sentence that names any by letter, else the only one that sentences name by a text of
+    some length. Sentences that deny or compare options name none, nor do those that announce something (":").
     """
-    first = sentences[0]
+    first = sentences[0][:READ_CHARS]
     headed = [m.group(1) if (m := LISTING.match(f"{sentence} ")) else "" for sentence in sentences]
     if len({*headed} - {""}) > 1:  # options gone through one by one
         sentences = [s for s, head in zip(sentences, headed, strict=True) if not head or s is sentences[-1]]
@@ -82,20 +94,26 @@ def pick_from_prose(sentences: list[str], choices: tuple[str, ...]) -> frozenset
     leads = ALONE.fullmatch(first) or (LEADING.match(first) and len(first.split()) <= LEADING_WORDS)
     if leads and len(sentences) > 1 and OUTSIDE not in (named := pick(first, choices)):
         return named
-    long = tuple(c if len(c) > 3 and not c[0].isdigit() else "" for c in choices)
-    if found := _letters(STRONG, DENIED.split(sentences[-1])[0], choices) or _affirmed(
-        sentences[-1], choices
-    ):
+    if closing := _closing(sentences[-1], choices):
+        return closing
+    last, said = sentences[-1], [s for s in reversed(sentences) if not s.endswith(":")]
+    if found := _letters(STRONG, DENIED.split(last)[0], choices):
         return found
-    for sentence in reversed(sentences):
-        if not (DENIED.search(sentence) or sentence.endswith(":")) and (
-            found := _letters(STRONG, CONTRAST.split(sentence)[0], choices)
-        ):
+    if last in said[:1] and (found := _affirmed(last, choices)):
+        return found
+    for sentence in said:
+        if not DENIED.search(sentence) and (found := _letters(STRONG, CONTRAST.split(sentence)[0], choices)):
             return found
-    for sentence in reversed(sentences):
-        if len(found := _affirmed(sentence, long)) == 1:
-            return found
-    return frozenset()
+    long = tuple(c if len(c) > 3 and not c[0].isdigit() else "" for c in choices)
+    affirmed = {found for s in said if len(found := _affirmed(s, long)) == 1}
+    return affirmed.pop() if len(affirmed) == 1 else frozenset()
+
+
+def _closing(sentence: str, choices: tuple[str, ...]) -> frozenset[int]:
+    """The option whose letter, or text of one letter, ends the sentence; none where it denies or has no such option."""
+    found = CLOSING.search(sentence) if not DENIED.search(sentence) else None
+    letter = (found[1] or found[2]) if found else ""
+    return (_by_text(letter, choices) or _index(letter, choices)) - {OUTSIDE} if letter else frozenset()
 
 
 def _affirmed(sentence: str, choices: tuple[str, ...]) -> frozenset[int]:
@@ -111,8 +129,12 @@ def _affirmed(sentence: str, choices: tuple[str, ...]) -> frozenset[int]:
 
 
 def without_options(lines: list[str]) -> list[str]:
-    """Sentences without options that are listed again: lines that start with consecutive letters."""
+    """Sentences without options that are listed again: lines that start with consecutive letters, of which the last may
+    have broken off behind its letter.
+    """
     letters = [m.group(1) if (m := LISTING.match(line)) else "" for line in lines]
+    if lines and re.fullmatch("[A-Z]", lines[-1]):
+        letters[-1] = lines[-1]
 
     def listed(i: int) -> bool:
         neighbours = (letters[i - 1] if i else "", letters[i + 1] if i + 1 < len(lines) else "")
@@ -139,20 +161,24 @@ def _by_text(text: str, choices: tuple[str, ...]) -> frozenset[int]:
 
 def _mentioned(text: str, choices: tuple[str, ...]) -> frozenset[int]:
     """Options whose text stands in the text as whole words, not denied, and not only within a longer option's text."""
+    spend(STEPS * len(choices))
     where = spell(text).lower()
     options = sorted(((spell(c).lower(), i) for i, c in enumerate(choices)), key=lambda pair: -len(pair[0]))
     found = set()
     for option, i in options:
         if len(option) < 2 and not option.isdigit():
             continue
-        within = (
-            (r"+*/^_{\\-", r"\\}^*/") if option[0].isdigit() else ("", "")
-        )  # a number that is part of an expression
-        pattern = rf"(?<!\bnot )(?<![\w.{within[0]}]){re.escape(option)}(?![\w{within[1]}]|\.\d)"
-        where, times = re.subn(pattern, " # ", where)
+        where, times = _standing(option).subn(" # ", where)
         if times:
             found.add(i)
     return frozenset(found)
+
+
+@lru_cache(maxsize=1024)
+def _standing(option: str) -> re.Pattern[str]:
+    """An option's text as whole words, not denied; a number or formula not as part of another."""
+    before, after = (r"+*/^_{\\-", r"\\}^*/") if option[0] in FORMULA else ("", "")
+    return re.compile(rf"(?<!\bnot )(?<![\w.{before}]){re.escape(option)}(?![\w{after}]|\.\d)")
 
 
 def by_value(text: str, choices: tuple[str, ...]) -> frozenset[int]:

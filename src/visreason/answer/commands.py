@@ -1,7 +1,8 @@
-"""What a LaTeX command or a name stands for: functions with their arguments, roots, matrices, constants, symbols."""
+"""What a number, a LaTeX command or a name stands for: functions of arguments, roots, matrices, constants, symbols."""
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from visreason.answer import calculus, output
 from visreason.answer.tokens import (
     ACCENTS,
     ALIASES,
-    CONSTANTS,
+    CONSTANT_NAMES,
     FUNCTIONS,
     GREEK,
     INVERTIBLE,
@@ -20,6 +21,23 @@ from visreason.answer.tree import Tree
 
 if TYPE_CHECKING:  # the reader calls what stands here
     from visreason.answer.reader import Reader
+
+
+MAX_DIGITS, MAX_PLACES = 400, 50
+
+
+def read_number(reader: Reader, token: str) -> Tree:
+    """A number of bounded length; 0.1\\overline{6} repeats its last digits for ever."""
+    exponent = re.split("[eE][+-]?", token)[-1] if "e" in token.lower() else ""
+    if len(token) > MAX_DIGITS or len(token.partition(".")[2]) > MAX_PLACES or len(exponent) > 3:
+        raise NotMaths
+    if not ("." in token and reader.accept("\\overline")):
+        return ("num", Fraction(token))
+    reader.expect("{")
+    digits = reader.take()
+    reader.expect("}")
+    places = len(token.partition(".")[2])
+    return ("num", Fraction(token + "0") + Fraction(int(digits), (10 ** len(digits) - 1) * 10**places))
 
 
 def read_command(reader: Reader, name: str, depth: int) -> Tree:
@@ -48,8 +66,8 @@ def read_command(reader: Reader, name: str, depth: int) -> Tree:
         if inner[0] != "sym":
             raise NotMaths
         return ("sym", NUMBERS.get(inner[1], "mathbb"))
-    if name in CONSTANTS:
-        return ("const", CONSTANTS[name])
+    if name in CONSTANT_NAMES:
+        return ("const", CONSTANT_NAMES[name])
     return read_name(reader, name, depth, command=True)
 
 
@@ -64,8 +82,8 @@ def read_name(reader: Reader, name: str, depth: int, command: bool = False) -> T
         return ("const", "e")
     if (name == "I" and not reader.peek().startswith("_")) or (name == "i" and not reader.python):
         return ("const", "i")
-    if reader.python and name in CONSTANTS:
-        return ("const", CONSTANTS[name])
+    if reader.python and name in CONSTANT_NAMES:
+        return ("const", CONSTANT_NAMES[name])
     if reader.python and name == "EmptySet":
         return ("set",)
     function = ALIASES.get(name, name)

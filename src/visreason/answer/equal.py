@@ -7,44 +7,28 @@ be left out or converted, but not differ.
 """
 
 import re
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
+from visreason.answer.budget import spend
 from visreason.answer.compute import symbols
 from visreason.answer.lists import parts, shape
 from visreason.answer.normalize import normalize, spell, split_name, split_percent, split_unit
 from visreason.answer.parse import parse
 from visreason.answer.quantity import same_quantity, worded
+from visreason.answer.rules import DEFAULT, Rules
 from visreason.answer.same import same
+from visreason.answer.tree import Tree
 from visreason.answer.units import measure, ratio
 from visreason.answer.value import close, constant, decimals, value
 from visreason.record import Reason
 
 MAX_DEPTH = 4
+STEPS = 50
+"""What a comparison costs at least."""
 FRACTION = re.compile(r"-?(?:\\frac\{(\d+)\}\{(\d+)\}|(\d+)/(\d+))")
+ARTICLE = re.compile(r"^\s*(?:the|an?)\s+(?=[A-Za-z]{2})", re.IGNORECASE)
 WORDS = re.compile(r"[A-Za-z]{2,}|[A-Za-z]+(?: [A-Za-z]+)+")
-
-
-@dataclass(frozen=True)
-class Rules:
-    """Conventions that graders differ in. The defaults hold unless a problem's meta says otherwise.
-
-    `precision` is an absolute error that the problem allows, `unit` what a gold answer without one is measured in.
-    `times_100` lets x and 100 x be the same without a percent sign (OlympiadBench, ToRA). `reduced` wants fractions in
-    lowest terms (PRM800K). `python` reads the gold answer as the output of a program (sympy's). `relations` lets a
-    chain of inequalities stand for the set of its solutions (Math-Verify's allow_set_relation_comp).
-    """
-
-    precision: float | None = None
-    unit: str = ""
-    times_100: bool = False
-    reduced: bool = False
-    python: bool = False
-    relations: bool = True
-
-
-DEFAULT = Rules()
 
 
 def equal(gold: str, answer: str, rules: Rules = DEFAULT, depth: int = 0) -> Reason | None:
@@ -55,6 +39,7 @@ def equal(gold: str, answer: str, rules: Rules = DEFAULT, depth: int = 0) -> Rea
     >>> equal("(x+1)^2", "x^2+2x+1"), equal("1/2", "2/4", Rules(reduced=True))
     ('symbolic', None)
     """
+    spend(STEPS)
     if rules.python:
         return "exact" if _alike(gold, answer) else _equal_output(gold, answer)
     gold, answer = worded(gold), worded(answer)
@@ -83,8 +68,9 @@ def equal(gold: str, answer: str, rules: Rules = DEFAULT, depth: int = 0) -> Rea
 
 
 def _alike(gold: str, answer: str) -> bool:
-    spelling = normalize(gold)
-    return spelling != "" and spelling == normalize(answer)
+    """Whether two texts are spelled the same, the article before a name aside."""
+    spelling = normalize(ARTICLE.sub("", gold))
+    return spelling != "" and spelling == normalize(ARTICLE.sub("", answer))
 
 
 def is_value(text: str) -> bool:
@@ -154,11 +140,11 @@ def _equal_trees(gold: str, answer: str) -> bool:
         "pm",
         "+",
     ):
-        return _near_none(tree, other) and same(tree, other)
+        return _has_no_value(tree, other) and same(tree, other)
     return same(tree, other)
 
 
-def _near_none(tree: tuple, other: tuple) -> bool:
+def _has_no_value(tree: Tree, other: Tree) -> bool:
     """Whether one of two constant expressions has no value, so that only symbolic work can decide."""
     return any(constant(t) is None for t in (tree, other))
 

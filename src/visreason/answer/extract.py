@@ -26,6 +26,8 @@ LEADING = re.compile(
     r"\s*[$*]*([-−]?\d[\d,.]*?)\**[.,]? (?:with|because|since|for|as|which|where|when|from|given|due|after)\b"
 )
 """A number and the reason behind it."""
+SAID = re.compile(r"(yes|no|true|false)[,.!;:]\s(?!.*\b(?:yes|no|true|false)\b)", re.IGNORECASE)
+"""A word that is the answer, and its reason behind it."""
 DENIAL = re.compile(r"\b(?:not|neither|nor)\b|n't\b|不", re.IGNORECASE)
 
 
@@ -62,10 +64,11 @@ def extract(text: str, cut: bool = False) -> Extraction | None:
 
 
 def inside(text: str) -> str:
-    r"""The value within an answer that is a sentence: its boxes, what follows "is", or the only number in it.
+    r"""The value within an answer that is a sentence: its boxes, what follows "is", the only number in it, or the yes
+    or no that it begins with.
 
-    >>> inside("Therefore the answer is 45 cm."), inside("It has 7 sides."), inside("3 or 4"), inside("x + 5")
-    ('45 cm', '7', '3 or 4', 'x + 5')
+    >>> inside("Therefore the answer is 45 cm."), inside("It has 7 sides."), inside("3 or 4"), inside("Yes, it is.")
+    ('45 cm', '7', '3 or 4', 'Yes')
     """
     if boxes := _boxes(text):
         return ", ".join(_distinct(boxes))
@@ -74,6 +77,8 @@ def inside(text: str) -> str:
     if (leading := LEADING.match(text)) and WORD.search(text):
         return leading.group(1)
     found = set(values(text))
+    if not found and (said := SAID.match(text)):
+        return said.group(1)
     return found.pop() if len(found) == 1 and not HEDGE.search(text) and not DENIAL.search(text) else text
 
 

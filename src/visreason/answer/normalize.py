@@ -26,7 +26,7 @@ COMMAND = re.compile(
 )
 SPELLINGS: tuple[tuple[str, str], ...] = (
     (r",\s*\\!\s*", ","),
-    (r"\\[,!;: ]|\\$|~|\\(?:q?quad|displaystyle|left|right|[bB]igg?[lr]?)(?![A-Za-z])", " "),
+    (r"(?<!\\)\\[,!;: ]|\\$|~|\\(?:q?quad|displaystyle|left|right|[bB]igg?[lr]?)(?![A-Za-z])", " "),
     (r"\\[dtc]frac(?![A-Za-z])", r"\\frac"),
     (r"\\frac\s*(\d)\s*(\d)", r"\\frac{\1}{\2}"),
     (r"\\frac\s*(\d)\s*\{", r"\\frac{\1}{"),
@@ -71,12 +71,13 @@ THOUSANDS = re.compile(r"(?<![\d.,(])\d{1,3}(?:,\d{3})+(?![\d,])|(?<![\d.,])\d{1
 NAME = re.compile(r"([\\A-Za-z(|][\w\\ {}(),:|'°∠△]{0,40}?)\s*(?:=|\\in\b)\s*([^=]+)")
 MIXED = re.compile(r"(?<![\w.^/*)}] )(?<![\w.^/*)}])(\d+) (\d+/\d+)(?![\d.])")
 NO_UNIT = re.compile(
-    r"\b(?:hundred|thousand|[mbtr]+illion|dozen|or|and|to|pi|[abceiknpqrtuxyz]|sin|cos|tan|log|ln|sqrt)\b",
+    r"\b(?:hundred|thousand|[mbtr]+illion|dozen|or|and|to|pi|[abceiknpqrtuxyz]|sin|cos|tan|log|ln|sqrt)\b"
+    r"|^[亿万千百十又分]",
     re.IGNORECASE,
 )
 """Words behind a number that are no unit: they change it, join another to it, or are a variable."""
 UNIT_WORD = r"(?:[A-Za-zΩ][A-Za-z./]*|[\u4e00-\u9fff]{1,6})(?:\^[23])?"
-UNIT = re.compile(rf"(.*?(?:[\d}})!]|\\pi))\s*({UNIT_WORD}(?: {UNIT_WORD}){{0,3}})")
+UNIT = re.compile(rf"(.*?(?:[\d}})!]|\\pi)[亿万]?)\s*({UNIT_WORD}(?: {UNIT_WORD}){{0,3}})")
 UNIT_CHARS = 100
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # the reader calls what stands here
 
 
 def constructor(reader: Reader, name: str, depth: int) -> Tree:
-    """A call in the output of a program: Eq(x, 1), Interval(0, 1), Matrix([[1]]), Integral(x, (x, 0, 1))."""
+    """The tree of a call by its name. Raises NotMaths for a name or for arguments that are not known."""
     arguments = reader.arguments(depth)
     if name in ("Eq", "Equality", "Ne", "Lt", "Le", "Gt", "Ge") and len(arguments) == 2:
         sign = {"Ne": "!=", "Lt": "<", "Le": "<=", "Gt": ">", "Ge": ">="}.get(name, "=")
@@ -34,7 +34,14 @@ def constructor(reader: Reader, name: str, depth: int) -> Tree:
         kind = {"Integral": "integral", "Sum": "sum", "Product": "prod"}[name]
         limits = arguments[1][2:] if arguments[1][0] == "list" else (arguments[1],)
         low, high = limits[1:3] if len(limits) == 3 else (None, None)
-        return (kind, arguments[0], limits[0][1], low, high)
+        return (kind, arguments[0], _variable(limits[:1]), low, high)
     if name == "Limit" and len(arguments) >= 3:
-        return ("lim", arguments[0], arguments[1][1], arguments[2])
+        return ("lim", arguments[0], _variable(arguments[1:2]), arguments[2])
     raise NotMaths
+
+
+def _variable(trees: tuple[Tree, ...]) -> str:
+    """The name of what a program integrates or sums over. Raises NotMaths for anything but a name."""
+    if not trees or trees[0][0] not in ("sym", "const"):
+        raise NotMaths
+    return trees[0][1]

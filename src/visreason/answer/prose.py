@@ -3,12 +3,16 @@
 import re
 
 NUMBER = re.compile(
-    r"(?<![\w.])[-−]?[$€£]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.?\d+)(?:/\d+(?![\d.])|(?::\d+)+)?(?:\s?\\?[%°])?"
+    r"(?<![^\W\u4e00-\u9fff])(?<!\.)[-−]?[$€£]?(?:\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
+    r"(?:/\d+(?![\d.])|(?::\d+)+)?(?:\s?\\?[%°])?"
 )
 MATH = re.compile(r"\$\$?([^$]{1,300})\$\$?|\\\(([^\n]{1,300}?)\\\)|\\\[(.{1,300}?)\\\]", re.DOTALL)
-COMPARED = re.compile(r"\b(?:than|exactly|least|most|above|below|under|over|beyond)\s+[$]?$")
+COMPARED = re.compile(r"\b(?:than|exactly|least|most|above|below|under|over|beyond)\s{1,3}[$]?$")
+COMPARED_CHARS = 12
+"""How far before a number COMPARED may begin."""
 WORDED = re.compile(
     r"\b(?:are|is|has|have|were|was|only|total of) (one|two|three|four|five|six|seven|eight|nine|ten|no)\b"
+    r"(?! (?:times|of)\b)"
 )
 RANGE = re.compile(r"\s?[-–~]\s?\d")
 WORD = re.compile(r"(?<![\\A-Za-z{])[^\W\d_]{3,}")
@@ -52,13 +56,18 @@ def values(sentence: str, compared: bool = True) -> list[str]:
     found = [(at, formula) for at, formula in found if VALUED.search(formula)]
     prose = MATH.sub(lambda m: " " * len(m.group()), sentence)
     if not compared:
-        found = [(at, text) for at, text in found if not COMPARED.search(sentence[:at])]
+        found = [(at, text) for at, text in found if not _is_compared(sentence, at)]
     found += [
         (m.start(), m.group().strip())
         for m in NUMBER.finditer(prose)
-        if _stands_alone(prose, *m.span()) and (compared or not COMPARED.search(prose[: m.start()]))
+        if _stands_alone(prose, *m.span()) and (compared or not _is_compared(prose, m.start()))
     ]
     return [text for _, text in sorted(found)]
+
+
+def _is_compared(text: str, at: int) -> bool:
+    """Whether something is only compared with what begins there."""
+    return COMPARED.search(text, max(0, at - COMPARED_CHARS), at) is not None
 
 
 def _stands_alone(text: str, start: int, end: int) -> bool:

@@ -12,19 +12,31 @@ CLOCK = re.compile(r"(\d{1,2}):([0-5]\d)(?::([0-5]\d))?(?:\s*([ap])(?:\.?\s?m)?\
 PART = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+|[\u4e00-\u9fff]{1,2})\.?(?:\s*,?\s*(?:and\b)?\s*|$)")
 FEET = re.compile(r"(\d+)\s*['′]\s*(\d+)\s*[\"″]")
 MONEY = re.compile(r"(?:US)?(\\?\$|€|£)\s?(\d[\d,]*(?:\.\d+)?)\.?")
+TEMPERATURE = re.compile(
+    r"(-?\d+(?:\.\d+)?)\s*(?:°|\^?\s*\{?\s*\\circ\s*\}?|degrees?)[\s~\\]*(?:(?:text|mathrm)\s*\{)?\s*"
+    r"(c(?:elsius)?|f(?:ahrenheit)?)\}?\.?",
+    re.IGNORECASE,
+)
+DEGREES = {"c": "celsius", "f": "fahrenheit"}
+DEGREES_OF = re.compile(r"(-?\d+(?:\.\d+)?) (celsius|fahrenheit)")
 SIGNS = {"$": "dollars", "\\$": "dollars", "€": "euros", "£": "pounds"}
 RATIO = re.compile(r"\d+(?:\.\d+)?(?:\s*:\s*\d+(?:\.\d+)?){2,5}")
 HALF_DAY_S = 12 * 3600
 
 
 def worded(text: str) -> str:
-    r"""An amount of money with its currency as a word behind it; anything else as it is.
+    r"""An amount of money or a temperature with its unit as a word behind it; anything else as it is.
 
-    >>> worded("$1,000"), worded(r"\$5"), worded("$5$"), worded("5 dollars")
-    ('1,000 dollars', '5 dollars', '$5$', '5 dollars')
+    >>> worded("$1,000"), worded(r"\$5"), worded("$5$"), worded("5 dollars"), worded("25°C")
+    ('1,000 dollars', '5 dollars', '$5$', '5 dollars', '25 celsius')
     """
-    amount = MONEY.fullmatch(unwrap(text)) if len(text) <= READ_CHARS else None
-    return f"{amount[2]} {SIGNS[amount[1]]}" if amount else text
+    if len(text) > READ_CHARS:
+        return text
+    bare = unwrap(text)
+    if amount := MONEY.fullmatch(bare):
+        return f"{amount[2]} {SIGNS[amount[1]]}"
+    degrees = TEMPERATURE.fullmatch(bare)
+    return f"{degrees[1]} {DEGREES[degrees[2][0].lower()]}" if degrees else text
 
 
 def unit_word(unit: str) -> str:
@@ -33,13 +45,15 @@ def unit_word(unit: str) -> str:
 
 
 def same_quantity(gold: str, answer: str) -> bool | None:
-    """Whether two answers are the same time, duration, measure or ratio of several terms; None where the gold answer
-    or the answer is none of these.
+    """Whether two answers are the same time, duration, measure, temperature or ratio of several terms; None where the
+    gold answer or the answer is none of these.
 
     >>> same_quantity("1:02:03", "1 h 2 min 3 s"), same_quantity("2:30 pm", "14:30"), same_quantity("2:30", "1:15")
     (True, True, False)
     >>> same_quantity("5 feet 3 inches", "63 in"), same_quantity("1:2:3", "2:4:6"), same_quantity("2:3", "4:6")
     (True, True, None)
+    >>> same_quantity("25 celsius", "77 fahrenheit")
+    True
     """
     if max(len(gold), len(answer)) > READ_CHARS:
         return None
@@ -48,6 +62,9 @@ def same_quantity(gold: str, answer: str) -> bool | None:
         return _same_time(times[0], times[1])
     if RATIO.fullmatch(gold) and RATIO.fullmatch(answer):
         return _same_ratio(gold, answer)
+    degrees = DEGREES_OF.fullmatch(gold), DEGREES_OF.fullmatch(answer)
+    if degrees[0] and degrees[1]:
+        return _celsius(degrees[0]) == _celsius(degrees[1])
     size, other = _size(gold), _size(answer)
     if size is None or other is None or not (size[2] or other[2]):
         return None
@@ -66,6 +83,11 @@ def _seconds(time: re.Match[str]) -> int:
     if time[4]:
         hours = hours % 12 + (12 if time[4].lower() == "p" else 0)
     return 3600 * hours + 60 * minutes + seconds
+
+
+def _celsius(degrees: re.Match[str]) -> Fraction:
+    number = Fraction(degrees[1])
+    return number if degrees[2] == "celsius" else (number - 32) * 5 / 9
 
 
 def _same_ratio(gold: str, answer: str) -> bool:

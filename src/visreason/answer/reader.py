@@ -5,6 +5,7 @@ from fractions import Fraction
 from typing import Any
 
 from visreason.answer import commands
+from visreason.answer.cursor import Cursor
 from visreason.answer.tokens import (
     BRACKETS,
     CLOSERS,
@@ -21,43 +22,15 @@ from visreason.answer.tree import Tree
 
 SIGNS = ("+", "-", "\\pm", "\\mp", "±", "∓")
 NO_OPERAND = (*SIGNS, "^", "_", "!", "%", "'", "**")
-MAX_DEPTH, MAX_DIGITS, MAX_PLACES = 24, 400, 50
+MAX_DEPTH = 24
 
 
-class Reader:
-    """Recursive descent over tokens; `at` is the next one, `bars` counts the open |."""
+class Reader(Cursor):
+    """Recursive descent over tokens; `bars` counts the open |."""
 
     def __init__(self, tokens: list[str], python: bool) -> None:
-        self.tokens, self.python, self.at, self.bars = tokens, python, 0, 0
-
-    def peek(self) -> str:
-        return self.tokens[self.at] if self.at < len(self.tokens) else ""
-
-    def take(self) -> str:
-        if self.at >= len(self.tokens):
-            raise NotMaths
-        self.at += 1
-        return self.tokens[self.at - 1]
-
-    def expect(self, token: str) -> None:
-        if self.take() != token:
-            raise NotMaths
-
-    def accept(self, token: str) -> bool:
-        if self.peek() != token:
-            return False
-        self.at += 1
-        return True
-
-    def end(self) -> None:
-        if self.at != len(self.tokens):
-            raise NotMaths
-
-    def until(self, closing: str) -> list[str]:
-        found = []
-        while (token := self.take()) != closing:
-            found.append(token)
-        return found
+        super().__init__(tokens)
+        self.python, self.bars = python, 0
 
     def items(self, depth: int) -> Tree:
         """Relations separated by commas or semicolons; one alone stands for itself."""
@@ -170,7 +143,7 @@ class Reader:
             raise NotMaths
         token = self.take()
         if token[0].isdigit() or token[0] == ".":
-            return self.number(token)
+            return commands.read_number(self, token)
         if token in BRACKETS:
             return self.bracket(token, depth + 1)
         if token == "|":
@@ -186,21 +159,6 @@ class Reader:
         if token.isalpha():
             return commands.read_name(self, token, depth + 1)
         raise NotMaths
-
-    def number(self, token: str) -> Tree:
-        if (
-            len(token) > MAX_DIGITS
-            or len(token.partition(".")[2]) > MAX_PLACES
-            or (len(re.split("[eE][+-]?", token)[-1]) > 3 and "e" in token.lower())
-        ):
-            raise NotMaths
-        if self.peek() == "\\overline" and "." in token:
-            self.take()
-            self.expect("{")
-            digits = self.take()
-            self.expect("}")
-            return ("num", _repeating(token, digits))
-        return ("num", Fraction(token))
 
     def bracket(self, opening: str, depth: int) -> Tree:
         bars, self.bars = self.bars, 0
@@ -285,8 +243,3 @@ def _mixed(left: Tree, right: Tree) -> bool:
     parts = (left, *right[1:]) if right[0] == "frac" else ()
     whole = bool(parts) and all(p[0] == "num" and p[1].denominator == 1 for p in parts)
     return whole and right[1][1] < right[2][1]
-
-
-def _repeating(start: str, digits: str) -> Fraction:
-    places = len(start.partition(".")[2])
-    return Fraction(start + "0") + Fraction(int(digits), (10 ** len(digits) - 1) * 10**places)

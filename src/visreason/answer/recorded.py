@@ -7,7 +7,6 @@ scored by MathVista's published rule (calculate_score.py): nearest option by edi
 import re
 
 from visreason.answer.check import check
-from visreason.errors import DataError
 from visreason.record import Problem, Score
 
 MATHVISTA = ("multi_choice", "free_form")
@@ -22,7 +21,8 @@ def check_extraction(problem: Problem, extraction: str) -> Score:
     >>> check_extraction(Problem("p", "?", answer="No", choices=("Yes", "No"), meta=row), "N/A").reason
     'choice'
     """
-    if problem.meta.get("question_type") not in MATHVISTA or problem.answer is None:
+    kind = problem.meta.get("question_type")
+    if kind not in MATHVISTA or problem.answer is None or (kind == "multi_choice" and not problem.choices):
         return check(problem, extraction)
     found = _mathvista(problem, extraction.strip()[:MAX_CHARS])
     if found is None:
@@ -35,10 +35,6 @@ def check_extraction(problem: Problem, extraction: str) -> Score:
 def _mathvista(problem: Problem, extraction: str) -> str | None:
     """The extraction in MathVista's normal form."""
     if problem.meta["question_type"] == "multi_choice":
-        if not problem.choices:
-            raise DataError(
-                f"problem {problem.id!r}: expected choices for a multi_choice question, found none; add them"
-            )
         return _option(problem.choices, extraction)
     kind = problem.meta.get("answer_type")
     try:

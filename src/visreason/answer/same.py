@@ -1,27 +1,23 @@
-"""Whether two trees mean the same: structure part by part, expressions by their values at several points.
-
-What has no value at a point (an integral, a limit) is left to the symbolic child process of `sandbox`.
-"""
+"""Whether two trees mean the same: lists, sets, matrices and relations part by part, the rest by `expression`."""
 
 from collections.abc import Sequence
-from fractions import Fraction
 from itertools import pairwise
 
-from visreason.answer import sandbox
-from visreason.answer.compute import NoNumber, Number, number, symbols
+from visreason.answer.arithmetic import NoNumber, Number
+from visreason.answer.budget import spend
+from visreason.answer.compute import number, symbols
+from visreason.answer.expression import MAX_SYMBOLS, holds, near, points, same_expression
 from visreason.answer.tree import Tree
 
-TOLERANCE = 1e-9
-MAX_SYMBOLS, MAX_PARTS = 10, 40
-BASES = (0.7391, 1.3172, 2.2361, 0.4567, 3.1623, 1.8129, 0.9173, 2.7641, 0.3819, 1.5537)
-"""Values for the symbols in turn; positive, so that roots and logarithms have their usual branch."""
-FLIPS = ("sum", "prod", "integral", "lim")
-"""Operators that only symbolic work may decide."""
+MAX_PARTS = 40
+STEPS = 5
+"""What a comparison costs at least."""
 SWAPPED = {">": "<", ">=": "<="}
 
 
 def same(gold: Tree, answer: Tree) -> bool:
     """Whether two trees are equal as answers: sets and bare lists in any order, tuples and intervals in order."""
+    spend(STEPS)
     if gold == answer:
         return True
     gold, answer = (_element(tree) for tree in _unassigned(gold, answer))
@@ -38,79 +34,6 @@ def same(gold: Tree, answer: Tree) -> bool:
     if kinds & {"list", "set", "matrix", "row", "pm"}:
         return _same_shape(gold, answer)
     return same_expression(gold, answer)
-
-
-def same_expression(gold: Tree, answer: Tree) -> bool:
-    """`_same_expression`, with a logarithm without base natural or, if that fails, to base 10."""
-    if not (_holds_call(gold, ("log",)) or _holds_call(answer, ("log",))):
-        return _same_expression(gold, answer)
-    bases: tuple[Tree, ...] = (("const", "e"), ("num", Fraction(10)))
-    return any(_same_expression(_with_base(gold, b), _with_base(answer, b)) for b in bases)
-
-
-def _with_base(tree: Tree, base: Tree) -> Tree:
-    found = tuple(_with_base(part, base) if isinstance(part, tuple) else part for part in tree)
-    return (*found, base) if found[:2] == ("call", "log") and len(found) == 3 else found
-
-
-def _same_expression(gold: Tree, answer: Tree) -> bool:
-    """Whether two expressions have one value wherever they are tried; symbolic work decides where none can be."""
-    names = sorted(symbols(gold) | symbols(answer))
-    if len(names) > MAX_SYMBOLS:
-        return False
-    if any(_holds_call(tree, ("gcd", "lcm")) and symbols(tree) for tree in (gold, answer)):
-        return sandbox.same(gold, answer)  # divisors of polynomials are not those of their values
-    tried = 0
-    for values, may_differ in _points(names):
-        try:
-            x, y = number(gold, values), number(answer, values)
-        except NoNumber:
-            continue
-        if _near(x, y):
-            tried += 1
-        elif not (may_differ and (isinstance(x, complex) or isinstance(y, complex))):
-            return False
-    return tried >= min(2, len(_points(names))) or _decided(gold, answer)
-
-
-def _decided(gold: Tree, answer: Tree) -> bool:
-    return (_holds(gold, FLIPS) or _holds(answer, FLIPS)) and sandbox.same(gold, answer)
-
-
-def _holds(tree: Tree, kinds: Sequence[str]) -> bool:
-    return tree[0] in kinds or any(_holds(part, kinds) for part in tree[1:] if isinstance(part, tuple))
-
-
-def _holds_call(tree: Tree, names: Sequence[str]) -> bool:
-    return (tree[0] == "call" and tree[1] in names) or any(
-        _holds_call(t, names) for t in tree[1:] if isinstance(t, tuple)
-    )
-
-
-def _points(names: list[str]) -> list[tuple[dict[str, Number], bool]]:
-    """Values for the symbols, and whether a difference there may be one of branches: with a negative symbol it may."""
-    if not names:
-        return [({}, False)]
-    positive: list[dict[str, Number]] = [
-        {
-            name: Fraction(BASES[(i + k) % len(BASES)]).limit_denominator(97) + k
-            for i, name in enumerate(names)
-        }
-        for k in range(3)
-    ]
-    negative: list[dict[str, Number]] = [{**positive[0], name: -positive[1][name]} for name in names[:4]]
-    return [(values, False) for values in positive] + [(values, True) for values in negative]
-
-
-def _near(x: Number, y: Number) -> bool:
-    if isinstance(x, Fraction) and isinstance(y, Fraction):
-        return x == y
-    if x == y:
-        return True
-    try:
-        return abs(x - y) <= TOLERANCE * max(abs(x), abs(y), 1e-3)
-    except OverflowError:
-        return False
 
 
 def _unassigned(gold: Tree, answer: Tree) -> tuple[Tree, Tree]:
@@ -132,7 +55,7 @@ def _element(tree: Tree) -> Tree:
 
 def _signed(tree: Tree) -> Tree:
     """An expression with a plus-minus as the list of its two values."""
-    if tree[0] in ("list", "set", "rel", "matrix") or not _holds(tree, ("pm",)):
+    if tree[0] in ("list", "set", "rel", "matrix") or not holds(tree, ("pm",)):
         return tree
     return ("list", "", _with_sign(tree, True), _with_sign(tree, False))
 
@@ -153,7 +76,7 @@ def _same_lists(gold: Tree, answer: Tree) -> bool:
     if len(gold_parts) != len(parts) or len(parts) > MAX_PARTS or gold_brackets != brackets:
         return False
     if not brackets:
-        return unordered(gold_parts, parts)
+        return _unordered(gold_parts, parts)
     return all(map(same, gold_parts, parts))
 
 
@@ -165,7 +88,7 @@ def _parts(tree: Tree) -> tuple[str, Sequence[Tree]]:
     return "", [t for s in signed for t in (s[2:] if s[:2] == ("list", "") and len(s) == 4 else (s,))]
 
 
-def unordered(gold_parts: Sequence[Tree], parts: Sequence[Tree]) -> bool:
+def _unordered(gold_parts: Sequence[Tree], parts: Sequence[Tree]) -> bool:
     """Whether the parts pair off, in any order."""
     left = list(parts)
     for g in gold_parts:
@@ -183,7 +106,7 @@ def _same_rows(gold: Tree, answer: Tree) -> bool:
 def _same_sets(gold: Tree, answer: Tree) -> bool:
     if gold[0] == "setminus":
         return same(gold[1], answer[1]) and same(gold[2], answer[2])
-    return unordered(_members(gold, gold[0]), _members(answer, answer[0]))
+    return _unordered(_members(gold, gold[0]), _members(answer, answer[0]))
 
 
 def _members(tree: Tree, kind: str) -> list[Tree]:
@@ -276,12 +199,12 @@ def _same_equations(gold: Tree, answer: Tree) -> bool:
         return True
     names = sorted(symbols(gold) | symbols(answer))
     ratios: list[Number] = []
-    for values, _ in _points(names)[:4] if 0 < len(names) <= MAX_SYMBOLS else []:
+    for values, _ in points(names)[:4] if 0 < len(names) <= MAX_SYMBOLS else []:
         try:
             x, y = (number(("+", t[2], ("-", t[3])), values) for t in (gold, answer))
             ratios.append(x / y)
         except (NoNumber, ZeroDivisionError, OverflowError):
             return False
-    if len(ratios) < 3 or not all(_near(a, b) for a, b in pairwise(ratios)) or abs(ratios[0]) < 1e-12:
+    if len(ratios) < 3 or not all(near(a, b) for a, b in pairwise(ratios)) or abs(ratios[0]) < 1e-12:
         return False
     return gold[1] in ("=", "!=") or (not isinstance(ratios[0], complex) and ratios[0] > 0)

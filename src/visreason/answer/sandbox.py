@@ -1,8 +1,8 @@
 """Symbolic work in child processes with bounded memory and time, killed on overrun.
 
-Children are started on first need, `python -m visreason.answer.worker`, and speak JSON over pipes; a tree goes in, a
-yes or no comes out. Any thread may ask; each child serves one at a time. What takes too long is not equal. The first
-question waits for a child to import sympy, about a second, unless `start` was called before it.
+Children are started on first need, `python -m visreason.answer.worker`, and speak JSON over pipes: two trees go in,
+whether they are equal comes out. Any thread may ask; each child serves one at a time. What takes too long is not equal.
+The first question waits for a child to import sympy, about a second, unless `start` was called before it.
 """
 
 import atexit
@@ -13,27 +13,46 @@ import select
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
 from typing import Any
 
+from visreason.answer import budget
+from visreason.answer.arithmetic import NoNumber
+from visreason.answer.compute import number, symbols
 from visreason.answer.tree import Tree
+from visreason.errors import RunError
 
-TIMEOUT_S, START_S, ANSWER_S = 0.8, 30.0, 10.0
+TIMEOUT_S, START_S, ANSWER_S = 0.8, 120.0, 10.0
 """Processor time for one question; time for a child to start, and to answer whatever the question."""
+WORKER = ("-P", "-m", "visreason.answer.worker")
 MAX_CHILDREN = min(4, os.cpu_count() or 1)
 MAX_NODES = 200
+ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONHOME", "TMPDIR")
+"""All that a child gets to know of its parent's environment, beside where modules lie."""
+
+
+class Fault(Exception):
+    """The child failed in code of this package, so that nothing is known about the answer."""
 
 
 def same(gold: Tree, answer: Tree) -> bool:
-    """Whether symbolic work finds two trees equal; False where it runs over its limits."""
+    """Whether symbolic work finds two trees equal; False where it runs over its limits.
+
+    Raises Fault where it failed by our own mistake, budget.Spent where this check has used up its time, and RunError
+    where no child can be started.
+    """
     if _size(gold) + _size(answer) > MAX_NODES or _tall(gold) or _tall(answer):
         return False
+    allowed_s = budget.seconds_left(TIMEOUT_S)
     with _child() as child:
-        return child.ask([to_rows(gold), to_rows(answer)])
+        reply = child.ask([allowed_s, to_rows(gold), to_rows(answer)])
+    budget.spend_seconds(reply.get("seconds", allowed_s))
+    if "fault" in reply:
+        raise Fault(reply["fault"])
+    return reply["equal"]
 
 
 def start() -> None:
@@ -43,7 +62,7 @@ def start() -> None:
 
 
 def to_rows(tree: Any) -> Any:
-    """A tree as JSON: tuples as lists, fractions as ["num", numerator, denominator] in digits."""
+    """A tree as JSON: tuples as lists, fractions as {"fraction": [numerator, denominator]} in digits."""
     if isinstance(tree, Fraction):
         return {"fraction": [str(tree.numerator), str(tree.denominator)]}
     return [to_rows(part) for part in tree] if isinstance(tree, tuple) else tree
@@ -63,36 +82,54 @@ class _Child:
         self.process: subprocess.Popen[bytes] | None = None
         self.ready = False
 
-    def ask(self, question: list[Any]) -> bool:
+    def ask(self, question: list[Any]) -> dict[str, Any]:
+        """{"equal", "seconds"} or {"fault", "seconds"}; not equal where the child died or took too long."""
         try:
             self.begin()
-            self.ready = self.ready or self._line(START_S) == b"ready\n"
-            assert self.process is not None
-            assert self.process.stdin is not None
-            self.process.stdin.write(json.dumps([TIMEOUT_S, *question]).encode() + b"\n")
-            self.process.stdin.flush()
-            return self._line(max(ANSWER_S, 4 * TIMEOUT_S)) == b"true\n"
+            self._wait()
+            return json.loads(self._reply(json.dumps(question).encode() + b"\n"))
         except (OSError, TimeoutError):
             self.kill()
-            return False
+            return {"equal": False}
         except BaseException:  # interrupted between question and answer: the next answer would be this one's
             self.kill()
             raise
 
     def begin(self) -> None:
-        """Start the process where none runs."""
-        if self.process is not None and self.process.poll() is None:
+        """Start the process where none runs. Raises RunError where that can't be done."""
+        if self.process is not None and (self.process.poll() is None or not self.ready):
             return
         self.kill()
-        path = os.pathsep.join(p for p in sys.path if p)
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "visreason.answer.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": path},
-            start_new_session=True,
-        )
+        kept = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
+        try:
+            self.process = subprocess.Popen(
+                [sys.executable, *WORKER],
+                bufsize=0,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env={**kept, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+                start_new_session=True,
+            )
+        except OSError as e:
+            raise _no_child(str(e)) from e
+
+    def _wait(self) -> None:
+        """Until the process is ready. Raises RunError with its last words where it never is."""
+        if self.ready:
+            return
+        with suppress(OSError, TimeoutError):
+            self.ready = self._line(START_S) == b"ready\n"
+        if not self.ready:
+            raise _no_child(self._last_words())
+
+    def _reply(self, question: bytes) -> bytes:
+        assert self.process is not None
+        assert self.process.stdin is not None
+        left = memoryview(question)
+        while left:
+            left = left[self.process.stdin.write(left) :]
+        return self._line(ANSWER_S)
 
     def _line(self, timeout_s: float) -> bytes:
         assert self.process is not None
@@ -110,32 +147,64 @@ class _Child:
             found += piece
         return found
 
+    def _last_words(self) -> str:
+        """What the process, now killed, wrote to its standard error."""
+        assert self.process is not None
+        assert self.process.stderr is not None
+        self._end()
+        words = self.process.stderr.read().decode("utf-8", "replace").strip()
+        return words[-2000:] or f"nothing within {START_S:.0f} s, exit status {self.process.returncode}"
+
+    def _end(self) -> None:
+        assert self.process is not None
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)  # with its fork
+        self.process.wait()
+
     def kill(self) -> None:
         if self.process is not None:
-            with suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)  # with its fork
-            self.process.wait()
-            for pipe in (self.process.stdin, self.process.stdout):
-                with suppress(OSError):  # what was not yet written to a dead child
-                    if pipe is not None:
-                        pipe.close()
+            self._end()
+            self.leave()
+
+    def leave(self) -> None:
+        """Let go of the process, which goes on if it is another one's."""
+        if self.process is not None:
+            for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
+                if pipe is not None:
+                    pipe.close()
+            if self.process.returncode is None:
+                self.process.returncode = 0  # nothing to wait for here
             self.process, self.ready = None, False
 
 
+def _no_child(found: str) -> RunError:
+    return RunError(
+        f"expected a process for symbolic work ({sys.executable} {' '.join(WORKER)}), found that it does not start: "
+        f"{found}. Check that this Python can import sympy"
+    )
+
+
+_children: list[_Child] = []
 _idle: "queue.LifoQueue[_Child]" = queue.LifoQueue()
-_owner = 0
-_lock = threading.Lock()
+
+
+def _begin_afresh() -> None:
+    """A forked process has children of its own; a lock that another thread may have held stays behind."""
+    global _children, _idle
+    for child in _children:
+        child.leave()
+    _children, _idle = [_Child() for _ in range(MAX_CHILDREN)], queue.LifoQueue()
+    for child in _children:
+        _idle.put(child)
+
+
+_begin_afresh()
+os.register_at_fork(after_in_child=_begin_afresh)
 
 
 @contextmanager
 def _child() -> Iterator[_Child]:
-    """A child that is free; waits for one where all are busy. A forked process has children of its own."""
-    global _idle, _owner
-    with _lock:
-        if _owner != os.getpid():
-            _owner, _idle = os.getpid(), queue.LifoQueue()
-            for _ in range(MAX_CHILDREN):
-                _idle.put(_Child())
+    """A child that is free; waits for one where all are busy."""
     idle = _idle
     child = idle.get()
     try:
@@ -146,9 +215,9 @@ def _child() -> Iterator[_Child]:
 
 @atexit.register
 def _stop() -> None:
-    """Kill the children at the end of the process that started them."""
-    while _owner == os.getpid() and not _idle.empty():
-        _idle.get_nowait().kill()
+    """Kill the children, busy ones too, at the end of the process that started them."""
+    for child in _children:
+        child.kill()
 
 
 def _size(tree: Any) -> int:
@@ -156,13 +225,17 @@ def _size(tree: Any) -> int:
 
 
 def _tall(tree: Any) -> bool:
-    """Whether a power has an exponent that would be large when worked out."""
+    """Whether a power has an exponent, or a factorial an operand, that would be large when worked out."""
     if not isinstance(tree, tuple):
         return False
-    if tree[0] == "^" and tree[2][0] not in ("sym", "const"):
-        exponent = tree[2][1] if tree[2][0] == "-" else tree[2]
-        if exponent[0] == "^" or (exponent[0] == "num" and exponent[1] > 1000):
-            return True
-    if tree[:2] == ("call", "factorial") and tree[2][0] == "num" and tree[2][1] > 1000:
+    if (tree[0] == "^" and _large(tree[2])) or (tree[:2] == ("call", "factorial") and _large(tree[2])):
         return True
     return any(_tall(part) for part in tree[1:])
+
+
+def _large(tree: Tree) -> bool:
+    """Whether a tree without symbols is a large number, or one whose size is not known."""
+    try:
+        return abs(number(tree, {})) > 1000
+    except NoNumber:
+        return not symbols(tree)

@@ -1,6 +1,7 @@
 """What part of a response is its solution: without thoughts, and neither a program nor several questions answered.
 
-Only its last 20,000 characters are read, so that the time is bounded.
+Tags are looked for in the whole response, in linear time; of what stands outside thoughts the last 20,000 characters
+are read.
 """
 
 import re
@@ -14,8 +15,9 @@ SOLUTIONS = ("<answer>", "<|begin_of_solution|>")
 PROGRAM = re.compile(
     r"(?:\A|\n)[ \t]*(?:print\(.*|return\b.*|\w+ = .*\)|[A-Za-z_]\w*(?:\(.*\))?)[ \t]*(?:\n\s*```\s*)?\Z"
 )
+"""The last line of a program: a text that ends in one states no answer, its output would."""
 CODE = re.compile(r"^[ \t]*(?:def \w+\(|import \w|from \w+ import|print\(|for \w+ in|\w+ = )", re.MULTILINE)
-"""A text that ends in a line of a program states no answer: its output would."""
+"""Lines of a program, of which there are at least two."""
 SPACED = re.compile(r"<[ \n]{0,3}(/?)[ \n]{0,3}(think|answer)[ \n]{0,3}>")
 """Tags as Qwen2.5-VL-32B writes them, with spaces."""
 IMPORT = re.compile(r"^[ \t]*(?:import|from|def) \w+", re.MULTILINE)
@@ -27,6 +29,7 @@ ANOTHER = re.compile(
     re.IGNORECASE,
 )
 """The start of another question."""
+QUESTION = re.compile(r"^[ \t]*question[ \t]*\d*[ \t]*[:：]", re.IGNORECASE | re.MULTILINE)
 OPTION = re.compile(r"\A\(?[A-J](?:\)|\. |$|\n)")
 
 
@@ -58,11 +61,14 @@ def is_program(text: str) -> bool:
 
 
 def runs_on(text: str) -> bool:
-    """Whether a text goes on to another question once it has answered one: to which it answers last is not known.
+    """Whether a text goes on to another question once it has answered one, or puts several: to which it answers last is
+    not known.
 
     >>> runs_on("The answer is B.\\n\\nQuestion: How many apples?"), runs_on("Question: How many?\\nThe answer is B.")
     (True, False)
     """
+    if len(QUESTION.findall(text)) > 1:
+        return True
     answers = [match.start() for pattern in (PHRASE, BOX, OPTION) if (match := pattern.search(text))]
     return bool(answers) and ANOTHER.search(text, min(answers)) is not None
 

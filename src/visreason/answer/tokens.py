@@ -24,7 +24,7 @@ ALIASES = {
 }  # fmt: skip
 INVERTIBLE = ("sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh")
 NUMBERS = {"N": "Naturals", "Z": "Integers", "Q": "Rationals", "R": "Reals", "C": "Complexes"}
-CONSTANTS = {
+CONSTANT_NAMES = {
     "pi": "pi", "infty": "infty", "oo": "infty", "inf": "infty", "infinity": "infty", "exponentialE": "e",
     "imaginaryI": "i", "imaginaryJ": "i",
 }  # fmt: skip

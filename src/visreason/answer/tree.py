@@ -1,9 +1,10 @@
 """Mathematics as a tree of tuples.
 
 A tree is (operator, *operands): ("num", Fraction), ("sym", name), ("const", "pi"), ("+", a, b), ("*", a, b),
-("/", a, b), ("^", a, b), ("-", a), ("pm", a, b), ("call", name, ...), ("list", brackets, ...), ("set", ...),
-("matrix", row, ...), ("rel", sign, left, right), ("cup" or "cap" or "setminus", a, b),
-("integral" or "sum" or "prod", body, name, low, high), ("lim", body, name, point).
+("/", a, b), ("^", a, b), ("-", a), ("pm", a, b), ("call", name, *operands), ("list", brackets, *parts),
+("set", *parts), ("matrix", ("row", *cells), ...), ("rel", sign, left, right) and for a chain ("rel", sign, a, b, sign,
+c), ("cup" or "cap" or "setminus", a, b), ("integral" or "sum" or "prod", body, name, low, high) with None for a bound
+that is not there, ("lim", body, name, point).
 """
 
 from typing import Any

@@ -4,7 +4,8 @@ import math
 import re
 from fractions import Fraction
 
-from visreason.answer.compute import NoNumber, Number, number
+from visreason.answer.arithmetic import NoNumber, Number
+from visreason.answer.compute import number
 from visreason.answer.parse import parse
 from visreason.answer.tree import Tree
 from visreason.answer.words import number_in_words

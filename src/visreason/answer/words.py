@@ -15,6 +15,8 @@ ORDINALS = (
     "twelfth",
 )  # fmt: skip
 CHINESE = "零一二三四五六七八九"
+CHINESE_SCALES = {"亿": 10**8, "万": 10**4, "千": 1_000, "百": 100, "十": 10}
+CHINESE_NUMBER = re.compile(rf"(?=.*[{CHINESE}两亿万千百十])[{CHINESE}两亿万千百十\d.又分之]+")
 SCALES = {
     "hundred": 100,
     "thousand": 1_000,
@@ -39,8 +41,8 @@ def number_in_words(text: str) -> Fraction | int | None:
 
     >>> [number_in_words(t) for t in ("twenty-five", "Two hundred and one", "3rd", "third", "十二", "a cat")]
     [25, 201, 3, 3, 12, None]
-    >>> number_in_words("1.5 million")
-    Fraction(1500000, 1)
+    >>> number_in_words("1.5 million"), number_in_words("三分之一"), number_in_words("3.5万")
+    (Fraction(1500000, 1), Fraction(1, 3), Fraction(35000, 1))
     """
     text = text.strip().lower().rstrip(".")
     if len(text) > 80:
@@ -49,8 +51,8 @@ def number_in_words(text: str) -> Fraction | int | None:
         return int(suffixed.group(1))
     if scaled := SCALED.fullmatch(text):
         return Fraction(scaled[1]) * SCALES[scaled[2]]
-    if text and all(c in CHINESE + "十两" for c in text):
-        return _chinese(text)
+    if CHINESE_NUMBER.fullmatch(text):
+        return _chinese(text.replace("两", "二"))
     words = [w for w in re.split(r"[\s-]+", text) if w and w != "and"]
     if not words or text in ALONE or not all(w in VALUES or w in SCALES for w in words):
         return None
@@ -65,10 +67,23 @@ def number_in_words(text: str) -> Fraction | int | None:
     return total + part
 
 
-def _chinese(text: str) -> int | None:
-    tens, ten, ones = text.replace("两", "二").partition("十")
-    if len(tens) > 1 or len(ones) > 1 or tens not in CHINESE or ones not in CHINESE:
-        return None
-    if not ten:
-        return CHINESE.index(tens)
-    return (CHINESE.index(tens) if tens else 1) * 10 + (CHINESE.index(ones) if ones else 0)
+def _chinese(text: str) -> Fraction | int | None:
+    """A Chinese number: by its fraction (三分之一, 二又三分之一), else by its largest scale, else its one digit."""
+    whole, _, part = text.rpartition("又")
+    bottom, divided, top = part.partition("分之")
+    if divided:
+        ones, numerator, denominator = _chinese(whole) if whole else 0, _chinese(top), _chinese(bottom)
+        return (
+            None
+            if ones is None or numerator is None or not denominator
+            else ones + Fraction(numerator) / denominator
+        )
+    if re.fullmatch(r"\d+(?:\.\d+)?", text):
+        return Fraction(text)
+    for scale, size in CHINESE_SCALES.items():
+        left, found, right = text.partition(scale)
+        if found:
+            times = _chinese(left) if left else 1 if size < 10_000 else None
+            rest = _chinese(right.lstrip("零")) if right else 0
+            return times * size + rest if times is not None and rest is not None and rest < size else None
+    return CHINESE.index(text) if len(text) == 1 and text in CHINESE else None

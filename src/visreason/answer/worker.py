@@ -10,6 +10,8 @@ import resource
 import select
 import signal
 import sys
+import time
+from typing import Any
 
 from visreason.answer import symbolic
 from visreason.answer.sandbox import from_rows
@@ -17,6 +19,8 @@ from visreason.answer.sandbox import from_rows
 MEMORY_BYTES = 2 << 30
 WALL = 3
 """How much longer than its processor time a question may take on a busy machine."""
+REPLY_BYTES = 2_000
+"""Less than a pipe passes on in one piece."""
 
 
 class _Fork:
@@ -34,12 +38,13 @@ class _Fork:
         os.close(answers)
 
     def ask(self, question: str, timeout_s: float) -> bytes:
-        """b"1" or b"0"; empty where it died or took too long."""
+        """The reply; empty where it died or took too long."""
         try:
             os.write(self.questions, question.encode())
         except BrokenPipeError:
             return b""
-        return os.read(self.answers, 1) if select.select([self.answers], [], [], WALL * timeout_s)[0] else b""
+        in_time = select.select([self.answers], [], [], WALL * timeout_s)[0]
+        return os.read(self.answers, REPLY_BYTES) if in_time else b""
 
     def kill(self) -> None:
         os.kill(self.pid, signal.SIGKILL)
@@ -53,11 +58,12 @@ def main() -> None:
     print("ready", flush=True)
     fork = _Fork()
     for line in sys.stdin:
-        said = fork.ask(line, json.loads(line)[0])
-        if not said:
+        timeout_s = json.loads(line)[0]
+        reply = fork.ask(line, timeout_s)
+        if not reply:
             fork.kill()
             fork = _Fork()
-        print("true" if said == b"1" else "false", flush=True)
+        print(reply.decode() or json.dumps({"equal": False, "seconds": timeout_s}), flush=True)
 
 
 def _serve(questions: int, answers: int) -> None:
@@ -65,18 +71,32 @@ def _serve(questions: int, answers: int) -> None:
     with os.fdopen(questions, encoding="utf-8") as lines:
         for line in lines:
             timeout_s, gold, answer = json.loads(line)
+            before = time.process_time()
             signal.setitimer(signal.ITIMER_PROF, timeout_s)  # processor time; over it the fork ends
-            os.write(answers, b"1" if _equal(gold, answer) else b"0")
+            reply = _answer(gold, answer)
+            reply["seconds"] = time.process_time() - before
+            os.write(answers, json.dumps(reply).encode())
     os._exit(0)
 
 
-def _equal(gold: object, answer: object) -> bool:
+def _answer(gold: object, answer: object) -> dict[str, Any]:
+    """{"equal"}, or {"fault"} where our own code raised. sympy raises errors of all kinds on what it can't do: then
+    nothing was shown to be equal.
+    """
     try:
-        return symbolic.equal(from_rows(gold), from_rows(answer))
-    except (
-        Exception
-    ):  # sympy raises errors of all kinds on what it can't do: then nothing was shown to be equal
-        return False
+        return {"equal": bool(symbolic.equal(from_rows(gold), from_rows(answer)))}
+    except (symbolic.NotBuilt, MemoryError, RecursionError):
+        return {"equal": False}
+    except Exception as e:
+        return {"fault": repr(e)[: REPLY_BYTES // 8]} if _is_ours(e) else {"equal": False}
+
+
+def _is_ours(error: Exception) -> bool:
+    """Whether an error was raised in this package, and not in what sympy made of the trees."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith("visreason.")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,16 @@ from visreason.record import Finish, Image, Sample, Score, from_json
 IDS = ("id", "pid", "index", "question_id", "sample_index", "idx", "problem_index", "ID")
 QUESTIONS = ("question", "query", "problem")
 RESPONSES = ("response", "prediction", "model_output", "output", "pred", "completion", "text")
-EXTRACTIONS = ("extraction", "model_answer", "pred_indexs", "extracted_answer", "extract", "res", "pred")
+EXTRACTIONS = (
+    "extraction",
+    "model_answer",
+    "pred_indexs",
+    "extracted_answer",
+    "extracted",
+    "extract",
+    "res",
+    "pred",
+)
 VERDICTS = (
     "true_false",
     "correct",
@@ -60,6 +69,12 @@ def options(row: Row, *names: str) -> tuple[str, ...]:
             break
         lettered.append(str(text))
     return tuple(lettered)
+
+
+def listed(row: Row, *names: str) -> Any:
+    """A list or object in the first of these columns that is there; also one written as text, as in tables."""
+    found = row.get(*names)
+    return _literal(found, row) if isinstance(found, str) and found[:1] in ("[", "{") else found
 
 
 def pictures(row: Row, *names: str, folder: str = "") -> tuple[Image, ...]:
@@ -146,4 +161,4 @@ def _literal(written: str, row: Row) -> Any:
             return read(written)
         except (ValueError, SyntaxError, RecursionError, MemoryError):
             continue
-    raise DataError(f"{row.where}: expected a list of options, found {written[:80]!r}")
+    raise DataError(f"{row.where}: expected a list or an object, found {written[:80]!r}")

@@ -8,7 +8,7 @@ from dataclasses import replace
 from visreason.bench.columns import given as given_by_columns
 from visreason.bench.columns import identity, need, pictures
 from visreason.bench.figures import by_column
-from visreason.bench.judging import extraction_prompt, reply
+from visreason.bench.judging import EXTRACT, reply
 from visreason.bench.kind import ALL, Bench, Given, Judging, Row, Rules
 from visreason.prompt import Style
 from visreason.prompt.layouts import parse_plain, write_plain
@@ -26,12 +26,23 @@ VARIANT = re.compile(r"Variant (\d+)")
 def problem(row: Row) -> Problem:
     """A question of one trial (its folder says which), of a TSV (varid), or of a table of verdicts."""
     seed, variant = _place(row)
-    meta = {"seed": seed, "subject": row.get("subject", "Topic"), "level": row.get("level", "Difficulty Level"),
-            "answer_type": row.get("answer_type")}  # fmt: skip
+    level = row.get("level", "knowledge_level", "Difficulty Level")
+    meta = {
+        "seed": seed,
+        "subject": row.get("subject", "Topic"),
+        "level": level,
+        "answer_type": row.get("answer_type"),
+    }
     meta = {k: str(v) for k, v in meta.items() if v is not None}
     if "verdict" in row.value:
         return Problem(f"{seed}:{variant}", "", meta=meta)
-    return Problem(f"{seed}:{variant}", need(row, "question"), pictures(row), need(row, "answer"), meta=meta)
+    return Problem(
+        f"{seed}:{variant}",
+        need(row, "question"),
+        pictures(row),
+        need(row, "answer", "ground_truth"),
+        meta=meta,
+    )
 
 
 def unfold(row: Row) -> list[Row]:
@@ -56,9 +67,9 @@ def given(row: Row) -> Given | None:
 
 
 def _place(row: Row) -> tuple[str, str]:
-    """Question and variant: `Q17` and a column, qid and varid, or the key and the trial's folder."""
+    """Question and variant: `Q17` and a column, qid and varid, or the key and the trial's folder or file."""
     name = str(row.get("Question ID", "qid") or identity(row)).removeprefix("Q")
-    trial = re.search(r"trial(\d+)", str(row.file.parent))
+    trial = re.search(r"trial(\d+)", str(row.file.parent)) or re.match(r"sample(\d+)-", row.file.name)
     variant = row.get("variant", "varid") or (trial.group(1) if trial else "1")
     return ("" if not name.isdigit() and row.get("Question ID") else name), str(variant)
 
@@ -67,16 +78,14 @@ def read(problem: Problem, response: str, rules: Rules) -> str | None:
     """The short answer of the JSON that was asked for, or the response where it is one word; else the last line without
     its last character, as they do."""
     first, last = response.find("{"), response.rfind("}")
-    if 0 <= first < last:
-        try:
-            found = json.loads(response[first : last + 1].replace("\\", ""), strict=False)
-            if isinstance(found, dict) and "short answer" in found:
-                return str(found["short answer"])
-        except (ValueError, RecursionError):
-            pass
-    if len(response.split()) == 1:
-        return response.strip()
-    return response.split("\n")[-1][:-1] or None
+    text = response[first : last + 1].replace("\\", "") if 0 <= first < last else response
+    try:
+        found = json.loads(text, strict=False)
+        if isinstance(found, dict) and "short answer" in found:
+            return str(found["short answer"])
+    except (ValueError, RecursionError):
+        pass
+    return (text.strip() if len(text.split()) == 1 else text.split("\n")[-1][:-1]) or None
 
 
 def score(problem: Problem, extraction: str, rules: Rules) -> Score:
@@ -137,7 +146,14 @@ BENCH = Bench(
     title="DynaMath",
     source="DynaMath/DynaMath@598c3c3d",
     sizes={"test": 5010},
-    files={"test": ("samples_and_result/10trials/trial*/dataset.json", "dataset/dataset.json")},
+    files={
+        "test": (
+            "samples_and_result/10trials/trial*/dataset.json",
+            "data/sample*.parquet",
+            "DynaMath.tsv",
+            "dataset/dataset.json",
+        )
+    },
     outputs="samples_and_result/*.csv",
     headline=(ALL, "worst ALL", *SHORT.values()),
     problem=problem,
@@ -149,5 +165,5 @@ BENCH = Bench(
     aggregate=aggregate,
     primary="worst ALL",
     prompt=prompt,
-    judging=Judging(extraction_prompt, reply),
+    judging=Judging(EXTRACT, reply),
 )

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from visreason.answer import check
 from visreason.bench.columns import EXTRACTIONS, RESPONSES, REWARDS, VERDICTS, given
-from visreason.bench.judging import extraction_prompt, reply, verdict_prompt
+from visreason.bench.judging import EXTRACT, VERDICT, reply
 from visreason.bench.kind import Bench, Judging, Row, Rules
 from visreason.data.columns import flat_problem
 from visreason.errors import DataError
@@ -41,9 +41,6 @@ def _one(value: object) -> object:
 
 
 def score(problem: Problem, extraction: str, rules: Rules) -> Score:
-    """By the row's own verdict where it has one (then nothing is decided here), else by `answer/`."""
-    if (judged := problem.meta.get("judged")) is not None:
-        return Score(1.0, extraction, "judged") if judged else Score(0.0, extraction, "wrong")
     return check(problem, extraction)
 
 
@@ -58,5 +55,5 @@ BENCH = Bench(
     given=given,
     score=score,
     columns=lambda p: [str(p.meta[k]) for k in ("subject", "level", "category", "source") if k in p.meta],
-    judging=Judging(extraction_prompt, reply, verdict_prompt),
+    judging=Judging(EXTRACT, reply, VERDICT),
 )

@@ -13,8 +13,8 @@ from typing import Any
 
 from visreason.bench.kind import Judging
 from visreason.engine import Engine, Sampling
-from visreason.errors import DataError
 from visreason.prompt.chat import choice_lines
+from visreason.prompt.layouts import disarmed
 from visreason.prompt.styles import text
 from visreason.record import Problem
 from visreason.store import read_rows
@@ -23,22 +23,13 @@ TRIES = 3
 MAX_TOKENS = 256
 LAST_CHARS = 8_000
 """How much of a response a judge is shown: its end, where the answer stands."""
+EXTRACT = text("judge.extract.md")
+"""Asks what a response answers: as an option's letter, or in the form the question wants."""
+LETTER = text("judge.letter.md")
+"""Asks which option a response comes to; Z for none (VLMEvalKit, multiple_choice.py)."""
+VERDICT = text("judge.verdict.md")
+"""Asks whether an extracted answer is the gold one: 1 or 0 (MathVerse, score_answer_s2.py)."""
 Read = Callable[[str], str | None]
-
-
-def extraction_prompt(problem: Problem, response: str) -> str:
-    """Asks what a response answers: as an option's letter, or in the form the question wants."""
-    return _filled("judge.extract.md", problem, response)
-
-
-def letter_prompt(problem: Problem, response: str) -> str:
-    """Asks which option a response comes to; Z for none (VLMEvalKit, multiple_choice.py)."""
-    return _filled("judge.letter.md", problem, response)
-
-
-def verdict_prompt(problem: Problem, answer: str) -> str:
-    """Asks whether an extracted answer is the gold one: 1 or 0 (MathVerse, score_answer_s2.py)."""
-    return _filled("judge.verdict.md", problem, answer)
 
 
 def reply(problem: Problem, said: str) -> str | None:
@@ -116,22 +107,22 @@ class Judge:
 
 
 def read_by(
-    judging: Judging, judge: Judge, problems: Sequence[Problem], responses: Sequence[str]
+    judgings: Sequence[Judging], judge: Judge, problems: Sequence[Problem], responses: Sequence[str]
 ) -> list[str | None]:
     """First step: what every response answers, as the judge reads it."""
-    if judging.extract is None:
-        return list(responses)
-    prompts = [judging.extract(p, r[-LAST_CHARS:]) for p, r in zip(problems, responses, strict=True)]
-    return judge.ask(prompts, [lambda said, p=p: judging.read(p, said) for p in problems])
+    prompts = [
+        filled(judging.extract, p, r[-LAST_CHARS:])
+        for judging, p, r in zip(judgings, problems, responses, strict=True)
+    ]
+    readers = [lambda said, j=j, p=p: j.read(p, said) for j, p in zip(judgings, problems, strict=True)]
+    return judge.ask(prompts, readers)
 
 
 def judged_by(
-    judging: Judging, judge: Judge, problems: Sequence[Problem], answers: Sequence[str]
+    verdict: str, judge: Judge, problems: Sequence[Problem], answers: Sequence[str]
 ) -> list[str | None]:
     """Second step: "1" or "0" for every extracted answer, None where the judge said neither."""
-    if judging.verdict is None:
-        raise DataError("expected a benchmark with a verdict prompt, found one that scores by rule")
-    prompts = [judging.verdict(p, a) for p, a in zip(problems, answers, strict=True)]
+    prompts = [filled(verdict, p, a) for p, a in zip(problems, answers, strict=True)]
     return judge.ask(prompts, [yes_or_no] * len(prompts))
 
 
@@ -139,8 +130,9 @@ def _asked(prompt: str) -> list[dict[str, Any]]:
     return [{"role": "user", "content": [{"type": "text", "text": prompt}]}]
 
 
-def _filled(name: str, problem: Problem, answer: str) -> str:
+def filled(template: str, problem: Problem, answer: str) -> str:
+    """The template with the question and its options, the gold answer and the answer to judge, in one pass."""
     lines = choice_lines(problem)
     question = f"{problem.question}\n{lines}" if lines else problem.question
-    values = {"{question}": question, "{gold}": problem.answer or "", "{response}": answer}
-    return re.sub(r"\{question\}|\{gold\}|\{response\}", lambda m: values[m.group()], text(name))
+    values = {"{question}": question, "{gold}": problem.answer or "", "{response}": disarmed(answer)}
+    return re.sub(r"\{question\}|\{gold\}|\{response\}", lambda m: values[m.group()], template)

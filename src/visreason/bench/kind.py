@@ -38,7 +38,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Rules:
-    """Conventions that published figures of one benchmark differ in."""
+    """Conventions that published figures of one benchmark differ in; `Bench.heeds` names those it knows."""
 
     integer: Literal["strict", "float"] = "strict"
     random_fallback: bool = False
@@ -64,15 +64,15 @@ class Given:
 
 @dataclass(frozen=True)
 class Judging:
-    """How a language model reads and judges a response: prompts, each filled from a problem and a text.
+    """How a language model reads and judges a response: texts, filled with {question}, {gold} and {response}.
 
     `extract` asks what a response answers, `read` takes it out of the reply (None: the reply is nonsense). With
-    `verdict` a second prompt asks whether that is right (1 or 0); without it the benchmark's own scoring decides.
+    `verdict` a second text asks whether that is right (1 or 0); without it the benchmark's own scoring decides.
     """
 
-    extract: Callable[[Problem, str], str] | None
+    extract: str
     read: Callable[[Problem, str], str | None]
-    verdict: Callable[[Problem, str], str] | None = None
+    verdict: str | None = None
 
 
 @dataclass(frozen=True)
@@ -95,9 +95,11 @@ class Bench:
     benchmark's own rule for finding the answer in a response, where it publishes one; elsewhere `answer/` reads and
     judges. `score` is its normalisation and comparison of an extraction. A problem counts in every column of
     `columns`, besides ALL; `aggregate` makes figures that are no plain shares. `unfold` makes several outputs of a row
-    that holds them together, `expand` several questions of one problem. `sizes` are problems per split, `files` where
-    each split lies in the authors' folder, `outputs` which files of a folder of outputs are read. A missing extraction
-    is wrong without `empty_scores`. `headline` are the columns that tables show, `primary` the one that counts.
+    that holds them together. `sizes` are problems per split (0: not known), `files` where each split lies in the
+    authors' folder, `outputs` which files of a folder of outputs are read. A missing extraction is wrong without
+    `empty_scores`. `judging_open` is for problems without choices, where it differs. `trial` is what a judge of two
+    answers is told ({question}, {first}, {second}); `heeds` are the `Rules` that make a difference. `headline` are the
+    columns that tables show, `primary` the one that counts.
     """
 
     name: str
@@ -112,9 +114,11 @@ class Bench:
     read: Callable[[Problem, str, Rules], str | None] | None = None
     aggregate: Callable[[list[Sample]], dict[str, Interval]] | None = None
     unfold: Callable[[Row], list[Row]] = lambda row: [row]
-    expand: Callable[[Problem, Rules], list[Problem]] | None = None
+    trial: str | None = None
     prompt: Callable[[Problem], Style] | None = None
     judging: Judging | None = None
+    judging_open: Judging | None = None
+    heeds: tuple[str, ...] = ()
     outputs: str = "*.json*"
     empty_scores: bool = False
     primary: str = ALL

@@ -5,7 +5,7 @@ import re
 
 from visreason.bench.columns import given as given_by_columns
 from visreason.bench.columns import identity, need, options, verdict
-from visreason.bench.judging import extraction_prompt
+from visreason.bench.judging import EXTRACT
 from visreason.bench.kind import ALL, Bench, Given, Judging, Row, Rules
 from visreason.record import Image, Problem, Score
 
@@ -76,12 +76,12 @@ BENCH = Bench(
     title="LogicVista",
     source="Yijia-Xiao/LogicVista@e5795f17",
     sizes={"test": 448},
-    files={"test": ("data/dataset.json",)},
+    files={"test": ("data/dataset.json", "LogicVista.tsv")},
     outputs="eval/results/*.csv*",
     headline=(ALL, "inductive", "deductive", "numerical", "spatial", "mechanical"),
     problem=problem,
     given=given,
     score=score,
     columns=columns,
-    judging=Judging(extraction_prompt, read_letters),
+    judging=Judging(EXTRACT, read_letters),
 )

@@ -1,9 +1,9 @@
 """MathVerse, testmini in six versions. Source: ZrrSkywalker/MathVerse@937b0905, evaluation/*_answer_s*.py."""
 
 from visreason.bench.columns import given as given_by_columns
-from visreason.bench.columns import identity, need, options, pictures
+from visreason.bench.columns import identity, listed, need, options, pictures
 from visreason.bench.figures import by_column, mean_of
-from visreason.bench.judging import extraction_prompt, reply, verdict_prompt
+from visreason.bench.judging import EXTRACT, VERDICT, reply
 from visreason.bench.kind import ALL, Bench, Given, Judging, Published, Row, Rules
 from visreason.prompt import Style
 from visreason.prompt.layouts import parse_plain, write_plain
@@ -15,7 +15,7 @@ TEXT_ONLY = "Text Only"
 
 
 def problem(row: Row) -> Problem:
-    metadata = row.get("metadata") or {}
+    metadata = listed(row, "metadata") or {}
     meta = {
         "version": row.get("problem_version") or metadata.get("problem_version"),
         "subject": row.get("subject") or metadata.get("subject", metadata.get("subjects")),
@@ -38,7 +38,9 @@ def given(row: Row) -> Given | None:
     if found is None or "problem_version" not in row.value:
         return found
     response = row.get("response", "prediction", "model_answer")
-    return Given(_name(row), str(response or ""), row.get("extraction"), found.correct, finish=found.finish)
+    return Given(
+        _name(row), str(response or ""), row.get("extraction", "extract"), found.correct, finish=found.finish
+    )
 
 
 def _name(row: Row) -> str:
@@ -82,10 +84,20 @@ BENCH = Bench(
     name="mathverse",
     title="MathVerse",
     source="ZrrSkywalker/MathVerse@937b0905",
-    sizes={"testmini": 3940, "testmini_text_only": 788},
+    sizes={"testmini": 3940, "testmini_text_only": 788, "testmini_vision_only": 788},
     files={
-        "testmini": ("data/testmini.json", "testmini.parquet", "site/visualizer/data/mv_data_public.js"),
-        "testmini_text_only": ("data/testmini_text_only.json",),
+        "testmini": (
+            "data/testmini.json",
+            "testmini.parquet",
+            "MathVerse_MINI.tsv",
+            "site/visualizer/data/mv_data_public.js",
+        ),
+        "testmini_text_only": (
+            "data/testmini_text_only.json",
+            "testmini_text_only.parquet",
+            "MathVerse_MINI_Text_Only.tsv",
+        ),
+        "testmini_vision_only": ("MathVerse_MINI_Vision_Only.tsv",),
     },
     headline=(ALL, *WITH_PICTURE, TEXT_ONLY),
     problem=problem,
@@ -94,7 +106,7 @@ BENCH = Bench(
     columns=columns,
     aggregate=aggregate,
     prompt=prompt,
-    judging=Judging(extraction_prompt, reply, verdict_prompt),
+    judging=Judging(EXTRACT, reply, VERDICT),
     published=(
         Published("VL-Rethinker-72B", {"ALL": 61.7}, BOARD),
         Published("VL-Rethinker-7B", {"ALL": 54.2}, BOARD),

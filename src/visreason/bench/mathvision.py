@@ -2,11 +2,12 @@
 
 import re
 
-from visreason.answer.compute import NoNumber, number
+from visreason.answer.arithmetic import NoNumber
+from visreason.answer.compute import number
 from visreason.answer.normalize import spell
 from visreason.answer.parse import parse
 from visreason.bench.columns import LETTERS, given, identity, need, options, pictures
-from visreason.bench.judging import extraction_prompt, reply
+from visreason.bench.judging import EXTRACT, reply
 from visreason.bench.kind import ALL, Bench, Judging, Published, Row, Rules
 from visreason.bench.mathvision_answer import find_answer
 from visreason.prompt import Style
@@ -126,7 +127,10 @@ BENCH = Bench(
     title="MATH-Vision",
     source="mathllm/MATH-V@a1f5cc3a",
     sizes={"test": 3040, "testmini": 304},
-    files={"test": ("data/test.jsonl", "data/test-*.parquet"), "testmini": ("data/testmini.jsonl",)},
+    files={
+        "test": ("data/test.jsonl", "data/test-*.parquet", "MathVision.tsv"),
+        "testmini": ("data/testmini.jsonl", "data/testmini-*.parquet", "MathVision_MINI.tsv"),
+    },
     headline=(ALL, *(f"level{i}" for i in range(1, 6)), *SHORT.values()),
     problem=problem,
     given=given,
@@ -134,7 +138,7 @@ BENCH = Bench(
     columns=columns,
     read=read,
     prompt=prompt,
-    judging=Judging(extraction_prompt, reply),
+    judging=Judging(EXTRACT, reply),
     published=tuple(
         Published(model, {"ALL": value}, README)
         for model, value in {

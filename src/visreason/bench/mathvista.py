@@ -5,7 +5,7 @@ from functools import lru_cache
 
 from visreason.answer.recorded import edit_distance
 from visreason.bench.columns import LETTERS, given, identity, need, options, pictures
-from visreason.bench.judging import extraction_prompt, reply
+from visreason.bench.judging import EXTRACT, reply
 from visreason.bench.kind import ALL, Bench, Judging, Published, Row, Rules
 from visreason.errors import DataError
 from visreason.prompt import Style
@@ -151,15 +151,19 @@ BENCH = Bench(
     title="MathVista",
     source="lupantech/MathVista@53d52587",
     empty_scores=True,
+    heeds=("integer",),
     sizes={"testmini": 1000, "test": 5141},
-    files={"testmini": ("data/testmini.json", "data/testmini*.parquet"), "test": ("data/test.json",)},
+    files={
+        "testmini": ("data/testmini.json", "data/testmini*.parquet", "MathVista_MINI.tsv"),
+        "test": ("data/test.json", "data/test-*.parquet"),
+    },
     headline=(ALL, *SHORT.values()),
     problem=problem,
     given=given,
     score=score,
     columns=columns,
     prompt=prompt,
-    judging=Judging(extraction_prompt, reply),
+    judging=Judging(EXTRACT, reply),
     published=tuple(
         Published(model, {"ALL": value}, README)
         for model, value in {

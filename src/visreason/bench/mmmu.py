@@ -4,7 +4,7 @@ import re
 
 from visreason.bench.choices import pick_letter
 from visreason.bench.columns import given, identity, need, options, pictures
-from visreason.bench.judging import letter, letter_prompt
+from visreason.bench.judging import EXTRACT, LETTER, letter, reply
 from visreason.bench.kind import ALL, Bench, Judging, Published, Row, Rules
 from visreason.errors import DataError
 from visreason.prompt import Style
@@ -35,8 +35,10 @@ NUMBERS = (
 )
 
 
-def problem(row: Row) -> Problem:
+def problem(row: Row) -> Problem | None:
     """A row of the dataset, of an output file, or of answer_dict_val.json (which has no question)."""
+    if row.get("split") == "dev":  # VLMEvalKit keeps them in one file
+        return None
     name = identity(row)
     answer = need(row, "answer", "ground_truth")
     choices = options(row, "options", "index2ans")
@@ -127,7 +129,14 @@ BENCH = Bench(
     title="MMMU",
     source="MMMU-Benchmark/MMMU@bb0b95a9",
     sizes={"val": 900},
-    files={"val": ("mmmu/answer_dict_val.json", "validation*.parquet", "*/validation*.parquet")},
+    files={
+        "val": (
+            "mmmu/answer_dict_val.json",
+            "validation*.parquet",
+            "*/validation*.parquet",
+            "MMMU_DEV_VAL.tsv",
+        )
+    },
     outputs="*/output.json",
     headline=(ALL, *DOMAINS),
     problem=problem,
@@ -136,7 +145,9 @@ BENCH = Bench(
     score=score,
     columns=columns,
     prompt=prompt,
-    judging=Judging(letter_prompt, letter),
+    judging=Judging(LETTER, letter),
+    judging_open=Judging(EXTRACT, reply),
+    heeds=("random_fallback",),
     published=(
         Published("LLaVA-1.5-13B", {"ALL": 36.4}, BOARD),
         Published("Qwen-VL-7B-Chat", {"ALL": 35.9}, BOARD),

@@ -2,7 +2,7 @@
 
 from visreason.bench.choices import pick_letter_pro
 from visreason.bench.columns import given, identity, need, options, pictures
-from visreason.bench.judging import letter, letter_prompt
+from visreason.bench.judging import LETTER, letter
 from visreason.bench.kind import Bench, Judging, Published, Row, Rules
 from visreason.bench.mmmu import DOMAIN
 from visreason.prompt import Style
@@ -48,7 +48,10 @@ BENCH = Bench(
     title="MMMU-Pro",
     source="MMMU-Benchmark/MMMU@bb0b95a9",
     sizes={"standard": 1730, "vision": 1730},
-    files={"standard": ("standard*/test*.parquet", "*.parquet"), "vision": ("vision/test*.parquet",)},
+    files={
+        "standard": ("standard (10 options)/test*.parquet", "MMMU_Pro_10c.tsv", "*.parquet"),
+        "vision": ("vision/test*.parquet", "MMMU_Pro_V.tsv"),
+    },
     outputs="mmmu-pro/output/*.jsonl*",
     problem=problem,
     given=given,
@@ -56,7 +59,8 @@ BENCH = Bench(
     score=score,
     columns=columns,
     prompt=prompt,
-    judging=Judging(letter_prompt, letter),
+    judging=Judging(LETTER, letter),
+    heeds=("random_fallback",),
     published=(
         Published("GPT-4o, standard (10), CoT", {"ALL": 55.03}, OUTPUTS),
         Published("GPT-4o, standard (10), direct", {"ALL": 40.12}, OUTPUTS),

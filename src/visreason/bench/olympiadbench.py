@@ -1,14 +1,14 @@
 """OlympiadBench, open-ended problems. Source: OpenBMB/OlympiadBench@ba5b26a7, inference/judge.py, eval/."""
 
 import re
-from dataclasses import replace
 from typing import Any
 
-from visreason.answer import check
-from visreason.bench.columns import given, identity, need, pictures
+from visreason.bench.columns import given as given_by_columns
+from visreason.bench.columns import identity, need, pictures
 from visreason.bench.figures import by_column
-from visreason.bench.judging import extraction_prompt, reply, verdict_prompt
-from visreason.bench.kind import ALL, Bench, Judging, Row, Rules
+from visreason.bench.judging import EXTRACT, reply
+from visreason.bench.kind import ALL, Bench, Given, Judging, Row, Rules
+from visreason.bench.olympiadbench_answer import ERROR, find_answer, same, stated
 from visreason.errors import DataError
 from visreason.prompt import Style
 from visreason.prompt.layouts import parse_plain, write_plain
@@ -21,61 +21,68 @@ KINDS = {
     "Equation": ("an equation", "multiple equations", "方程"),
     "Interval": ("an interval", "multiple intervals", "区间"),
 }
-PLUS = re.compile(r"(\A|=)\s*\+")
-"""A sign that says nothing."""
-PHRASE = re.compile(r"(?:So the final answer is|所以最终答案是)(.*)")
-SPLITS = tuple(
-    f"OE_{kind}_{subject}_{language}_{exam}"
-    for language, exams in (("en", ("COMP",)), ("zh", ("COMP", "CEE")))
-    for exam in exams
-    for subject in ("maths", "physics")
-    for kind in ("TO", "MM")
-    if (language, exam, subject, kind) != ("zh", "COMP", "physics", "TO")
-    and (language, exam, subject, kind) != ("zh", "COMP", "physics", "MM")
-)
+SIZES = {
+    "OE_TO_maths_en_COMP": 674, "OE_MM_maths_en_COMP": 150, "OE_TO_physics_en_COMP": 236, "OE_MM_physics_en_COMP": 456,
+    "OE_TO_maths_zh_COMP": 408, "OE_MM_maths_zh_COMP": 56, "OE_TO_maths_zh_CEE": 1240, "OE_MM_maths_zh_CEE": 1910,
+    "OE_TO_physics_zh_CEE": 115, "OE_MM_physics_zh_CEE": 1483,
+}  # fmt: skip
 """Text or multimodal, maths or physics, English or Chinese, competition or entrance examination."""
 
 
 def problem(row: Row) -> Problem | None:
-    """A problem with a final answer; proofs (is_multiple_answer and final_answer missing) are not scored."""
-    if row.get("final_answer") is None and str(row.get("question_type", "answer_type")).startswith("Theorem"):
+    """A problem with a final answer; proofs have none and are not scored. Its split is told by column or file name."""
+    kind = str(row.get("question_type", "answer_type"))
+    if row.get("final_answer") is None and kind.startswith(("Theorem", "TP")):
         return None
     question, found = need(row, "question"), row.get("final_answer", "answer")
-    one = re.sub(r"^\['|'\]$", "", need(row, "final_answer", "answer"))
-    golds = [str(g) for g in found] if isinstance(found, list) else [one]
+    gold = str(found[0]) if isinstance(found, list) else re.sub(r"^\['|'\]$", "", str(found))
     context = f"{row.get('context')}\n" if row.get("context") else ""
-    language = "zh" if row.get("language") == "Chinese" or re.search(r"[\u4e00-\u9fff]", question) else "en"
+    names = (str(row.get("source")), row.file.name.partition(".")[0])
+    _, modality, subject, language, _ = next((n for n in names if n in SIZES), "____").split("_")
+    chinese = row.get("language") == "Chinese" or re.search(r"[\u4e00-\u9fff]", question)
     meta: dict[str, Any] = {
         "answer_type": row.get("answer_type"), "unit": row.get("unit"), "subfield": row.get("subfield"),
-        "multiple": row.get("is_multiple_answer"), "language": language, "subject": row.get("subject", "category"),
-        "modality": "MM" if pictures(row, "image", "images") else "TO", "rules": {"times_100": True},
+        "multiple": row.get("is_multiple_answer"), "language": language or ("zh" if chinese else "en"),
+        "subject": row.get("subject", "category") or subject or None,
+        "modality": modality or ("MM" if pictures(row, "image", "images") else "TO"), "rules": {"times_100": True},
     }  # fmt: skip
     if error := row.get("error"):
         meta["error"] = str(error)
     return Problem(
-        identity(row), context + question, pictures(row, "image", "images"), ", ".join(golds),
+        identity(row), context + question, pictures(row, "image", "images"), gold,
         meta={k: v for k, v in meta.items() if v is not None},
     )  # fmt: skip
 
 
+def given(row: Row) -> Given | None:
+    """A response by its column, or in the authors' files inside `model_output`, under the model's name."""
+    said = row.value.get("model_output") if isinstance(row.value, dict) else None
+    if not isinstance(said, dict):
+        return given_by_columns(row)
+    if len(said) != 1:
+        raise DataError(f"{row.where}: expected the output of one model, found {', '.join(said) or 'none'}")
+    found = next(iter(said.values()))
+    return Given(identity(row), str(found["raw_output"]), found.get("answer"), found.get("correctness"))
+
+
 def score(problem: Problem, extraction: str, rules: Rules) -> Score:
-    """Equal up to the problem's error, where each part of the answer may have its own."""
-    gold = replace(problem, answer=PLUS.sub(r"\1", problem.answer or ""))
-    return check(_with_error(gold), PLUS.sub(r"\1", extraction))
+    """Equal part by part, each within its own error."""
+    errors = [float(e or ERROR) for e in str(problem.meta.get("error", "")).split(",")]
+    tuples = "Tuple" in str(problem.meta.get("answer_type"))
+    rule = same(problem.answer or "", extraction, () if tuples else errors)
+    shown = stated(extraction)[-200:]
+    return Score(1.0, shown, rule) if rule else Score(0.0, shown, "wrong")
 
 
-def read(problem: Problem, response: str, rules: Rules) -> str:
+def read(problem: Problem, response: str, rules: Rules) -> str | None:
     """What follows the last "So the final answer is"; the whole response where that is missing."""
-    found = PHRASE.findall(response)
-    return found[-1].strip() if found else response
+    return None if unfinished(response) else find_answer(response)
 
 
-def _with_error(problem: Problem) -> Problem:
-    """With errors for several parts the largest holds for all (the authors give each part its own)."""
-    errors = [float(e) for e in str(problem.meta.get("error", "")).split(",") if e.strip()]
-    if len(errors) < 2:
-        return problem
-    return replace(problem, meta={**problem.meta, "error": str(max(errors))})
+def unfinished(response: str) -> bool:
+    """Whether a model gave no answer at all, by the marks that the authors' runs left."""
+    failed = "code:" in response and "message:" in response
+    return failed or response.strip() in ("", "<Inappropriate content in response>", "<No response>")
 
 
 def columns(problem: Problem) -> list[str]:
@@ -86,9 +93,7 @@ def columns(problem: Problem) -> list[str]:
 
 def aggregate(samples: list[Sample]) -> dict[str, Interval]:
     """ALL counts every problem; `finished` leaves out those without any answer, as the authors' accuracy does."""
-    made = [s for s in samples if s.completion.text.strip() and s.score.reason != "errored"]
-    if not samples:
-        raise DataError("expected samples, found none")
+    made = [s for s in samples if not unfinished(s.completion.text) and s.score.reason != "errored"]
     return {**by_column(samples, columns), **({"finished": by_column(made, columns)[ALL]} if made else {})}
 
 
@@ -117,8 +122,8 @@ BENCH = Bench(
     name="olympiadbench",
     title="OlympiadBench",
     source="OpenBMB/OlympiadBench@ba5b26a7",
-    sizes={**dict.fromkeys(SPLITS, 0), "OE_TO_maths_en_COMP": 675},
-    files={name: (f"**/{name}.json*", f"**/{name}.parquet", f"*{name}.json*") for name in SPLITS},
+    sizes=SIZES,
+    files={name: (f"**/{name}.json*", f"**/{name}.parquet", f"*{name}.json*") for name in SIZES},
     headline=(ALL, "finished", "TO en", "MM en", "TO zh", "MM zh"),
     problem=problem,
     given=given,
@@ -127,5 +132,5 @@ BENCH = Bench(
     columns=columns,
     aggregate=aggregate,
     prompt=prompt,
-    judging=Judging(extraction_prompt, reply, verdict_prompt),
+    judging=Judging(EXTRACT, reply),
 )

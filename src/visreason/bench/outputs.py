@@ -1,5 +1,6 @@
 """Outputs produced elsewhere, brought together with a benchmark's problems as samples that wait for their scores."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,10 @@ SHOWN = 5
 
 @dataclass(frozen=True)
 class Outputs:
-    """Samples in the order of the problems, ids that have none, the files read, and what was set aside."""
+    """Samples in the order of the problems, ids of problems without any, the files read, and what was set aside."""
 
     samples: list[Sample]
-    missing: list[str]
+    missing: tuple[str, ...]
     files: tuple[Path, ...]
     rejected: list[dict[str, Any]]
 
@@ -31,7 +32,7 @@ def read_outputs(
 
     Rows may carry their problems; without `source` they must. Metadata that a row carries is used (figures of older
     runs rest on older metadata), and its gold answer must be that of `source`. Raises DataError for ids that repeat
-    more than `samples` times, and, unless `partial`, for unknown or missing ones.
+    more than `samples` times, and, unless `partial`, for unknown ones and rows that can't be used.
     """
     known = {p.id: p for p in source.problems} if source else {}
     found: dict[str, list[tuple[Problem, Given]]] = {}
@@ -56,16 +57,22 @@ def read_outputs(
     repeated = [i for i, group in found.items() if len(group) > samples]
     if repeated:
         raise DataError(
-            f"expected {samples} output(s) a problem in {path}, found {len(found[repeated[0]])} of {_some(repeated)}; "
+            f"expected {samples} output(s) a problem in {path}, found {len(found[repeated[0]])} of {some(repeated)}; "
             f"give samples={max(map(len, found.values()))} if they are samples, else drop one"
         )
-    missing = _missing(bench, known, found)
+    fewer = [i for i, group in found.items() if len(group) < samples]
     if not partial:
-        _refuse(path, unknown, rejected, missing)
+        _refuse(path, unknown, rejected)
+        if fewer:
+            raise DataError(
+                f"expected {samples} outputs a problem in {path}, found {len(found[fewer[0]])} of {some(fewer)}; "
+                "partial=true scores what is there"
+            )
     if not found:
         why = f"; the first that was rejected: {rejected[0]['reason']}" if rejected else ""
         raise DataError(f"expected outputs for {bench.title} in {path}, found none{why}")
     ordered = [i for i in known if i in found] if source else list(found)
+    missing = tuple(i for i in known if i not in found)
     return Outputs([_sample(p, g) for i in ordered for p, g in found[i]], missing, tuple(files), rejected)
 
 
@@ -96,30 +103,17 @@ def _problem(bench: Bench, row: Row, given: Given, known: dict[str, Problem]) ->
     return replace(own, choices=carried.choices or own.choices, meta={**own.meta, **carried.meta})
 
 
-def _missing(bench: Bench, known: dict[str, Problem], found: dict[str, Any]) -> list[str]:
-    """Ids without an output; where no data is given, what is short of a whole split stands for them."""
-    if known:
-        return [i for i in known if i not in found]
-    whole = [size for size in bench.sizes.values() if size >= len(found)]
-    return [] if not whole or len(found) in bench.sizes.values() else ["?"] * (min(whole) - len(found))
-
-
-def _refuse(path: Path, unknown: list[str], rejected: list[dict[str, Any]], missing: list[str]) -> None:
-    """Raise DataError unless every problem has its output and every row was used."""
+def _refuse(path: Path, unknown: list[str], rejected: list[dict[str, Any]]) -> None:
+    """Raise DataError unless every row was used."""
     if unknown:
         raise DataError(
-            f"expected ids of the problems in {path}, found {len(unknown)} unknown: {_some(unknown)}. Another split? "
+            f"expected ids of the problems in {path}, found {len(unknown)} unknown: {some(unknown)}. Another split? "
             "partial=true sets them aside"
         )
     if rejected:
         raise DataError(
             f"expected rows that can be used in {path}, found {len(rejected)} that can't, the first: "
             f"{rejected[0]['reason']}; correct them, or set them aside with partial=true"
-        )
-    if missing:
-        raise DataError(
-            f"expected an output for every problem in {path}, found {len(missing)} without one ({_some(missing)}); a "
-            "figure of fewer problems is not the benchmark's. partial=true makes one that is labelled so"
         )
 
 
@@ -132,5 +126,6 @@ def _sample(problem: Problem, given: Given) -> Sample:
     return Sample(replace(problem, meta=meta), Completion(text, given.finish), Score(0.0))
 
 
-def _some(ids: list[str]) -> str:
+def some(ids: Sequence[str]) -> str:
+    """The first of them, and how many more."""
     return ", ".join(ids[:SHOWN]) + (f" and {len(ids) - SHOWN} more" if len(ids) > SHOWN else "")

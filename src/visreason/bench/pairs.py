@@ -1,11 +1,12 @@
 """Benchmarks of pairs: which of two answers is better, told by scores of a reward model or by a judge in trials."""
 
 import hashlib
-from collections.abc import Callable
+import re
 from dataclasses import replace
 
 from visreason.bench.columns import given as given_by_columns
 from visreason.bench.kind import Given, Row, Rules
+from visreason.prompt.layouts import disarmed
 from visreason.record import Problem
 
 BETTER = (
@@ -21,17 +22,17 @@ def swapped(name: str, trial: int, seed: int) -> bool:
     return hashlib.sha256(f"{seed}:{name}:{trial}".encode()).digest()[0] % 2 == 1
 
 
-def trials(problem: Problem, rules: Rules, ask: Callable[[Problem, bool], Problem]) -> list[Problem]:
-    """The pair as `rules.trials` questions, each in an order of its own, kept in `meta.swapped`."""
+def trials(problem: Problem, template: str, rules: Rules) -> list[Problem]:
+    """The pair as `rules.trials` questions to a judge, each in an order of its own, kept in `meta.swapped`."""
+    meta = {k: v for k, v in problem.meta.items() if k != "responses"} | {"pair": problem.id}
     asked = []
     for k in range(rules.trials):
         turn = swapped(problem.id, k, rules.seed)
-        question = ask(problem, turn)
-        meta = {k: v for k, v in problem.meta.items() if k != "responses"} | {
-            "pair": problem.id,
-            "swapped": turn,
-        }
-        asked.append(replace(question, id=f"{problem.id}#{k + 1}", meta=meta))
+        first, second = map(disarmed, problem.meta["responses"][::-1] if turn else problem.meta["responses"])
+        values = {"{question}": problem.question, "{first}": first, "{second}": second}
+        question = re.sub(r"\{(?:question|first|second)\}", lambda m, v=values: v[m.group()], template)
+        name, turned = f"{problem.id}#{k + 1}", {**meta, "swapped": turn}
+        asked.append(replace(problem, id=name, question=question, meta=turned))
     return asked
 
 

@@ -5,7 +5,7 @@ Without a judge `answer/` reads and compares. Domain sizes: wuxu0119/r1-onevisio
 
 from visreason.answer import check
 from visreason.bench.columns import given, identity, need, options, pictures
-from visreason.bench.judging import extraction_prompt, reply, verdict_prompt
+from visreason.bench.judging import EXTRACT, VERDICT, reply
 from visreason.bench.kind import ALL, Bench, Judging, Published, Row, Rules
 from visreason.prompt import STYLES, Style
 from visreason.record import Problem, Score
@@ -40,14 +40,14 @@ BENCH = Bench(
     title="R1-Onevision-Bench",
     source="Fancy-MLLM/R1-Onevision@976293f8",
     sizes={"test": 942},
-    files={"test": ("*.json*", "data/*.parquet", "*.parquet")},
+    files={"test": ("*.json*", "data/*.parquet", "*.parquet", "*.tsv")},
     headline=(ALL, *DOMAINS),
     problem=problem,
     given=given,
     score=score,
     columns=columns,
     prompt=prompt,
-    judging=Judging(extraction_prompt, reply, verdict_prompt),
+    judging=Judging(EXTRACT, reply, VERDICT),
     published=(
         Published("Qwen2.5-VL-7B", {ALL: 32.1}, PAPER),
         Published("R1-Onevision-7B", {ALL: 36.2}, PAPER),

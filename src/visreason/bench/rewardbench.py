@@ -1,6 +1,5 @@
 """RewardBench v1, 2,985 pairs in 23 subsets. Source: allenai/reward-bench@05a9005e, rewardbench/constants.py."""
 
-import re
 from dataclasses import replace
 
 from visreason.bench import pairs
@@ -75,19 +74,6 @@ def given(row: Row) -> Given | None:
     return pairs.given(row, name)
 
 
-def expand(problem: Problem, rules: Rules) -> list[Problem]:
-    return pairs.trials(problem, rules, _asked)
-
-
-def _asked(problem: Problem, turn: bool) -> Problem:
-    first, second = problem.meta["responses"][::-1] if turn else problem.meta["responses"]
-    values = {"{question}": problem.question, "{first}": first, "{second}": second}
-    filled = re.sub(
-        r"\{(?:question|first|second)\}", lambda m: values[m.group()], text("judge.rewardbench.md")
-    )
-    return replace(problem, question=filled)
-
-
 def read(problem: Problem, response: str, rules: Rules) -> str | None:
     if "[[A]]" in response:
         return "2" if problem.meta.get("swapped") else "1"
@@ -151,7 +137,8 @@ BENCH = Bench(
     read=read,
     score=score,
     aggregate=aggregate,
-    expand=expand,
+    trial=text("judge.rewardbench.md"),
+    heeds=("trials",),
     prompt=prompt,
     published=tuple(
         Published(model, {"Score": s, "Chat": a, "Chat Hard": b, "Safety": c, "Reasoning": d}, source)

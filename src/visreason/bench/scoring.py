@@ -30,7 +30,8 @@ def by_rule(bench: Bench, rules: Rules, style: Style | None = None) -> Scoring:
 
 
 def by_stored(bench: Bench, rules: Rules) -> Scoring:
-    """The extraction (else the verdict) that a released row carries, scored as the benchmark does."""
+    """The extraction (else the verdict) that a released row carries, scored as the benchmark does; the verdict first
+    where the benchmark's scoring is a judge's."""
 
     def scores(samples: list[Sample]) -> list[Score]:
         return [_by_stored(bench, rules, s) for s in samples]
@@ -40,21 +41,22 @@ def by_stored(bench: Bench, rules: Rules) -> Scoring:
 
 def by_judge(bench: Bench, rules: Rules, judge: Judge, style: Style | None = None) -> Scoring:
     """The benchmark's protocol with a judge; where that answers nonsense or fails to the end, the score is errored."""
-    if bench.judging is None:
+    if (judging := bench.judging) is None:
         raise DataError(f"{bench.title} has no protocol with a judge; give extraction=rule")
-    judging = bench.judging
 
     def scores(samples: list[Sample]) -> list[Score]:
         asked = [i for i, s in enumerate(samples) if _unmade(s) is None]
         problems = [samples[i].problem for i in asked]
-        answers = read_by(judging, judge, problems, [_answer_text(samples[i], style) for i in asked])
+        how = [judging if p.choices else bench.judging_open or judging for p in problems]
+        answers = read_by(how, judge, problems, [_answer_text(samples[i], style) for i in asked])
         found = dict.fromkeys(range(len(samples)), Score(0.0, None, "errored"))
-        found |= {i: none for i, s in enumerate(samples) if (none := _unmade(s))}
         read = [(i, a) for i, a in zip(asked, answers, strict=True) if a is not None]
         if judging.verdict is None:
             found |= {i: bench.score(samples[i].problem, a, rules) for i, a in read}
         else:
-            said = judged_by(judging, judge, [samples[i].problem for i, _ in read], [a for _, a in read])
+            said = judged_by(
+                judging.verdict, judge, [samples[i].problem for i, _ in read], [a for _, a in read]
+            )
             found |= {i: _judged(a, v) for (i, a), v in zip(read, said, strict=True)}
         return [_with_answer(found[i], s) for i, s in enumerate(samples)]
 
@@ -64,6 +66,10 @@ def by_judge(bench: Bench, rules: Rules, judge: Judge, style: Style | None = Non
 def _by_rule(bench: Bench, rules: Rules, style: Style | None, sample: Sample) -> Score:
     if (none := _unmade(sample)) is not None:
         return none
+    if not sample.completion.text and sample.problem.meta.get("no_response"):
+        raise DataError(
+            f"problem {sample.problem.id!r}: expected a response to read, found a verdict alone; give extraction=stored"
+        )
     if bench.read is None:
         return _with_answer(_answered(sample), sample)
     text = _answer_text(sample, style)
@@ -83,7 +89,10 @@ def _by_rule(bench: Bench, rules: Rules, style: Style | None, sample: Sample) ->
 
 def _by_stored(bench: Bench, rules: Rules, sample: Sample) -> Score:
     meta = sample.problem.meta
-    if "extraction" in meta:
+    by_judges = bench.judging is not None and bench.judging.verdict is not None
+    if by_judges and {"extraction", "judged"} <= meta.keys():
+        score = replace(by_verdict(bool(meta["judged"])), answer=str(meta["extraction"]))
+    elif "extraction" in meta:
         score = bench.score(sample.problem, str(meta["extraction"]), rules)
     elif "judged" in meta and (meta.get("no_response") or not bench.empty_scores):
         score = by_verdict(bool(meta["judged"]))

@@ -1,16 +1,43 @@
 """What the manifest of an evaluation on a benchmark says: figures, what was not read, and the protocol card."""
 
+import hashlib
+import json
 from dataclasses import asdict
 from typing import Any
 
 from visreason.bench.figures import by_column, figures, percent, sampling
 from visreason.bench.files import revision
-from visreason.bench.kind import ALL, Bench, Rules
+from visreason.bench.judging import LAST_CHARS, MAX_TOKENS, TRIES
+from visreason.bench.kind import ALL, Bench
 from visreason.bench.problems import Source
-from visreason.prompt import Style
-from visreason.record import Problem, Sample
+from visreason.bench.task import Reading, Task, layout
+from visreason.record import Sample
+from visreason.stats import accuracies
 
+META = ("family", "category", "subject", "source", "level")
+"""Fields of `meta` by which a summary divides problems that belong to no benchmark."""
+MAX_GROUPS = 40
 NOT_READ = ("unparsed", "truncated", "errored")
+
+
+def overview(samples: list[Sample], by_meta: bool = True) -> dict[str, Any]:
+    """What every evaluation says of its samples: both accuracies, format and length where they are known; with
+    `by_meta` accuracy by family, category, subject, source and level."""
+    both = accuracies(samples)
+    formats = [s.score.parts["format"] for s in samples if "format" in s.score.parts]
+    lengths = [len(s.completion.token_ids) for s in samples if s.completion.token_ids]
+    summary: dict[str, Any] = {
+        "accuracy": both["all"].as_dict(),
+        "accuracy_of_completed": both["completed"].as_dict() if "completed" in both else None,
+        "format": sum(formats) / len(formats) if formats else None,
+        "completion_tokens": sum(lengths) / len(lengths) if lengths else None,
+    }
+    for name in META if by_meta else ():
+        values = sorted({str(s.problem.meta[name]) for s in samples if name in s.problem.meta})
+        if 1 < len(values) <= MAX_GROUPS:
+            groups = {v: [s for s in samples if str(s.problem.meta.get(name)) == v] for v in values}
+            summary[f"by_{name}"] = {v: accuracies(g)["all"].as_dict() for v, g in groups.items()}
+    return summary
 
 
 def summarize(bench: Bench, samples: list[Sample], extraction: str, missing: int) -> dict[str, Any]:
@@ -20,6 +47,7 @@ def summarize(bench: Bench, samples: list[Sample], extraction: str, missing: int
     found = figures(bench, samples)
     summary: dict[str, Any] = {
         "bench": bench.name,
+        "title": bench.title,
         "extraction": extraction,
         "primary": bench.primary if bench.primary in found else ALL,
         "partial": missing > 0,
@@ -54,26 +82,34 @@ def _not_read(bench: Bench, samples: list[Sample]) -> dict[str, dict[str, float]
     return {name: {r: 100 * shares[r][name].value for r in NOT_READ} for name in order}
 
 
-def card(
-    bench: Bench,
-    source: Source | None,
-    problems: list[Problem],
-    rules: Rules,
-    extraction: dict[str, Any],
-    asked: dict[str, Any],
-    style: Style | None,
-) -> dict[str, Any]:
-    """The protocol: what was asked of what, how it was decoded, and how answers were read and scored."""
-    data = source or Source("", (), problems)
-    return {
-        "bench": bench.name,
-        "source": bench.source,
+def card(task: Task, reading: Reading, asked: dict[str, Any] | None) -> dict[str, Any]:
+    """The protocol: what was asked of what and how it was decoded (None: answers made elsewhere), how answers were read
+    and scored."""
+    data = task.source or Source("", (), task.problems)
+    found = {
+        "bench": task.bench.name,
+        "source": task.bench.source,
         "split": data.split or None,
         "revision": revision(data.files[0]) if data.files else None,
-        "problems": len({p.id for p in problems}),
+        "problems": len(task.problems),
         "data_sha256": data.sha256,
-        "extraction": extraction,
-        "rules": asdict(rules),
-        "prompt": {"style": style.name, "system": style.system, "user": style.user} if style else None,
-        "asked": asked,
+        "extraction": {"kind": reading.kind, "style": reading.style, **_judge(task.bench, reading)},
+        "rules": asdict(task.rules),
     }
+    if asked is None:
+        return {**found, "prompt": None, "asked": {"made": "elsewhere"}}
+    style = layout(task.bench, reading.style)
+    prompt = {"style": style.name, "system": style.system, "user": style.user, "trial": task.bench.trial}
+    return {**found, "prompt": prompt, "asked": {**asked, "pictures_sha256": data.pictures_sha256}}
+
+
+def _judge(bench: Bench, reading: Reading) -> dict[str, Any]:
+    """Who judges, how it is decoded, and in which words it is asked; a hash of those is their version."""
+    if reading.kind != "judge" or bench.judging is None:
+        return {}
+    texts = {"extract": bench.judging.extract, "verdict": bench.judging.verdict}
+    if bench.judging_open:
+        texts["extract_open"] = bench.judging_open.extract
+    version = hashlib.sha256(json.dumps(texts, sort_keys=True).encode()).hexdigest()[:12]
+    decoding = {"tries": TRIES, "max_tokens": MAX_TOKENS, "last_chars": LAST_CHARS}
+    return {"judge": reading.judge, **decoding, "prompts_version": version, "prompts": texts}

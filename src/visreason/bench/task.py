@@ -1,24 +1,25 @@
 """A benchmark as a task: problems to ask or outputs to score, read from files, and the scoring that a recipe names."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from visreason.answer import sandbox
 from visreason.bench import bench as find_bench
+from visreason.bench import pairs
 from visreason.bench.columns import identity
 from visreason.bench.files import rows
 from visreason.bench.judging import Judge
 from visreason.bench.kind import Bench, Rules
-from visreason.bench.outputs import read_outputs
+from visreason.bench.outputs import read_outputs, some
 from visreason.bench.problems import Source, read_problems
 from visreason.bench.scoring import by_judge, by_rule, by_stored
 from visreason.cores import over_cores
 from visreason.data import has_meta, part
 from visreason.engine import connect
-from visreason.errors import DataError
+from visreason.errors import DataError, UsageError
 from visreason.prompt import STYLES, Style, style
 from visreason.record import Problem, Sample
 
@@ -29,28 +30,58 @@ BLOCK, ALONE = 256, 5_000
 
 
 @dataclass(frozen=True)
-class Task:
-    """What is asked or scored: problems for an engine, or samples of completions; where from; what is missing."""
+class Reading:
+    """How answers are read: by rule, as stored or by a judge; a response laid out in the style, in its answer."""
 
+    kind: Literal["rule", "stored", "judge"]
+    style: str
+    judge: str | None
+    cache: Path
+
+    @property
+    def layout(self) -> Style | None:
+        return None if self.style == OFFICIAL else style(self.style)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is asked or scored: problems for an engine, or samples of completions, and where from; what is missing.
+
+    `short` problems of the split are not in the data or can't be asked, those of `unanswered` have no output.
+    """
+
+    name: str
     bench: Bench
     rules: Rules
     problems: list[Problem]
     given: list[Sample]
     source: Source | None
-    missing: int
+    short: int
+    unanswered: tuple[str, ...]
     inputs: tuple[Path, ...]
     rejected: list[dict[str, Any]]
 
+    @property
+    def missing(self) -> int:
+        return self.short + len(self.unanswered)
+
 
 def live(name: str, data: Path, split: str | None, rules: Rules, kept: Path) -> Task:
-    """The problems of a benchmark whose pictures are there; what is short of the split is `missing`."""
-    bench = find_bench(name)
+    """The problems of a benchmark whose pictures are there."""
+    bench = _heeding(name, rules)
     source = read_problems(bench, data, split, kept)
-    whole = bench.sizes.get(source.split, 0)
-    expand = bench.expand or (lambda problem, rules: [problem])
-    asked = [t for p in source.problems for t in expand(p, rules)]
-    missing = 0 if len(source.problems) in bench.sizes.values() else max(whole - len(source.problems), 0)
-    return Task(bench, rules, asked, [], source, missing, source.files, source.rejected)
+    return Task(
+        name,
+        bench,
+        rules,
+        source.problems,
+        [],
+        source,
+        source.short_of(bench),
+        (),
+        source.files,
+        source.rejected,
+    )
 
 
 def released(
@@ -60,17 +91,50 @@ def released(
     rules: Rules,
     completions: Path,
     samples: int,
-    allow_partial: bool,
+    partial: bool,
     kept: Path,
 ) -> Task:
     """Completions made elsewhere, with the problems of `data` or those they carry. Pictures need not be there."""
-    bench = find_bench(name)
+    bench = _heeding(name, rules)
     source = read_problems(bench, data, split, kept, images=False) if data else None
-    found = read_outputs(bench, completions, source, samples, allow_partial)
+    found = read_outputs(bench, completions, source, samples, partial)
     problems = list({s.problem.id: s.problem for s in found.samples}.values())
+    whole = [size for size in bench.sizes.values() if size >= len(problems)]
+    short = source.short_of(bench) if source else min(whole, default=len(problems)) - len(problems)
     inputs = (*(source.files if source else ()), *found.files)
     rejected = [*(source.rejected if source else []), *found.rejected]
-    return Task(bench, rules, problems, found.samples, source, len(found.missing), inputs, rejected)
+    return Task(name, bench, rules, problems, found.samples, source, short, found.missing, inputs, rejected)
+
+
+def _heeding(name: str, rules: Rules) -> Bench:
+    """The benchmark of that name. Raises UsageError for a rule that makes no difference to it."""
+    bench = find_bench(name)
+    for rule, default in unheeded(name).items():
+        if getattr(rules, rule) != default:
+            raise UsageError(f"{rule} makes no difference to {bench.title}; leave it out")
+    return bench
+
+
+def unheeded(name: str) -> dict[str, Any]:
+    """The rules that make no difference to a benchmark, with their defaults."""
+    return {f.name: f.default for f in fields(Rules) if f.name not in ("seed", *find_bench(name).heeds)}
+
+
+def refuse_part(task: Task) -> None:
+    """Raise DataError where problems of the split, or outputs for them, are missing."""
+    if task.unanswered:
+        n = len(task.unanswered)
+        said = f"expected an output for every problem, found {n} without one ({some(task.unanswered)})"
+    elif task.short:
+        first = f"; the first that was rejected: {task.rejected[0]['reason']}" if task.rejected else ""
+        n = len(task.problems)
+        said = f"expected the {n + task.short:,} problems of {task.bench.title}, found {n:,} that can be used{first}"
+    else:
+        return
+    raise DataError(
+        f"{said}. A figure of fewer problems is not the benchmark's: partial=true makes one that is labelled so, as "
+        "limit=N does of the first N"
+    )
 
 
 def narrowed(task: Task, where: dict[str, str | int], limit: int | None, shard: str | None) -> Task:
@@ -78,11 +142,16 @@ def narrowed(task: Task, where: dict[str, str | int], limit: int | None, shard: 
     kept = part([p for p in task.problems if has_meta(p, where)][:limit], shard)
     if not kept:
         raise DataError(f"expected problems of {task.bench.title} with {where}, found none; change where")
-    if len(kept) == len(task.problems):
-        return task
     ids = {p.id for p in kept}
-    missing = task.missing + len(task.problems) - len(kept)
-    return replace(task, problems=kept, given=[s for s in task.given if s.problem.id in ids], missing=missing)
+    short = task.short + len(task.problems) - len(kept)
+    return replace(task, problems=kept, given=[s for s in task.given if s.problem.id in ids], short=short)
+
+
+def questions(task: Task) -> list[Problem]:
+    """What an engine is asked: the problems, or every pair of answers in as many orders as there are trials."""
+    if (template := task.bench.trial) is None:
+        return task.problems
+    return [t for p in task.problems for t in pairs.trials(p, template, task.rules)]
 
 
 def with_rewards(task: Task, path: Path) -> Task:
@@ -114,31 +183,26 @@ def layout(bench: Bench, name: str, problem: Problem | None = None) -> Style:
     return bench.prompt(problem or Problem("", "{question}"))
 
 
-def score(
-    bench: Bench, kind: str, rules: Rules, read_as: Style | None, samples: list[Sample]
-) -> list[Sample]:
-    """Samples with their scores, by rule or by what is stored."""
-    scoring = by_stored(bench, rules) if kind == "stored" else by_rule(bench, rules, read_as)
-    return [replace(s, score=found) for s, found in zip(samples, scoring(samples), strict=True)]
+def scorer(bench: Bench, rules: Rules, reading: Reading) -> Callable[[list[Sample]], list[Sample]]:
+    """What fills in the scores of samples."""
+    if reading.kind == "stored":
+        scoring = by_stored(bench, rules)
+    elif reading.kind == "rule":
+        scoring = by_rule(bench, rules, reading.layout)
+    else:
+        judge = Judge(connect(reading.judge or ""), reading.cache, rules.seed)
+        scoring = by_judge(bench, rules, judge, reading.layout)
+    return lambda samples: [replace(s, score=x) for s, x in zip(samples, scoring(samples), strict=True)]
 
 
-def score_block(name: str, kind: str, rules: Rules, read_as: str, samples: list[Sample]) -> list[Sample]:
-    """As `score`, with everything by name, for another process."""
-    return score(find_bench(name), kind, rules, None if read_as == OFFICIAL else style(read_as), samples)
+def scored_blocks(task: Task, reading: Reading, blocks: list[list[Sample]]) -> Iterable[list[Sample]]:
+    """Scored samples block by block; without a judge over the cores, where there are many."""
+    if reading.kind == "judge":
+        return map(scorer(task.bench, task.rules, reading), blocks)
+    work = partial(_score_block, task.name, task.rules, reading)
+    return over_cores(work, blocks, alone=sum(map(len, blocks)) < ALONE, start=sandbox.start)
 
 
-def scored_blocks(
-    name: str, kind: str, rules: Rules, read_as: str, blocks: list[list[Sample]]
-) -> Iterator[list[Sample]]:
-    """Scored samples block by block, over the cores where there are many."""
-    work = partial(score_block, name, kind, rules, read_as)
-    yield from over_cores(work, blocks, alone=sum(map(len, blocks)) < ALONE, start=sandbox.start)
-
-
-def judged_blocks(
-    bench: Bench, rules: Rules, judge: str, cache: Path, read_as: Style | None, blocks: list[list[Sample]]
-) -> Iterator[list[Sample]]:
-    """Scored samples block by block, by a judge whose replies are cached."""
-    scoring = by_judge(bench, rules, Judge(connect(judge), cache, rules.seed), read_as)
-    for block in blocks:
-        yield [replace(s, score=found) for s, found in zip(block, scoring(block), strict=True)]
+def _score_block(name: str, rules: Rules, reading: Reading, samples: list[Sample]) -> list[Sample]:
+    """As `scorer`, with the benchmark by name, for another process."""
+    return scorer(find_bench(name), rules, reading)(samples)

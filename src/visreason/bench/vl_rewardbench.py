@@ -2,9 +2,10 @@
 
 import re
 from dataclasses import replace
+from typing import Any
 
 from visreason.bench import pairs
-from visreason.bench.columns import identity, need, pictures
+from visreason.bench.columns import identity, listed, need, pictures
 from visreason.bench.figures import mean_of
 from visreason.bench.kind import ALL, Bench, Given, Published, Row, Rules
 from visreason.errors import DataError
@@ -31,18 +32,32 @@ SAID = re.compile(
 
 
 def problem(row: Row) -> Problem:
-    """A pair: `human_ranking` is a permutation in which 0 marks the better answer."""
+    """A pair: `human_ranking` is a permutation in which 0 marks the better answer. In the authors' outputs `ranking`,
+    with the order in `meta`; in VLMEvalKit's `answer`, and answers of odd length together were swapped."""
     name = identity(row)
-    ranking, responses = row.get("human_ranking"), row.get("response", "responses")
+    ranking, responses = (
+        listed(row, "human_ranking", "ranking", "answer"),
+        listed(row, "response", "responses"),
+    )
     if not isinstance(ranking, list) or sorted(ranking[:2]) != [0, 1]:
         raise DataError(f"{row.where}: expected human_ranking [0, 1] or [1, 0], found {ranking!r}")
     meta: dict[str, object] = {"source": source(name)}
     if isinstance(responses, list):
         meta["responses"] = [str(r) for r in responses]
-    if (turn := row.get("random_number", "swapped")) is not None:
+    if (turn := _turn(row, responses)) is not None:
         meta["swapped"] = str(turn) in ("1", "True", "true")
     question = need(row, "query", "question").replace("<image>\n", "").replace("<image>", "").strip()
     return Problem(name, question, pictures(row), str(ranking.index(0) + 1), meta=meta)
+
+
+def _turn(row: Row, responses: Any) -> Any:
+    """Whether the answers had changed places, where the row says so."""
+    told = row.get("random_number", "swapped")
+    if told is None and isinstance(about := row.get("meta"), dict):
+        told = about.get("random_number")
+    if told is None and isinstance(responses, list) and row.get("prediction") is not None:
+        told = sum(map(len, responses)) % 2
+    return told
 
 
 def source(name: str) -> str:
@@ -55,24 +70,24 @@ def source(name: str) -> str:
     return next((found for prefix, found in PREFIXES if start == prefix), "vlfeedback")
 
 
+def unfold(row: Row) -> list[Row]:
+    """The authors' outputs may lie under the key "0"."""
+    inner = row.value.get("0") if isinstance(row.value, dict) else None
+    return [replace(row, value=inner)] if isinstance(inner, dict) else [row]
+
+
 def given(row: Row) -> Given | None:
+    """Scores of both answers, or what a judge said: in a column, or in the authors' outputs inside `meta`."""
+    about = row.get("meta")
+    if isinstance(about, dict) and "filter_choice" in about:
+        correct = {"agree": True, "reject": False}.get(about.get("flag_status", ""))
+        return Given(identity(row), str(about["filter_choice"]), correct=correct)
     return pairs.given(row, identity(row))
-
-
-def expand(problem: Problem, rules: Rules) -> list[Problem]:
-    return pairs.trials(problem, rules, _asked)
-
-
-def _asked(problem: Problem, turn: bool) -> Problem:
-    first, second = problem.meta["responses"][::-1] if turn else problem.meta["responses"]
-    values = {"{question}": problem.question, "{first}": first, "{second}": second}
-    filled = re.sub(r"\{(?:question|first|second)\}", lambda m: values[m.group()], text("judge.pair.md"))
-    return replace(problem, question=filled)
 
 
 def read(problem: Problem, response: str, rules: Rules) -> str | None:
     """The answer that is said to be better, by its number in the original order."""
-    found = SAID.search(response.replace("\n", " ").replace("*", ""))
+    found = SAID.search(response.replace("\n", "").replace("*", ""))
     if found is None or found.group(1) not in ("1", "2"):
         return None
     number = int(found.group(1))
@@ -132,15 +147,17 @@ BENCH = Bench(
     name="vl_rewardbench",
     title="VL-RewardBench",
     source="vl-rewardbench/VL_RewardBench@9b10abdc",
-    sizes={"test": 1250},
-    files={"test": ("data/test*.parquet", "*.parquet", "*.json*")},
+    sizes={"test": 1247},
+    files={"test": ("data/test*.parquet", "*.parquet", "*.json*", "*.tsv")},
     headline=("Overall", "Macro", *GROUPS),
     problem=problem,
+    unfold=unfold,
     given=given,
     read=read,
     score=score,
     aggregate=aggregate,
-    expand=expand,
+    trial=text("judge.pair.md"),
+    heeds=("trials",),
     primary="Macro",
     prompt=prompt,
     published=tuple(

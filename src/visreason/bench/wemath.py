@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from visreason.bench.columns import given as given_by_columns
-from visreason.bench.columns import need, pictures
+from visreason.bench.columns import need, options, pictures
 from visreason.bench.figures import by_column, mean_of
-from visreason.bench.judging import letter, letter_prompt
+from visreason.bench.judging import LETTER, letter
 from visreason.bench.kind import ALL, Bench, Given, Judging, Published, Row, Rules
 from visreason.prompt import Style
 from visreason.prompt.layouts import parse_plain, write_plain
@@ -38,7 +38,9 @@ def problem(row: Row) -> Problem:
     text = str(row.get("option") or "")
     marks = list(re.finditer(r"(?:(?<=\s)|(?<=;)|\A)([A-H])[.．]\s*", text))
     ends = [*(m.start() for m in marks[1:]), len(text)]
-    choices = tuple(text[m.end() : e].strip(" ;\n") for m, e in zip(marks, ends, strict=True))
+    choices = tuple(text[m.end() : e].strip(" ;\n") for m, e in zip(marks, ends, strict=False)) or options(
+        row
+    )
     return Problem(
         f"{group}/{step}", need(row, "question"), pictures(row, "image_path", "image"), need(row, "answer"), choices,
         meta=meta,
@@ -170,7 +172,7 @@ BENCH = Bench(
     title="We-Math",
     source="We-Math/We-Math@a57a0e83",
     sizes={"testmini": 1740},
-    files={"testmini": ("data/testmini.json",)},
+    files={"testmini": ("data/testmini.json", "data/testmini*.parquet", "WeMath.tsv")},
     headline=(
         ALL,
         "strict",
@@ -191,7 +193,7 @@ BENCH = Bench(
     aggregate=aggregate,
     primary="strict",
     prompt=prompt,
-    judging=Judging(letter_prompt, letter),
+    judging=Judging(LETTER, letter),
     published=(
         Published("GPT-4o", {"strict": 42.86, "loose": 60.57}, BOARD),
         Published("GPT-4V", {"strict": 31.05, "loose": 51.43}, BOARD),

@@ -8,8 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from visreason.data import album
+from visreason.data.album import COLUMNS
 from visreason.data.columns import RESPONSES, flat_sample
+from visreason.data.embedded import cells, held
 from visreason.data.files import read_rows
 from visreason.data.pictures import Pictures, Verify, usable
 from visreason.data.schemas import Row, Rows, problem_of, read_as, schema_of, with_problem
@@ -90,9 +91,8 @@ def read_samples(path: Path, rejected: list[dict[str, Any]]) -> Iterator[Sample]
 
 def _records(row: Row, fallback_id: str) -> list[Rows]:
     """Raises DataError for a picture inside the row."""
-    for column in album.COLUMNS:
-        value = row.get(column)
-        if any(album.held(v) is not None for v in (value if isinstance(value, list) else [value])):
+    for column in COLUMNS:
+        if any(held(v) is not None for v in cells(row.get(column))):
             raise DataError(
                 f"expected images as files, found one inside the row, in column {column}; `visreason convert "
                 "data=FILE to=sample` (or to=problem) writes it beside the records"

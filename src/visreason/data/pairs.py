@@ -8,6 +8,7 @@ from typing import Any
 
 from visreason.answer import check
 from visreason.data.columns import flat_problem
+from visreason.data.embedded import Embedded
 from visreason.data.files import read_rows
 from visreason.data.pictures import Pictures, usable
 from visreason.errors import DataError
@@ -21,8 +22,9 @@ PROMPTS = ("prompt", "conversations", "messages", "query")
 TEXTS = ("content", "value", "text")
 
 
-def read_pairs(path: Path, rejected: list[dict[str, Any]]) -> list[Pair]:
-    """The pairs of a .jsonl or .json file (or either with .gz), images found and checked.
+def read_pairs(path: Path, rejected: list[dict[str, Any]], kept: Path | None = None) -> list[Pair]:
+    """The pairs of a .jsonl, .json (or either with .gz), .parquet or .tsv file, images found and checked; those that
+    rows hold themselves are written to `kept`, and without it refused.
 
     Rows are our Pair records; rows with `chosen` and `rejected` (text, a turn, or all turns) beside a prompt, as in
     Hugging Face and LLaMA-Factory ranking files; or rows with two responses and their ranks, as in VL-RewardBench.
@@ -33,10 +35,12 @@ def read_pairs(path: Path, rejected: list[dict[str, Any]]) -> list[Pair]:
     """
     path = Path(path)
     pictures = Pictures(path.parent, "pixels")
+    store = Embedded(kept) if kept else None
     pairs = []
     for line, row in read_rows(path, rejected):
         try:
-            pair = pair_of(row, f"{path.name.split('.')[0]}-{line}")
+            unpacked = row if store is None else store.unpacked(row)
+            pair = pair_of(unpacked, f"{path.name.split('.')[0]}-{line}")
             pairs.append(_checked(replace(pair, problem=usable(pair.problem, pictures))))
         except DataError as e:
             rejected.append({"line": line, "reason": str(e), "row": row})

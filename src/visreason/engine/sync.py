@@ -6,15 +6,17 @@ Axes: S completion tokens of all probes.
 import shutil
 import tempfile
 import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import torch
 
 from visreason.engine import Conversation, Sampling
-from visreason.engine.vllm import VLLM
 from visreason.errors import RunError
-from visreason.model.forest import Branch, Tree, plant
+from visreason.model.forest import Branch, Tree
 from visreason.model.load import Policy
 from visreason.record import Completion
 
@@ -25,19 +27,42 @@ MEMORY = Path("/dev/shm")
 """A folder in memory, where there is one with room."""
 
 
+class Reloading(Protocol):
+    """An engine that takes new weights from a folder."""
+
+    def generate(self, conversations: list[Conversation], sampling: Sampling) -> list[list[Completion]]: ...
+
+    def reload(self, folder: Path) -> None: ...
+
+
+@contextmanager
+def written(policy: Policy) -> Iterator[Path]:
+    """A folder with the policy's merged weights, in memory where there is room."""
+    weights = policy.merged_weights()
+    needed = 2 * sum(t.numel() * t.element_size() for t in weights.values())
+    roomy = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > needed
+    with tempfile.TemporaryDirectory(dir=MEMORY if roomy else None) as folder:
+        policy.base.save_pretrained(folder, state_dict=weights)
+        yield Path(folder)
+
+
 @dataclass
 class Synced:
-    """Keeps `engine`'s weights those of `policy`. Every `check_every`-th sync is proved on the `probes`."""
+    """Keeps `engine`'s weights those of `policy`, which are `written` for it. Every `check_every`-th sync is proved on
+    the `probes`: `score` gives the policy's log-probs of every branch of the trees."""
 
     policy: Policy
-    engine: VLLM
+    engine: Reloading
     probes: list[Conversation]
+    score: Callable[[list[Tree]], list[torch.Tensor]]
+    written: Callable[[Policy], AbstractContextManager[Path]] = written
     check_every: int = 1
+    probe_tokens: int = PROBE_TOKENS
     syncs: int = field(default=0, init=False)
 
     def sync(self) -> dict[str, float]:
-        """Give the engine the policy's weights, Numbers to log: seconds_sync, and where it was
-        proved sync_difference, the largest difference of a log-prob.
+        """Give the engine the policy's weights. Numbers to log: seconds_sync, and where it was proved sync_difference,
+        the largest difference of a log-prob.
 
         Raises RunError above the tolerance: the engine would answer with other weights than are trained.
         """
@@ -49,18 +74,15 @@ class Synced:
 
     def transfer(self) -> None:
         """Give the engine the policy's weights, unproved."""
-        weights = self.policy.merged_weights()
-        needed = 2 * sum(t.numel() * t.element_size() for t in weights.values())
-        roomy = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > needed
-        with tempfile.TemporaryDirectory(dir=MEMORY if roomy else None) as folder:
-            self.policy.base.save_pretrained(folder, state_dict=weights)
-            self.engine.reload(Path(folder))
+        with self.written(self.policy) as folder:
+            self.engine.reload(folder)
 
     def _prove(self) -> float:
-        tokens = min(PROBE_TOKENS, self.engine.max_completion_tokens)
-        answers = self.engine.generate(self.probes, Sampling(2, max_tokens=tokens))
+        answers = self.engine.generate(self.probes, Sampling(2, max_tokens=self.probe_tokens))
         sampled_S = torch.tensor([x for group in answers for c in group for x in c.logps])
-        scored_S = self._trainer_logps(answers)
+        asked = zip(self.probes, answers, strict=True)
+        trees = [Tree(self.policy.encoder.prompt(c), tuple(_branch(x) for x in group)) for c, group in asked]
+        scored_S = torch.cat(self.score(trees))
         difference_S = (scored_S - sampled_S).abs()
         worst, limit = int(difference_S.argmax()), TOLERANCE[self.policy.dtype]
         found = difference_S[worst].item()
@@ -71,16 +93,6 @@ class Synced:
                 "trainer for one token. The engine answers with other weights than are trained; take engine=hf"
             )
         return found
-
-    @torch.no_grad()
-    def _trainer_logps(self, answers: list[list[Completion]]) -> torch.Tensor:
-        trees = [
-            Tree(self.policy.encoder.prompt(c), tuple(_branch(x) for x in group))
-            for c, group in zip(self.probes, answers, strict=True)
-        ]
-        return torch.cat(
-            [self.policy.logps(plant([t], self.policy.attention_path)).logps_S.cpu() for t in trees]
-        )
 
 
 def _branch(completion: Completion) -> Branch:

@@ -3,9 +3,12 @@
 import math
 import os
 import random
+from collections.abc import Callable
+from concurrent.futures import Future, wait
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from threading import Thread
+from typing import Any, TypeVar
 
 import psutil
 import torch
@@ -20,6 +23,9 @@ from visreason.record import Completion
 
 CPU_ROWS = 128
 """Completions in flight on a CPU."""
+LOOK_S = 1.0
+"""Seconds between two looks whether vLLM's processes live."""
+T = TypeVar("T")
 BAN = -100.0
 """Added to the logits of visual tokens: a sampled one breaks the forward that follows."""
 
@@ -68,16 +74,18 @@ class VLLM:
                 mm_processor_kwargs={"size": dict(self.encoder.processor.image_processor.size)},
                 logprobs_mode="processed_logprobs",
                 worker_extension_cls="visreason.engine.worker.Worker",
+                use_tqdm_on_load=False,  # a bar at every weight sync says nothing
                 seed=seed,
             )
         except (OSError, ValueError, RuntimeError) as e:
             raise ModelError(f"vLLM can't serve {path!r}: {str(e).splitlines()[0]}") from e
+        self._alive(self.llm.collective_rpc, "follow", args=(os.getpid(),))
 
     def generate(self, conversations: list[Conversation], sampling: Sampling) -> list[list[Completion]]:
         """`sampling.n` completions for each conversation, in order, with the log-probabilities that `hf:` reports:
         those of softmax(logits / temperature) before visual tokens are banned, but within the nucleus (top_p, top_k).
 
-        Raises UsageError for more tokens than the engine was made for, RunError when vLLM dies.
+        Raises UsageError for more tokens than the engine was made for, RunError when vLLM died.
         """
         if sampling.max_tokens > self.max_completion_tokens:
             raise UsageError(
@@ -87,7 +95,8 @@ class VLLM:
         self.wake()
         prompts = [self._prompt(c) for c in conversations]
         good = [i for i, p in enumerate(prompts) if not isinstance(p, DataError)]
-        outputs = self._answer([prompts[i] for i in good], [self._params(sampling, i) for i in good])
+        asked = [prompts[i] for i in good], [self._params(sampling, i) for i in good]
+        outputs = self._alive(self.llm.generate, *asked, use_tqdm=False)
         made = dict(zip(good, outputs, strict=True))
         return [
             [self._completion(o, sampling) for o in made[i].outputs]
@@ -96,39 +105,51 @@ class VLLM:
             for i, p in enumerate(prompts)
         ]
 
-    def _answer(self, prompts: list[Any], params: list[Any]) -> list[Any]:
-        from vllm.v1.engine.exceptions import EngineDeadError
+    def _alive(self, call: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        """What vLLM returns. A call on an engine that was killed may never return, so it waits in a thread of its own,
+        and whether the engine lives is looked at meanwhile. Raises RunError when it does not."""
+        done: Future[T] = Future()
 
-        try:
-            return self.llm.generate(prompts, params, use_tqdm=False)
-        except EngineDeadError as e:
+        def work() -> None:
+            try:
+                done.set_result(call(*args, **kwargs))
+            except BaseException as e:  # the caller's
+                done.set_exception(e)
+
+        Thread(target=work, daemon=True).start()
+        core = self.llm.llm_engine.engine_core.resources
+        while not wait([done], LOOK_S).done:
+            if core.engine_dead:
+                break
+        if core.engine_dead:
             raise RunError(
-                "vLLM's engine died while it answered; its own message is above (memory, often). Lower memory_share or "
+                "vLLM's engine died; its own message, if any, is above (memory, often). Lower memory_share or "
                 "max_completion_tokens, and give the same command again to go on"
-            ) from e
+            )
+        return done.result()
 
     def rest(self) -> None:
         """Leave the GPU's memory to the trainer: weights to the CPU's memory, keys and values dropped."""
         if not self.on_cpu:
-            self.llm.sleep(level=1)
+            self._alive(self.llm.sleep, level=1)
             self.asleep = True
 
     def wake(self, parts: tuple[str, ...] = ("weights", "kv_cache")) -> None:
         """Take the memory back, or the part of it that is named."""
         if self.asleep:
-            self.llm.wake_up(list(parts))
+            self._alive(self.llm.wake_up, list(parts))
             self.asleep = "kv_cache" not in parts
 
     def reload(self, folder: Path) -> None:
         """New weights from the safetensors of a folder; everything that was computed with the old ones is dropped."""
         self.wake(("weights",))
-        self.llm.collective_rpc("reload_weights", kwargs={"weights_path": str(folder)})
-        self.llm.collective_rpc("repack")
+        self._alive(self.llm.collective_rpc, "reload_weights", kwargs={"weights_path": str(folder)})
+        self._alive(self.llm.collective_rpc, "repack")
         self.wake(("kv_cache",))
-        if not self.llm.reset_prefix_cache():
+        if not self._alive(self.llm.reset_prefix_cache):
             raise RunError("vLLM kept its prefix cache, since it still answers; sync between two rollouts")
         # The reload empties the workers' encoder caches; the scheduler must forget what it thinks they hold as well.
-        self.llm.llm_engine.reset_encoder_cache()
+        self._alive(self.llm.llm_engine.reset_encoder_cache)
 
     def close(self) -> None:
         """End vLLM's processes."""

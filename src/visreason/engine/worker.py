@@ -1,5 +1,10 @@
-"""What vLLM's workers can do besides: pack weights again after new ones were loaded. Loaded in their processes."""
+"""What vLLM's workers can do besides: pack weights again after new ones were loaded, and end with their client. Loaded
+in their processes."""
 
+import os
+import select
+import signal
+from threading import Thread
 from typing import Any
 
 
@@ -7,6 +12,17 @@ class Worker:
     """An extension of vLLM's worker (`worker_extension_cls`), called by `collective_rpc`."""
 
     model_runner: Any
+
+    def follow(self, client: int) -> None:
+        """End when the process `client` does, however it ends: vLLM would live on after one that was killed, and
+        keep the GPU's memory."""
+        ended = os.pidfd_open(client)
+
+        def wait() -> None:
+            select.select([ended], [], [])
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        Thread(target=wait, daemon=True).start()
 
     def repack(self) -> None:
         """On a CPU linear layers, the tied head among them, compute with a packed copy of the weights they were loaded

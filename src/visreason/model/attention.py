@@ -7,6 +7,7 @@ model serves training, plain forwards and decoding. Shapes: H query heads, K key
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from inspect import signature
 from itertools import groupby
 from typing import Any, Literal
 
@@ -190,6 +191,11 @@ def varlen(
     from torch.nn.attention.varlen import varlen_attn
 
     index, cu_q, cu_k, max_q, max_k = layout.varlen
+    grouped = {"enable_gqa": True} if k.shape[1] != q.shape[1] else {}
+    if (
+        "enable_gqa" not in signature(varlen_attn).parameters
+    ):  # torch 2.11 wants as many key heads as query heads
+        k, v, grouped = _repeat(k, q), _repeat(v, q), {}
     out = varlen_attn(
         q[0].transpose(0, 1),
         k[0, :, index].transpose(0, 1),
@@ -200,7 +206,7 @@ def varlen(
         max_k,
         scale=scale,
         window_size=(-1, 0),
-        enable_gqa=q.shape[1] != k.shape[1],
+        **grouped,
     )
     return out[None]
 

@@ -11,7 +11,7 @@ from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 from transformers.utils import logging as transformers_logging
 
 from visreason.errors import ModelError
-from visreason.model import attention
+from visreason.model import attention, four_bits
 from visreason.model.encode import Encoder
 from visreason.model.forest import Forest
 from visreason.model.logps import Logps, forest_logps, hidden_states
@@ -25,8 +25,9 @@ class Policy:
     """A model that answers and can be trained. `share` is false when its attention can't share a trunk.
 
     Under `autocast` it computes in bfloat16, answering and training alike, and its weights stay as they are. With a
-    `value_head` it is a reward model, and scores completions. `within` calls a function of the model where its weights
-    are at hand, when they are spread over several processes.
+    `value_head` it is a reward model, and scores completions. `device` is where it computes. When the weights are
+    spread over several processes, `within` calls a function of the model where they are at hand, and `whole` puts one
+    tensor together.
     """
 
     model: Any
@@ -38,15 +39,15 @@ class Policy:
     autocast: bool = False
     value_head: ValueHead | None = None
     within: Callable[..., Any] | None = None
+    whole: Callable[[torch.Tensor], torch.Tensor] = lambda tensor: tensor
+
+    def __post_init__(self) -> None:
+        self.device: torch.device = self.model.device
 
     @property
     def dtype(self) -> torch.dtype:
         """What matrices are multiplied in."""
         return torch.bfloat16 if self.autocast else self.model.dtype
-
-    @property
-    def device(self) -> torch.device:
-        return self.model.device
 
     @property
     def base(self) -> Any:
@@ -93,18 +94,22 @@ class Policy:
 
     @torch.no_grad()
     def merged_weights(self) -> dict[str, torch.Tensor]:
-        """The weights of the model with adapters folded in, by their names without adapters; its own are left as they
-        are, where merging and unmerging would round them."""
-        deltas = {
-            f"{name}.base_layer.weight": module.get_delta_weight("default")
+        """The weights of the model with adapters folded in, by their names without adapters, put together one by one
+        and out of 4 bits; its own are left as they are, where merging and unmerging would round them."""
+        adapted = {
+            f"{name}.base_layer.weight": module
             for name, module in self.base.named_modules()
             if hasattr(module, "get_delta_weight")
         }
-        return {
-            name.replace(".base_layer.", "."): weight + deltas[name] if name in deltas else weight
-            for name, weight in self.base.state_dict().items()
-            if ".lora_" not in name
-        }
+        found = {}
+        for name, p in self.base.named_parameters(remove_duplicate=False):
+            if ".lora_" in name:
+                continue
+            weight = four_bits.full_width(p)
+            if name in adapted:
+                weight = weight + adapted[name].get_delta_weight("default")
+            found[name.replace(".base_layer.", ".")] = self.whole(weight.detach())
+        return found
 
     def save(self, folder: Path, weights: dict[str, torch.Tensor] | None = None) -> None:
         """An ordinary Hugging Face directory; adapters are saved as peft does, beside the processor.
@@ -131,28 +136,39 @@ def load(
     max_pixels: int | None = None,
     min_pixels: int | None = None,
     max_prompt_tokens: int = 8192,
+    quantised: bool = False,
+    spread: bool = False,
 ) -> Policy:
     """Load a Hugging Face directory (or a peft adapter directory, merged onto its base) for answering or training.
 
     `dtype` is that of the weights, "auto" the one they were saved in; `autocast` computes in bfloat16 whatever it is.
-    Pixels bound each image's area before it is cut into patches. Raises ModelError when the directory can't be loaded.
+    Pixels bound each image's area before it is cut into patches. With `quantised` the linear layers but the head are
+    kept in 4 bits. With `spread` the weights wait in the CPU's memory, from where the device takes its parts.
+    Raises ModelError when the directory can't be loaded.
     """
     transformers_logging.disable_progress_bar()
     if Path(path).exists():
         path = str(Path(path).resolve())  # adapters keep it as the name of their base
+    where = _device(device)
+    more = (
+        {"quantization_config": four_bits.how(autocast), "device_map": {"": str(where)}} if quantised else {}
+    )
     try:
-        model = _model(path, dtype)
+        model = _model(path, dtype, **more)
         processor = AutoProcessor.from_pretrained(path)
     except (OSError, ValueError, KeyError, SafetensorError) as e:
         raise unreadable(path, e) from e
     limit_pixels(processor, min_pixels, max_pixels)
-    where = _device(device)
-    model.to(where).eval()
+    if not (quantised or spread):
+        model.to(where)
+    four_bits.keep_exact(model.eval())
     share = shares_trunk(model.config)
     attention.install(model)
     encoder = Encoder(processor, model, max_prompt_tokens)
     attend = attention.default_path(where, torch.bfloat16 if autocast else model.dtype)
-    return Policy(model, processor, encoder, path, attend, share, autocast)
+    policy = Policy(model, processor, encoder, path, attend, share, autocast)
+    policy.device = where
+    return policy
 
 
 def unreadable(path: str, error: Exception) -> ModelError:
@@ -257,17 +273,17 @@ def merge_lora(policy: Policy) -> None:
     policy.model = policy.model.merge_and_unload()
 
 
-def _model(path: str, dtype: str) -> Any:
+def _model(path: str, dtype: str, **more: Any) -> Any:
     if (Path(path) / "adapter_config.json").exists():
         from peft import PeftConfig, PeftModel
 
         base = PeftConfig.from_pretrained(path).base_model_name_or_path
-        merged = PeftModel.from_pretrained(_model(str(base), dtype), path).merge_and_unload()
+        merged = PeftModel.from_pretrained(_model(str(base), dtype, **more), path).merge_and_unload()
         merged.name_or_path = path  # what further adapters are saved as lying on
         return merged
     config = AutoConfig.from_pretrained(path)
     return AutoModelForImageTextToText.from_pretrained(
-        path, config=config, dtype=dtype, attn_implementation="sdpa"
+        path, config=config, dtype=dtype, attn_implementation="sdpa", **more
     )
 
 

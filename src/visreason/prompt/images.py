@@ -21,6 +21,8 @@ MAX_PIXELS = 89_478_485
 """Pillow's own bound for a file that could be a decompression bomb (a quarter gigabyte as RGB)."""
 ORIENTATION, SIDEWAYS = 0x0112, (5, 6, 7, 8)
 """The EXIF tag, and its values that swap width and height."""
+ENDINGS = {"JPEG": ".jpg", "MPO": ".jpg", "TIFF": ".tif"}
+"""File names' endings that are not the format's own name."""
 NOT_DECODED = (
     OSError,
     SyntaxError,
@@ -32,6 +34,20 @@ NOT_DECODED = (
     PIL.Image.DecompressionBombWarning,
 )
 """What Pillow raises for broken files: which one depends on the format and on where the file breaks."""
+
+
+def ending(content: bytes) -> str | None:
+    """The ending of a file name for a picture's bytes, told by their header; None for what is no picture.
+
+    >>> ending(b"GIF89a\\x01\\x00\\x01\\x00\\x00\\x00\\x00"), ending(b"hello")
+    ('.gif', None)
+    """
+    try:
+        with PIL.Image.open(io.BytesIO(content)) as picture:
+            name = picture.format or ""
+    except NOT_DECODED:
+        return None
+    return ENDINGS.get(name, f".{name.lower()}")
 
 
 def image_record(path: Path | str) -> Image:

@@ -15,6 +15,15 @@ SPECIAL_TOKEN = re.compile(r"<[|｜][A-Za-z][\w▁]+[|｜]>")
 """Text that tokenizers of chat models read as one control token: <|im_end|>, <|image_pad|>, <|eot_id|>, ..."""
 
 
+def disarmed(text: str) -> str:
+    """Text that a model wrote, to be shown to another: control tokens are plain words in it.
+
+    >>> disarmed("4.<|im_end|>")
+    '4.<im_end>'
+    """
+    return SPECIAL_TOKEN.sub(lambda m: f"<{m[0][2:-2]}>", text)
+
+
 @dataclass(frozen=True)
 class Parsed:
     """A completion taken apart: its thought, its solution text, and whether the style's format reward is satisfied.

@@ -1,10 +1,45 @@
 """Agreement of scores with the verdicts that rows carry, in `expected` or `judged` of a problem's meta."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from visreason.record import Problem, Sample, Score
-from visreason.stats import wilson
+from visreason.stats import accuracies, wilson
+
+COLUMNS = ("expected", "judged")
+VERDICTS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
+MAX_GROUPS = 200
+"""More values than this divide no summary."""
+
+
+def summarize(samples: list[Sample], by: Sequence[str]) -> dict[str, Any]:
+    """The summary of scored samples: accuracies, also by fields of meta, why samples are errored, and `agreement` with
+    the recorded verdicts where there are any.
+    """
+    both = accuracies(samples)
+    summary: dict[str, Any] = {
+        "accuracy": both["all"].as_dict(),
+        "accuracy_of_completed": both["completed"].as_dict() if "completed" in both else None,
+        "reward": sum(s.score.value for s in samples) / len(samples),
+    }
+    summary["by_extraction"] = sum("by_extraction" in s.score.parts for s in samples)
+    found = {part: sum(part in s.score.parts for s in samples) for part in ("overrun", "fault")}
+    summary |= {part: n for part, n in found.items() if n}
+    for name in by:
+        groups = grouped(samples, name)
+        if 1 < len(groups) <= MAX_GROUPS:
+            summary[f"by_{name}"] = {v: accuracies(g)["all"].as_dict() for v, g in groups.items()}
+    if compared := judged(samples):
+        summary["agreement"] = agreement(compared)
+    if unread := sum(_is_unread(s.problem) for s in samples):
+        summary["unread_verdicts"] = unread
+    return summary
+
+
+def judged(samples: Sequence[Sample]) -> list[Sample]:
+    """Samples with a recorded verdict that holds for any convention and is not doubted by those who recorded it."""
+    return [s for s in samples if verdict(s.problem) is not None and not set_aside(s.problem)]
 
 
 def agreement(judged: list[Sample]) -> dict[str, Any]:
@@ -32,14 +67,19 @@ def _agreement(judged: list[Sample]) -> dict[str, Any]:
 
 
 def verdict(problem: Problem) -> bool | None:
-    """The verdict that a row carries in `expected` or `judged`, None where it has none."""
-    for name in ("expected", "judged"):
-        found = problem.meta.get(name)
-        if isinstance(found, (bool, int, float)):
-            return bool(found)
-        if isinstance(found, str) and found.lower() in ("true", "false"):
-            return found.lower() == "true"
-    return None
+    """The verdict that a row carries in `expected` or `judged`: true, false, 1 or 0, as a text too. None where it has
+    none, or something else.
+
+    >>> [verdict(Problem("p", "?", meta={"expected": v})) for v in (True, 0, "False", "42", 42)]
+    [True, False, False, None, None]
+    """
+    found = (VERDICTS.get(str(problem.meta.get(name)).lower()) for name in COLUMNS)
+    return next((v for v in found if v is not None), None)
+
+
+def _is_unread(problem: Problem) -> bool:
+    stated = any(problem.meta.get(name) not in (None, "") for name in COLUMNS)
+    return stated and verdict(problem) is None
 
 
 def set_aside(problem: Problem) -> bool:

@@ -9,8 +9,8 @@ from visreason.engine import connect
 from visreason.errors import RunError, UsageError
 from visreason.names import function, unknown
 from visreason.prompt import Style
-from visreason.record import Sample, Score
-from visreason.reward.correct import correct
+from visreason.record import REASONS, Sample, Score
+from visreason.reward.correct import correct, rules_verdict
 from visreason.reward.format import format_reward
 from visreason.reward.remote import Remote
 
@@ -34,6 +34,8 @@ class Models:
     device: str = "auto"
     dtype: str = "float32"
     max_pixels: int | None = None
+    min_pixels: int | None = None
+    max_prompt_tokens: int = 8192
     squash: Literal["sigmoid", "clip", "none"] = "sigmoid"
     centre: float = 0.0
     scale: float = 1.0
@@ -86,21 +88,24 @@ def label(name: str) -> str:
 def weighted(parts: dict[str, tuple[float, Reward]]) -> Reward:
     """The sum of weight times value; `parts` of a score hold each value without its weight, and the parts' own parts.
 
-    Answer and reason are those of the part named "correct" or "judge", or of the first when none is. Completions that
-    the engine could not make score 0 with reason errored and are shown to no reward. Raises RunError when a reward
-    raises, gives a value that is not finite, or another number of scores than samples.
+    Answer and reason are those of the part named "correct" or "judge", or else of the first that is one's own; where
+    only a reward model and the format score, rules say them. Completions that the engine could not make score 0 with
+    reason errored and are shown to no reward. Raises RunError when a reward raises, gives a value that is not finite or
+    a reason that is none, or another number of scores than samples.
     """
     for name, (weight, _) in parts.items():
         if not math.isfinite(weight):
             raise UsageError(f"expected a finite weight for reward {name!r}, found {weight}; give a number")
-    leading = next((name for name in ("correct", "judge") if name in parts), next(iter(parts)))
+    own = [name for name in parts if name not in ("learned", "format")]
+    leading = next((name for name in ("correct", "judge", *own) if name in parts), None)
 
     def total(samples: list[Sample]) -> list[Score]:
         made = [s for s in samples if s.completion.finish != "error"]
         columns = {name: _scores(name, reward, made) for name, (_, reward) in parts.items()} if made else {}
-        scores = iter(
-            _sum(dict(zip(columns, row, strict=True)), parts, leading)
-            for row in zip(*columns.values(), strict=True)
+        leads = columns[leading] if leading and made else map(rules_verdict, made)
+        scores = (
+            _sum(dict(zip(columns, row, strict=True)), parts, lead)
+            for lead, *row in zip(leads, *columns.values(), strict=True)
         )
         none = Score(0.0, reason="errored", parts=dict.fromkeys(parts, 0.0))
         return [none if s.completion.finish == "error" else next(scores) for s in samples]
@@ -108,9 +113,8 @@ def weighted(parts: dict[str, tuple[float, Reward]]) -> Reward:
     return total
 
 
-def _sum(row: dict[str, Score], parts: dict[str, tuple[float, Reward]], leading: str) -> Score:
+def _sum(row: dict[str, Score], parts: dict[str, tuple[float, Reward]], lead: Score) -> Score:
     value = math.fsum(parts[name][0] * score.value for name, score in row.items())
-    lead = row[leading]
     inner = {name: value for score in row.values() for name, value in score.parts.items()}
     return Score(value, lead.answer, lead.reason, inner | {name: score.value for name, score in row.items()})
 
@@ -135,7 +139,12 @@ def _scores(name: str, reward: Reward, samples: list[Sample]) -> list[Score]:
         if not isinstance(score, Score) or not math.isfinite(score.value):
             raise RunError(
                 f"expected a Score with a finite value of reward {name!r} on problem {sample.problem.id!r}, found "
-                f"{score!r}; correct the reward, or that problem"
+                f"{score!r}; return visreason.record.Score(value), and correct the reward or that problem"
+            )
+        if score.reason not in REASONS:
+            raise RunError(
+                f"expected a reason of reward {name!r} among {', '.join(REASONS)}, found {score.reason!r}; the first "
+                "seven say that an answer is right"
             )
     return scores
 
@@ -178,7 +187,9 @@ def _learned(path: str, models: Models) -> Reward:
     else:
         from visreason.reward.learned import Learned
 
-        raw = Learned(path, models.dtype, models.device, models.max_pixels)
+        raw = Learned(
+            path, models.dtype, models.device, models.max_pixels, models.min_pixels, models.max_prompt_tokens
+        )
 
     def bounded(samples: list[Sample]) -> list[Score]:
         return [

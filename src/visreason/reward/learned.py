@@ -36,11 +36,22 @@ class Learned:
         dtype: str = "float32",
         device: str = "auto",
         max_pixels: int | None = None,
+        min_pixels: int | None = None,
+        max_prompt_tokens: int = 8192,
         micro_batch_tokens: int = 16384,
     ) -> None:
-        self.policy = open_scorer(path, dtype, device, max_pixels)
-        assert self.policy.value_head is not None
-        self.style = style(self.policy.value_head.style or "direct")
+        folder = model_path(path)
+        self.policy = loading.load(
+            folder,
+            dtype,
+            device,
+            max_pixels=max_pixels,
+            min_pixels=min_pixels,
+            max_prompt_tokens=max_prompt_tokens,
+        )
+        head = value_head.read(folder, self.policy.base.config.get_text_config().hidden_size)
+        self.policy.value_head = head.to(self.policy.device)
+        self.style = style(head.style or "direct")
         self.budget = micro_batch_tokens
 
     def __call__(self, samples: list[Sample]) -> list[Score]:
@@ -62,15 +73,6 @@ class Learned:
     def scores(self, groups: Sequence[Group]) -> Iterator[list[float] | DataError]:
         """Scores of every group's texts, in order; the error of a problem that can't be read."""
         return group_scores(self.policy, groups, self.style, self.budget)
-
-
-def open_scorer(path: str, dtype: str, device: str, max_pixels: int | None) -> Policy:
-    """A reward model, to score with."""
-    folder = model_path(path)
-    policy = loading.load(folder, dtype=dtype, device=device, max_pixels=max_pixels)
-    policy.value_head = value_head.read(folder, policy.base.config.get_text_config().hidden_size)
-    policy.value_head.to(policy.device)
-    return policy
 
 
 def turn_tree(policy: Policy, problem: Problem, texts: Sequence[str], layout: Style) -> Tree:

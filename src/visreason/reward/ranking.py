@@ -12,6 +12,8 @@ from visreason.record import Pair, Sample
 from visreason.stats import Interval, accuracy, by_problem, paired
 
 BINS = 10
+SCORED = ("chosen_score", "rejected_score", "chosen_tokens", "rejected_tokens")
+"""Columns of a file of scores of pairs."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,11 @@ class Ranked:
     chosen_tokens: int
     rejected_tokens: int
 
+    @classmethod
+    def of_row(cls, pair: Pair, row: dict[str, Any]) -> "Ranked":
+        """The pair with what a file of scores keeps of it."""
+        return cls(pair, *(row[name] for name in SCORED))
+
     @property
     def right(self) -> bool:
         """Whether the chosen side has the higher score; a tie is not right."""
@@ -42,9 +49,13 @@ class Ranked:
     def row(self) -> dict[str, Any]:
         """What a file of scores keeps of the pair, in the columns that benchmarks of pairs read."""
         known = {k: v for k, v in self.pair.problem.meta.items() if k == "subset"}
-        scores = {"chosen_score": self.chosen, "rejected_score": self.rejected}
-        lengths = {"chosen_tokens": self.chosen_tokens, "rejected_tokens": self.rejected_tokens}
-        return {"id": self.pair.problem.id, "source": self.source, **known, **scores, **lengths}
+        found = (self.chosen, self.rejected, self.chosen_tokens, self.rejected_tokens)
+        return {
+            "id": self.pair.problem.id,
+            "source": self.source,
+            **known,
+            **dict(zip(SCORED, found, strict=True)),
+        }
 
 
 def pair_summary(ranked: Sequence[Ranked]) -> dict[str, Any]:

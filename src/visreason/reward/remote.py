@@ -14,7 +14,8 @@ from visreason.record import Problem, Sample, Score
 
 KEY = "VISREASON_API_KEY"
 """Environment variable of the server's key, where it asks for one."""
-ATTEMPTS, FIRST_PAUSE_S, TIMEOUT_S = 5, 1.0, 600.0
+ATTEMPTS, FIRST_PAUSE_S, TIMEOUT_S = 7, 1.0, 600.0
+"""A server that is away is waited for a minute: time to be started again."""
 GROUPS = 32
 """Problems sent at a time."""
 

@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from visreason.answer import check
 from visreason.errors import DataError
 from visreason.model.load import Policy
 from visreason.prompt import Style
 from visreason.record import Pair, Sample, Score
+from visreason.reward.correct import rules_verdict
 from visreason.reward.learned import BLOCK, Learned, group_scores
 from visreason.reward.ranking import Ranked, correlation
 from visreason.stats import by_problem
@@ -47,31 +47,29 @@ def whole_blocks(samples: Sequence[Sample], done: int) -> int:
 def _score(sample: Sample, learned: float | None) -> Score:
     if learned is None or sample.completion.finish == "error":
         return Score(0.0, reason="errored")
-    verdict = sample.score if sample.score.parts else _checked(sample)
+    verdict = sample.score if sample.score.parts else rules_verdict(sample)
     return Score(learned, verdict.answer, verdict.reason, {**verdict.parts, "learned": learned})
 
 
-def _checked(sample: Sample) -> Score:
-    """The verdict of rules; a problem without an answer has none."""
-    if sample.problem.answer is None or sample.problem.check == "judge":
-        return Score(0.0, reason="unparsed")
-    try:
-        found = check(sample.problem, sample.completion.text, sample.completion.finish)
-    except DataError:
-        return Score(0.0, reason="errored")
-    return replace(found, parts={"correct": found.value})
-
-
-def rank(policy: Policy, pairs: Sequence[Pair], layout: Style, budget: int) -> list[Ranked]:
-    """Every pair with its scores and lengths. Raises DataError for a problem that can't be read."""
+def rank(policy: Policy, pairs: Sequence[Pair], layout: Style, budget: int) -> Iterator[Ranked | DataError]:
+    """Every pair with its scores and lengths, in order; the error of a problem that can't be read."""
     sides = [(pair.chosen.text, pair.rejected.text) for pair in pairs]
     groups = [(pair.problem, texts) for pair, texts in zip(pairs, sides, strict=True)]
-    ranked = []
     for pair, texts, scores in zip(pairs, sides, group_scores(policy, groups, layout, budget), strict=True):
         if isinstance(scores, DataError):
-            raise scores
+            yield scores
+            continue
         tokens = [len(policy.encoder.completion(text)) for text in texts]
-        ranked.append(Ranked(pair, scores[0], scores[1], tokens[0], tokens[1]))
+        yield Ranked(pair, scores[0], scores[1], tokens[0], tokens[1])
+
+
+def rank_all(policy: Policy, pairs: Sequence[Pair], layout: Style, budget: int) -> list[Ranked]:
+    """Every pair with its scores and lengths. Raises DataError for a problem that can't be read."""
+    ranked = []
+    for found in rank(policy, pairs, layout, budget):
+        if isinstance(found, DataError):
+            raise found
+        ranked.append(found)
     return ranked
 
 

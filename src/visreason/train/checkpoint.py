@@ -9,6 +9,7 @@ import os
 import pickle
 import shutil
 import warnings
+from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,7 +49,7 @@ class Keeper:
         folder = self.run / "checkpoint" / f"step_{step:06d}"
         scratch = folder.with_suffix(".tmp")
         try:
-            if sharding.processes() == 1:
+            if not sharding.together():
                 shutil.rmtree(scratch, ignore_errors=True)
                 policy.save(scratch)
                 torch.save({"optimizer": optimizer.state_dict(), **state}, scratch / STATE)
@@ -151,26 +152,40 @@ def load_into(folder: Path, policy: Policy, optimizer: torch.optim.Optimizer, st
         return
     reader = HuggingFaceStorageReader(str(folder / SHARDS))
     tensors = _tensors(policy, optimizer, list(reader.read_metadata().state_dict_metadata))
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "torch.distributed is disabled")  # so it is, in one process
-        load_shards(tensors, storage_reader=reader, no_dist=sharding.processes() == 1)
+    _read(tensors, reader)
     for p_state in optimizer.state.values():
         for key, value in p_state.items():
             p_state[key] = value.reshape(()) if key == "step" else value
 
 
+def load_weights(folder: Path, policy: Policy) -> None:
+    """The trained weights alone of what several processes wrote. Raises RunError where they can't be read."""
+    if why := _damage(folder):
+        raise RunError(f"{folder} can't be read ({why}); take another checkpoint")
+    weights = {f"weight/{name}": p.detach() for name, p in _trained(policy)}
+    _read(weights, HuggingFaceStorageReader(str(folder / SHARDS)))
+
+
+def _read(tensors: dict[str, torch.Tensor], reader: HuggingFaceStorageReader) -> None:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "torch.distributed is disabled")  # so it is, in one process
+        load_shards(tensors, storage_reader=reader, no_dist=not sharding.together())
+
+
 def _tensors(policy: Policy, optimizer: Any, names: list[str] | None = None) -> dict[str, torch.Tensor]:
     """Trained weights and the optimizer's tensors by name; with `names` an optimizer's that never stepped are made."""
     found: dict[str, torch.Tensor] = {}
-    for name, p in policy.named_parameters():
-        if not p.requires_grad:
-            continue
+    for name, p in _trained(policy):
         found[f"weight/{name}"] = p.detach()
         state = optimizer.state[p]
         for key in (n.rpartition("/")[2] for n in names or () if n.startswith(f"optimizer/{name}/")):
             state[key] = torch.zeros(1) if key == "step" else torch.zeros_like(p)
         found |= {f"optimizer/{name}/{k}": v.reshape(1) if k == "step" else v for k, v in state.items()}
     return found
+
+
+def _trained(policy: Policy) -> Iterator[tuple[str, torch.nn.Parameter]]:
+    return ((name, p) for name, p in policy.named_parameters() if p.requires_grad)
 
 
 def _kept(tensor: torch.Tensor) -> torch.Tensor:

@@ -236,7 +236,8 @@ def rollout_metrics(groups: list[list[Sample]]) -> dict[str, float]:
         "completion_length": sum(lengths) / n,
         **({"completion_length/correct": sum(right) / len(right)} if right else {}),
         "share/truncated": sum(x.completion.finish == "length" for x in samples) / n,
-        "share/unparsed": reasons.count("unparsed") / n,
+        "share/unparsed": sum(x.score.reason == "unparsed" and x.problem.answer is not None for x in samples)
+        / n,
         "share/errored": reasons.count("errored") / n,
         "share/zero_spread": sum(spread(g) == 0 for g in groups) / len(groups),
         "completions": n,

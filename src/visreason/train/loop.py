@@ -33,6 +33,8 @@ from visreason.train.update import Forward, Update
 
 console = Console(stderr=True, quiet=not sharding.leads())
 T = TypeVar("T")
+SILENCE_S = 30
+"""Seconds between lines about the steps where no bar can be drawn."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,7 @@ class Loop:
             _tensorboard(self.run.path, first + 1) if self.settings.tensorboard and sharding.leads() else None
         )
         warned: set[str] = set()
+        told = time.monotonic()
         with _progress() as progress, writer or nullcontext(), stopping.asked() as ended:
             task = progress.add_task(self.run.verb, total=self.steps, completed=first, numbers="")
             for step in range(first, self.steps):
@@ -115,6 +118,9 @@ class Loop:
                     writer.add_scalar(name, value, step + 1)
                 progress.update(task, advance=1, numbers=_numbers(metrics))
                 last = step + 1 == self.steps
+                if not console.is_terminal and time.monotonic() - told > SILENCE_S:  # a log of nohup or Slurm
+                    console.print(f"step {step + 1} of {self.steps} {_numbers(metrics)}", highlight=False)
+                    told = time.monotonic()
                 stopped = sharding.any_of(ended()) and not last
                 if (step + 1) % self.settings.save_every == 0 or last or stopped:
                     self._save(step + 1)

@@ -21,14 +21,18 @@ from visreason.train.settings import Reinforcement, Training
 GB = 1e9
 FULL, HALF = 4, 2
 """Bytes of a number."""
-MOMENTS = {"adamw": 2, "muon": 2}
+MOMENTS = {"adamw": 2 * FULL, "muon": 2 * FULL, "adamw8bit": 2 * (1 + FULL / 256)}
+"""Bytes of a weight's moments; those of 8 bits have a scale for every 256."""
+FOUR_BITS = 0.5 + 1 / 64
+"""Bytes of a weight in 4 bits, with one byte of scale for every 64."""
 ROLLOUT_TOKENS = 1 << 18
 """Tokens whose keys and values the hf engine holds at a time."""
 
 
 @dataclass(frozen=True)
 class Need:
-    """Bytes on one GPU. Weights, gradients and optimizer stay; activations and rollout take turns."""
+    """Bytes on one GPU, and those `offloaded` from it. Weights, gradients and optimizer stay; activations and rollout
+    take turns."""
 
     weights: float
     gradients: float
@@ -37,6 +41,7 @@ class Need:
     reference: float
     activations: float
     rollout: float
+    offloaded: float = 0.0
 
     @property
     def total(self) -> float:
@@ -46,11 +51,16 @@ class Need:
     def rows(self) -> dict[str, object]:
         """Rows of a plan, in GB."""
         named = {name: f"{value / GB:.2f} GB" for name, value in vars(self).items() if value}
-        return {**named, "in all, at most": f"{self.total / GB:.2f} GB"}
+        offloaded = named.pop("offloaded", None)
+        more = {"in the CPU's memory instead": offloaded} if offloaded else {}
+        return {**named, "in all, at most": f"{self.total / GB:.2f} GB", **more}
 
 
-def need(config: Any, settings: Training, processes: int = 1, over: int | None = None) -> Need:
-    """The estimate for a model's configuration, on one of so many GPUs of which `over` share a copy.
+def need(
+    config: Any, settings: Training, processes: int = 1, over: int | None = None, there: float = 0.0
+) -> Need:
+    """The estimate for a model's configuration, on one of so many GPUs of which `over` share a copy; `there` are the
+    bytes of a GPU, of which vLLM takes its share for a rollout.
 
     Activations are those of a whole micro-batch, at least half of it pictures, kept in every layer, or with
     checkpoint_activations in one. What is kept of a token is counted from transformers' layers: 8 D + 2 K + 4 I numbers
@@ -65,26 +75,45 @@ def need(config: Any, settings: Training, processes: int = 1, over: int | None =
     half = settings.precision == "bfloat16"
     beside = isinstance(settings, Reinforcement) and settings.kl > 0
     # Under autocast a bfloat16 copy of every matrix; sharded, the layers that are gathered at a time, and the head.
-    working = HALF * everything * (half if over == 1 else 2 / config.get_text_config().num_hidden_layers)
+    spread = over > 1 or settings.offload
+    small = _linear(config) if settings.quantize == "4bit" else 0
+    copied = 2 / config.get_text_config().num_hidden_layers if spread else half
+    weights = (FULL * (everything - small) + FOUR_BITS * small) / over
+    kept = {
+        "weights": weights,
+        "gradients": FULL * trained / over,
+        "optimizer": MOMENTS[settings.optimizer] * trained / over,
+        "reference": weights * beside,
+    }
+    if settings.offload:
+        kept = {**dict.fromkeys(kept, 0.0), "offloaded": sum(kept.values())}
     return Need(
-        weights=FULL * everything / over,
-        gradients=FULL * trained / over,
-        optimizer=FULL * MOMENTS[settings.optimizer] * trained / over,
-        working=working,
-        reference=FULL * everything / over * beside,
+        working=HALF * (everything - small) * copied,
         activations=_activations(config, settings),
-        rollout=_rollout(config, settings, processes, everything * (over > 1)),
+        rollout=_rollout(config, settings, processes, everything * spread, there),
+        **kept,
     )
 
 
 def parameter_sizes(config: Any) -> dict[str, int]:
     """Parameters of vision tower, merger and language model, without loading one."""
-    with torch.device("meta"):
-        model = AutoModelForImageTextToText.from_config(config)
     sizes = {"vision": 0, "merger": 0, "language": 0}
-    for name, p in model.named_parameters():
+    for name, p in _empty(config).named_parameters():
         sizes[part_of(name)] += p.numel()
     return sizes
+
+
+def _linear(config: Any) -> int:
+    """Numbers in the weights of the linear layers but the head: what is kept in 4 bits."""
+    model = _empty(config)
+    head = model.get_output_embeddings()
+    linear = (m for m in model.modules() if isinstance(m, torch.nn.Linear) and m is not head)
+    return sum(m.weight.numel() for m in linear)
+
+
+def _empty(config: Any) -> Any:
+    with torch.device("meta"):
+        return AutoModelForImageTextToText.from_config(config)
 
 
 def _activations(config: Any, settings: Training) -> float:
@@ -109,9 +138,11 @@ def _layers(tokens: int, d: int, k: int, i: int, layers: int, width: int, settin
     return tokens * d * width * layers + one if settings.checkpoint_activations else one * layers
 
 
-def _rollout(config: Any, settings: Training, processes: int, gathered: int) -> float:
+def _rollout(config: Any, settings: Training, processes: int, gathered: int, there: float) -> float:
     if not isinstance(settings, Reinforcement):
         return 0.0
+    if settings.engine == "vllm":
+        return settings.memory_share * there
     text = config.get_text_config()
     width = HALF if settings.precision == "bfloat16" else FULL
     keys = text.hidden_size * text.num_key_value_heads // text.num_attention_heads
@@ -134,10 +165,13 @@ def plan(path: str, settings: Training) -> dict[str, object]:
         config = AutoConfig.from_pretrained(path)
     except (OSError, ValueError) as e:
         raise unreadable(path, e) from e
-    found = need(config, settings, sharding.processes(), sharding.over(settings))
-    there = available(settings.device)
+    there, beside = available(settings.device), available("cpu")
+    found = need(config, settings, sharding.processes(), sharding.over(settings), there)
     rows = {"GPUs": sharding.processes(), **found.rows(), "there are": f"{there / GB:.2f} GB"}
-    return {**rows, **({"to make it fit": ways(found, settings)} if found.total > there else {})}
+    if settings.offload:
+        rows["of the CPU's there are"] = f"{beside / GB:.2f} GB"
+    fits = found.total <= there and found.offloaded <= beside
+    return rows if fits else {**rows, "to make it fit": ways(found, settings)}
 
 
 def ways(found: Need, settings: Training) -> str:
@@ -147,9 +181,11 @@ def ways(found: Need, settings: Training) -> str:
         made += ["checkpoint_activations=true"] * (not settings.checkpoint_activations)
         made += [f"micro_batch_tokens under {settings.micro_batch_tokens}"]
     else:
-        made += ["fewer completions or tokens a step"]
+        vllm = isinstance(settings, Reinforcement) and settings.engine == "vllm"
+        made += ["a smaller memory_share" if vllm else "fewer completions or tokens a step"]
     made += ["kl=0"] * bool(found.reference) + ["precision=bfloat16"] * (settings.precision == "float32")
-    made += ["more GPUs (torchrun)"] + ["lora_rank=64"] * (settings.lora_rank == 0)
+    made += ["more GPUs (torchrun)"] + ["offload=true"] * (not settings.offload)
+    made += ["quantize=4bit"] * (settings.quantize == "none") if settings.lora_rank else ["lora_rank=64"]
     return ", ".join(made)
 
 

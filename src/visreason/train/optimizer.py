@@ -1,7 +1,8 @@
-"""AdamW or Muon over the trained parameters, and the learning rate as a function of the step."""
+"""AdamW, in 32 or 8 bits, or Muon over the trained parameters, and the learning rate as a function of the step."""
 
 import math
 from collections import defaultdict
+from typing import Any
 
 import torch
 
@@ -68,8 +69,9 @@ def orthogonal(x_NAB: torch.Tensor) -> torch.Tensor:
     return x.mT if tall else x
 
 
-def build(policy: Policy, settings: Training) -> torch.optim.AdamW:
-    """The optimizer the settings name, with decay on matrices only. Raises UsageError when everything is frozen."""
+def build(policy: Policy, settings: Training) -> torch.optim.Optimizer:
+    """The optimizer the settings name, with decay on matrices only. Raises UsageError when everything is frozen, and
+    when its package is not installed."""
     named = [(n, p) for n, p in policy.named_parameters() if p.requires_grad]
     if not named:
         raise UsageError(
@@ -83,13 +85,29 @@ def build(policy: Policy, settings: Training) -> torch.optim.AdamW:
         {"params": [p for _, p in named if p.ndim > 1 and id(p) not in hidden], **rest},
         {"params": [p for _, p in named if p.ndim <= 1], "weight_decay": 0.0, **rest},
     ]
-    return (Muon if muon else torch.optim.AdamW)(
+    made, more = (Muon if muon else torch.optim.AdamW), {"foreach": True}
+    if settings.optimizer == "adamw8bit":
+        made, more = _eight_bits(), {}
+    return made(
         [g for g in groups if g["params"]],
         lr=settings.lr,
         betas=settings.betas,
         weight_decay=settings.weight_decay,
-        foreach=True,
+        **more,
     )
+
+
+def _eight_bits() -> Any:
+    """AdamW with moments in 8 bits, block by block (Dettmers et al. 2022, arXiv 2110.02861); those of fewer than 4,096
+    numbers stay as they are."""
+    try:
+        from bitsandbytes.optim import AdamW8bit
+    except ImportError as e:
+        raise UsageError(
+            f"optimizer=adamw8bit needs a package that is not installed ({e}); install visreason[quantized], or take "
+            "adamw"
+        ) from e
+    return AdamW8bit
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:

@@ -5,23 +5,36 @@ Axes: P pairs.
 
 import math
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from visreason.data.pairs import longest_pair
 from visreason.errors import DataError, UsageError
+from visreason.model import value_head
 from visreason.model.forest import Tree
-from visreason.model.load import Policy
+from visreason.model.load import Policy, drop_lm_head
 from visreason.prompt import Style, messages
 from visreason.record import Pair
 from visreason.reward.learned import turn_tree
-from visreason.reward.scoring import rank
+from visreason.reward.scoring import rank_all
 from visreason.train import optimizer
 from visreason.train.loop import Batch, order
 from visreason.train.losses import BradleyTerry
 from visreason.train.settings import RewardModelling, Stage
 from visreason.train.update import Update, values
+
+
+def with_head(policy: Policy, path: str, settings: RewardModelling) -> None:
+    """Give a policy the value head at `path`, or a new one where there is none."""
+    width = policy.base.config.get_text_config().hidden_size
+    trained = any((Path(path) / name).is_file() for name in value_head.FILES)
+    head = value_head.read(path, width) if trained else value_head.ValueHead(width, seed=settings.seed)
+    head.style = settings.style
+    policy.value_head = head.to(policy.device)
+    if settings.lm_head == "drop":
+        drop_lm_head(policy)
 
 
 @dataclass(frozen=True)
@@ -87,7 +100,7 @@ class RewardModel:
         if step % self.settings.validate_every:
             return {}
         few = self.heldout[: self.settings.heldout_pairs]
-        ranked = rank(self.policy, few, self.style, self.settings.micro_batch_tokens)
+        ranked = rank_all(self.policy, few, self.style, self.settings.micro_batch_tokens)
         gaps = [r.chosen - r.rejected for r in ranked]
         loss = sum(math.log1p(math.exp(-abs(gap))) + max(0.0, -gap) for gap in gaps) / len(gaps)
         return {"heldout/accuracy": sum(r.right for r in ranked) / len(ranked), "heldout/loss": loss}

@@ -1,16 +1,21 @@
 """The recipe fields of training: what every verb shares, and what reinforcement learning adds."""
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from visreason.errors import RunError
 from visreason.recipe import Asking
 
 
 class Training(Asking):
     """Settings of the loop, the optimizer, the memory and the checkpoints. Verbs add their data and objective."""
 
+    data: str = Field(
+        description="What is learned from: a JSONL file of records or flat rows, or world:SPLIT:N.",
+        examples=["train.jsonl"],
+    )
     model: str = Field(
         description="Model to start from: a Hugging Face directory, a hub id, or a run directory."
     )
@@ -19,8 +24,10 @@ class Training(Asking):
     )
     epochs: float = Field(1.0, gt=0, description="Passes over the data, when `steps` is not given.")
     problems_per_step: int = Field(32, ge=1, description="Problems in each step.")
-    optimizer: Literal["adamw", "muon"] = Field(
-        "adamw", description="muon orthogonalises the steps of matrices: for training from nothing."
+    optimizer: Literal["adamw", "adamw8bit", "muon"] = Field(
+        "adamw",
+        description="adamw8bit keeps its moments in 8 bits (bitsandbytes); muon orthogonalises the steps of matrices: "
+        "for training from nothing.",
     )
     lr: float = Field(1e-5, gt=0, description="Peak learning rate.")
     schedule: Literal["constant", "linear", "cosine"] = Field(
@@ -49,6 +56,9 @@ class Training(Asking):
     lora_parts: tuple[Literal["vision", "merger", "language"], ...] = Field(
         ("language",), description="Parts whose linear layers get adapters."
     )
+    quantize: Literal["none", "4bit"] = Field(
+        "none", description="Keep the base under the adapters in 4 bits (NF4, bitsandbytes), as QLoRA does."
+    )
     checkpoint_activations: bool = Field(
         False, description="Recompute activations: less memory, about a third more time."
     )
@@ -67,12 +77,18 @@ class Training(Asking):
         ge=1,
         description="GPUs that share one copy of the model under torchrun; those of a node when not given.",
     )
+    offload: bool = Field(
+        False,
+        description="Keep weights, gradients and optimizer in the CPU's memory and step there; a GPU holds a layer or "
+        "two at a time (FSDP2).",
+    )
     tensorboard: bool = Field(
         False, description="Also write TensorBoard events (needs the tensorboard package)."
     )
 
     def idle(self) -> dict[str, str]:
-        lora = {} if self.lora_rank else dict.fromkeys(("lora_alpha", "lora_parts"), "lora_rank above 0")
+        adapters = ("lora_alpha", "lora_parts", "quantize")
+        lora = {} if self.lora_rank else dict.fromkeys(adapters, "lora_rank above 0")
         return {**super().idle(), **lora, **({"epochs": "steps left out"} if self.steps else {})}
 
 
@@ -289,3 +305,12 @@ class Preferring(Training):
             **({} if self.bco else {"threshold": "bco above 0"}),
             **({} if self.bco or self.dpo else {"beta": "dpo or bco above 0"}),
         }
+
+
+def of_verb(saved: dict[str, Any]) -> Training:
+    """The settings in a training run's recipe.json, for the CPU. Raises RunError for a run that trained nothing."""
+    kinds = {"sft": Training, "grpo": Reinforcement, "reward_model": RewardModelling, "mpo": Preferring}
+    if saved.get("verb") not in kinds:
+        raise RunError(f"expected a run of {', '.join(kinds)}, found one of {saved.get('verb')}")
+    kind = kinds[saved["verb"]]
+    return kind(**{k: v for k, v in saved.items() if k in kind.model_fields} | {"device": "cpu"})

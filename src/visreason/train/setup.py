@@ -18,7 +18,8 @@ from visreason.prompt import Style, messages, style
 from visreason.record import Problem
 from visreason.train import checkpoint, memory, sharding
 from visreason.train.loop import Loop, Objective, console, total_steps
-from visreason.train.settings import Training
+from visreason.train.reward_model import with_head
+from visreason.train.settings import RewardModelling, Training
 from visreason.world.source import data_file, model_folder
 
 T = TypeVar("T")
@@ -98,6 +99,28 @@ def open_policy(
     if found and sharding.leads():
         checkpoint.set_aside(run.path, found)
     resumed = str(found) if found and not checkpoint.sharded(found) else None
+    policy = _opened(settings, start, resumed, opened)
+    if settings.checkpoint_activations:
+        loading.checkpoint_activations(policy)
+    sharding.shard(policy, settings)
+    if found:
+        console.print(f"resuming from {found}", soft_wrap=True)
+    return policy, found
+
+
+def put_together(folder: Path, settings: Training, start: str, to: Path) -> None:
+    """The weights of a checkpoint that several processes wrote, as the Hugging Face directory `to`; `settings` and
+    `start` are the run's. Raises RunError for a checkpoint that can't be read."""
+    head = with_head if isinstance(settings, RewardModelling) else lambda *_: None
+    policy = _opened(settings, start, None, lambda policy, path: head(policy, path, settings))
+    checkpoint.load_weights(folder, policy)
+    policy.save(to)
+
+
+def _opened(
+    settings: Training, start: str, resumed: str | None, opened: Callable[[Policy, str], None]
+) -> Policy:
+    """The policy at `start`, or as it was saved at `resumed`, frozen and adapted as asked."""
     lora = settings.lora_rank > 0
     policy = _load(settings, resumed if resumed and not lora else start)
     policy.share &= settings.share_trunk
@@ -108,12 +131,7 @@ def open_policy(
         loading.add_lora(policy, settings.lora_rank, settings.lora_alpha, settings.lora_parts, settings.seed)
     loading.freeze(policy, settings.freeze)
     opened(policy, resumed or start)
-    if settings.checkpoint_activations:
-        loading.checkpoint_activations(policy)
-    sharding.shard(policy, settings)
-    if found:
-        console.print(f"resuming from {found}", soft_wrap=True)
-    return policy, found
+    return policy
 
 
 def open_reference(settings: Training, start: str) -> Policy:
@@ -230,4 +248,6 @@ def _load(settings: Training, path: str) -> Policy:
         max_pixels=settings.max_pixels,
         min_pixels=settings.min_pixels,
         max_prompt_tokens=settings.max_prompt_tokens,
+        quantised=settings.quantize == "4bit",
+        spread=sharding.together(),
     )

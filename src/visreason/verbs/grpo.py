@@ -13,7 +13,9 @@ from visreason.train.settings import Reinforcement
 
 if TYPE_CHECKING:
     from visreason.engine.sync import Synced
+    from visreason.engine.vllm import VLLM
     from visreason.model.load import Policy
+    from visreason.train.sharding import Beside
 
 
 class Recipe(Reinforcement):
@@ -29,18 +31,18 @@ def run(recipe: Recipe, out: Path) -> None:
     completions = recipe.problems_per_step * recipe.completions_per_problem
 
     def objective(_: Run, policy: Policy, problems: list[Problem], style: Style, start: str) -> GRPO:
-        models = Models(recipe.device, recipe.precision, recipe.max_pixels, recipe.squash, recipe.squash_centre,
-                        recipe.squash_scale)  # fmt: skip
+        models = Models(recipe.device, recipe.precision, recipe.max_pixels, recipe.min_pixels, recipe.max_prompt_tokens,
+                        recipe.squash, recipe.squash_centre, recipe.squash_scale)  # fmt: skip
         reward = from_names(recipe.rewards, style, models)
         reference = setup.open_reference(recipe, start) if recipe.kl > 0 else None
+        reward = sharding.dealt_reward(reward, recipe.completions_per_problem)
         if recipe.engine == "vllm":
-            synced = _vllm_beside(policy, recipe, problems, style, start)
-            more = {"sync": synced.sync, "rest": synced.engine.rest}
-            return GRPO(policy, synced.engine, problems, style, reward, recipe, reference, **more)
+            engine, synced = _vllm_beside(policy, recipe, problems, style, start)
+            more = {"sync": synced.sync, "rest": engine.rest}
+            return GRPO(policy, engine, problems, style, reward, recipe, reference, **more)
         from visreason.engine.hf import HF
 
         engine = sharding.dealt_engine(HF(policy), policy)
-        reward = sharding.dealt_reward(reward, recipe.completions_per_problem)
         return GRPO(policy, engine, problems, style, reward, recipe, reference)
 
     setup.train(
@@ -63,25 +65,38 @@ def run(recipe: Recipe, out: Path) -> None:
 
 def _vllm_beside(
     policy: "Policy", recipe: Recipe, problems: list[Problem], style: Style, start: str
-) -> "Synced":
-    """vLLM with the policy's weights, proved on the first problem and on one with the most images."""
-    from visreason.engine.sync import Synced
+) -> "tuple[VLLM | Beside, Synced]":
+    """vLLM, and what gives it the policy's weights, proved on the first problem and on one with the most images."""
+    from visreason.engine.sync import PROBE_TOKENS, Synced
     from visreason.engine.vllm import VLLM
+    from visreason.train import sharding, update
 
-    engine = VLLM(
-        start,
-        dtype=str(policy.dtype).removeprefix("torch."),
-        device=recipe.device,
-        max_pixels=recipe.max_pixels,
-        min_pixels=recipe.min_pixels,
-        max_prompt_tokens=recipe.max_prompt_tokens,
-        max_completion_tokens=recipe.max_completion_tokens,
-        tensor_parallel=recipe.tensor_parallel,
-        memory_share=recipe.memory_share,
-        seed=recipe.seed % 2**31,
-    )
+    def opened() -> VLLM:
+        return VLLM(
+            start,
+            dtype=str(policy.dtype).removeprefix("torch."),
+            device=recipe.device,
+            max_pixels=recipe.max_pixels,
+            min_pixels=recipe.min_pixels,
+            max_prompt_tokens=recipe.max_prompt_tokens,
+            max_completion_tokens=recipe.max_completion_tokens,
+            tensor_parallel=recipe.tensor_parallel,
+            memory_share=recipe.memory_share,
+            seed=recipe.seed % 2**31,
+        )
+
+    engine = sharding.beside(opened, recipe.tensor_parallel)
     probes = {p.id: p for p in (problems[0], max(problems, key=lambda p: len(p.images)))}
-    return Synced(policy, engine, [messages(p, style) for p in probes.values()], recipe.check_sync_every)
+    synced = Synced(
+        policy,
+        engine,
+        [messages(p, style) for p in probes.values()] * sharding.engines(recipe.tensor_parallel),
+        lambda trees: update.score(policy, trees, recipe),
+        sharding.written,
+        recipe.check_sync_every,
+        min(PROBE_TOKENS, recipe.max_completion_tokens),
+    )
+    return engine, synced
 
 
 def _read(path: Path, rewards: dict[str, float], rejected: list[dict[str, Any]]) -> list[Problem]:

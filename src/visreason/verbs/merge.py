@@ -1,39 +1,96 @@
-"""Put the shards of a run together: one run, as if it had never been divided."""
+"""Put shards together: of runs into one, as if it had never been divided; of a checkpoint into an ordinary model."""
 
 import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from visreason import recipe
 from visreason.errors import RunError
 from visreason.factory.pipeline import MADE, read_made
 from visreason.record import Sample
-from visreason.store import JUDGED, RECIPE, SAMPLES, SCORED, Run, manifest, read_json, read_records, read_rows
+from visreason.store import (
+    JUDGED,
+    RECIPE,
+    SAMPLES,
+    SCORED,
+    Run,
+    manifest,
+    model_files,
+    read_json,
+    read_records,
+    read_rows,
+)
 
 MADE_BY = ((MADE,), (JUDGED, SCORED), (SAMPLES,))
 """What takes the time, and is joined, of data pipelines, of curate, and of all others; the rest follows from it."""
 
 
 class Recipe(recipe.Recipe):
-    """What is put together. The whole run lies in `out`, with its own manifest and counts."""
+    """What is put together, runs or a checkpoint. It lies in `out`, with a manifest of its own."""
 
     runs: recipe.Paths = Field(
-        min_length=1,
+        [],
         description="Finished runs of one command, each with another shard=i/n, in any order.",
         examples=["[runs/evaluate/a1,runs/evaluate/a2]"],
     )
+    checkpoint: Path | None = Field(
+        None,
+        description="Checkpoint (RUN/checkpoint/step_N) that several processes wrote; it becomes an ordinary model.",
+    )
+
+    @model_validator(mode="after")
+    def _refuse_both(self) -> Self:
+        if bool(self.runs) == bool(self.checkpoint):
+            found = "both" if self.runs else "neither"
+            raise ValueError(f"expected runs=[...] or checkpoint=..., found {found}; give one of them")
+        return self
 
 
 def run(recipe: Recipe, out: Path) -> None:
-    """Join what was made and let the runs' own verb count and seal them.
+    """Put together what the recipe names.
 
-    Raises RunError when a run is unfinished, is no shard, differs from the others in more, or when a shard is missing.
+    Raises RunError when a run is unfinished, is no shard, differs from the others in more, or when a shard is missing;
+    and for a checkpoint that is not in shards, or can't be read.
     """
-    shards, whole = _ordered(recipe.runs)
+    if recipe.checkpoint:
+        _model(recipe.checkpoint, recipe, out)
+    else:
+        _runs(recipe.runs, out)
+
+
+def _model(folder: Path, recipe: Recipe, out: Path) -> None:
+    """The checkpoint's weights in `out`, under the name that it has in its run."""
+    from visreason.prompt import style
+    from visreason.train import checkpoint, setup
+    from visreason.train.settings import of_verb
+    from visreason.world.source import model_folder
+
+    if not checkpoint.sharded(folder):
+        raise RunError(
+            f"expected a checkpoint in shards at {folder}, found none; one of a single process, and a run's last one, "
+            "is a Hugging Face directory already"
+        )
+    run = folder.resolve().parents[1]
+    record = Run.open(out, "merge", recipe.model_dump(mode="json"))
+    if record.finished:
+        return
+    saved = read_json(run / RECIPE)
+    settings = of_verb(saved)
+    start = model_folder(settings.model, run, style(settings.style), settings.seed)
+    to = out / "checkpoint" / folder.name
+    setup.put_together(folder, settings, start, to)
+    summary = {"verb": saved["verb"], "checkpoint": f"checkpoint/{folder.name}"}
+    record.seal(summary, [*model_files(start), *sorted(folder.glob(f"{checkpoint.SHARDS}/*"))])
+    print(f"done: {to}")
+
+
+def _runs(runs: list[Path], out: Path) -> None:
+    """Join what was made and let the runs' own verb count and seal it."""
+    shards, whole = _ordered(runs)
     _join(shards, out, whole)
     words = [whole["verb"], str(out / RECIPE), f"out={out}"]
     status = subprocess.run([sys.executable, "-m", "visreason", *words], check=False).returncode

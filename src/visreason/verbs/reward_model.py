@@ -24,26 +24,15 @@ def run(recipe: Recipe, out: Path) -> None:
 
     Raises Tripwire when training goes wrong; the same command resumes a killed run.
     """
-    from visreason.model import load as loading
-    from visreason.model import value_head
     from visreason.model.load import Policy
     from visreason.train import setup
     from visreason.train.loop import console
-    from visreason.train.reward_model import RewardModel, stretches
+    from visreason.train.reward_model import RewardModel, stretches, with_head
 
     if not recipe.share_trunk:
         raise UsageError(
             "expected share_trunk=true: the two sides of a pair are branches of one tree; leave it out"
         )
-
-    def opened(policy: Policy, path: str) -> None:
-        width = policy.base.config.get_text_config().hidden_size
-        trained = any((Path(path) / name).is_file() for name in value_head.FILES)
-        head = value_head.read(path, width) if trained else value_head.ValueHead(width, seed=recipe.seed)
-        head.style = recipe.style
-        policy.value_head = head.to(policy.device)
-        if recipe.lm_head == "drop":
-            loading.drop_lm_head(policy)
 
     def objective(_: Run, policy: Policy, pairs: list[Pair], style: Style, start: str) -> RewardModel:
         learned, heldout = split(pairs, recipe.heldout_one_in)
@@ -59,9 +48,9 @@ def run(recipe: Recipe, out: Path) -> None:
 
     def finish(record: Run, trained: RewardModel) -> dict[str, Any]:
         from visreason.reward.ranking import pair_summary
-        from visreason.reward.scoring import rank
+        from visreason.reward.scoring import rank_all
 
-        ranked = rank(trained.policy, trained.heldout, trained.style, recipe.micro_batch_tokens)
+        ranked = rank_all(trained.policy, trained.heldout, trained.style, recipe.micro_batch_tokens)
         record.rewind({SCORES: 0})
         record.append(SCORES, [r.row() for r in ranked])
         summary = pair_summary(ranked)
@@ -81,7 +70,7 @@ def run(recipe: Recipe, out: Path) -> None:
         problem_of=lambda pair: pair.problem,
         objective=objective,
         plan=lambda pairs: {"with images": sum(bool(p.problem.images) for p in pairs)},
-        opened=opened,
+        opened=lambda policy, path: with_head(policy, path, recipe),
         finish=finish,
     )
 

@@ -7,6 +7,7 @@ says how often the chosen side has the higher score.
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,31 +15,32 @@ from pydantic import Field
 from rich.console import Console
 from rich.progress import Progress, track
 
-from visreason import recipe
-from visreason.answer import check, sandbox
-from visreason.answer.recorded import check_extraction
+from visreason.answer import golds, sandbox
 from visreason.cores import over_cores
 from visreason.data import has_meta, part, read_samples
 from visreason.data.files import read_rows
 from visreason.data.pairs import is_pair, read_pairs
 from visreason.errors import DataError
 from visreason.prompt import style
-from visreason.record import Problem, Sample, Score
+from visreason.recipe import SHARD, Shard
+from visreason.recipe import Recipe as Base
+from visreason.record import Pair, Sample
 from visreason.reward import REWARDS, from_names
-from visreason.reward.agreement import agreement, grouped, set_aside, verdict
-from visreason.reward.ranking import best_over_mean, calibration, choices, pair_summary
+from visreason.reward.agreement import summarize
+from visreason.reward.correct import correct_or_extracted
+from visreason.reward.ranking import Ranked, best_over_mean, calibration, choices, pair_summary
 from visreason.stats import Interval, accuracies, counts
-from visreason.store import SAMPLES, Run, model_files, model_path
+from visreason.store import IMAGES, REJECTED, SAMPLES, Run, model_files, model_path
 
 GOLDS = "golds.jsonl"
 BLOCK, ALONE = 256, 1_000
 """Samples a process scores at a time, and how many are too few to start processes for."""
 SHOWN = 5
-MAX_GROUPS = 200
 LEARNED, PAIR_SCORES = "learned:", "scores.jsonl"
+NO_GOLD = "expected an answer to compare with, found none; give one in column answer or gold"
 
 
-class Recipe(recipe.Recipe):
+class Recipe(Base):
     """What is scored, and by which reward."""
 
     samples: Path = Field(
@@ -57,17 +59,24 @@ class Recipe(recipe.Recipe):
         {}, description="Score only problems whose meta has these values, as {level: 1}."
     )
     limit: int | None = Field(None, ge=1, description="Score only the first samples.")
-    shard: recipe.Shard | None = Field(None, description=recipe.SHARD)
+    shard: Shard | None = Field(None, description=SHARD)
     precision: Literal["float32", "bfloat16"] = Field(
         "float32", description="Numbers the reward model computes with."
     )
     max_pixels: int | None = Field(
         None, ge=784, description="Largest image area the reward model sees, in pixels."
     )
+    max_prompt_tokens: int = Field(
+        8192, ge=16, description="Longest prompt the reward model reads; longer ones are errored."
+    )
     device: str = Field("auto", description="cpu, cuda, or auto: where the reward model runs.")
 
     def idle(self) -> dict[str, str]:
-        names = () if self.reward.startswith(LEARNED) else ("precision", "max_pixels", "device")
+        names = (
+            ()
+            if self.reward.startswith(LEARNED)
+            else ("precision", "max_pixels", "max_prompt_tokens", "device")
+        )
         return {**super().idle(), **dict.fromkeys(names, "reward=learned:PATH")}
 
 
@@ -89,21 +98,46 @@ def run(recipe: Recipe, out: Path) -> None:
     if recipe.reward.startswith(LEARNED):
         _learned(recipe, record, out)
         return
+    from visreason.view.disagreements import write_scores  # draws with matplotlib, too heavy for --help
+
     sandbox.start()  # ready when the first question comes that needs it
     rejected: list[dict[str, Any]] = []
     samples = _read(recipe, rejected)
-    record.set_aside(rejected)
+    _set_aside(record, rejected)
     record.rewind({GOLDS: 0})
-    failures = self_test(samples) if recipe.reward == "correct" else []
+    failures = (
+        golds.failures({s.problem.id: s.problem for s in samples}.values())
+        if recipe.reward == "correct"
+        else []
+    )
     record.append(GOLDS, failures)
     _warn(failures, out)
     scored = _score(record, recipe, samples)
     summary = summarize(scored, recipe.by) | {"gold_failures": len(failures)}
-    _report(out / "report", record, scored, summary)
+    write_scores(out / "report", record.recipe, scored, summary)
     record.seal(summary, [recipe.samples], {**counts(s.score for s in scored), "rejected": len(rejected)})
+    _say(recipe, summary, scored, out)
+
+
+def _say(recipe: Recipe, summary: dict[str, Any], scored: list[Sample], out: Path) -> None:
+    if unread := summary.get("unread_verdicts"):
+        console.print(
+            f"{unread} values of expected or judged are neither true nor false, and are not compared"
+        )
+    if overrun := summary.get("overrun"):
+        console.print(f"{overrun} responses would take too long to compare, and are errored")
     agreement = summary.get("agreement")
     said = f"; agreement {agreement['value']:.4f} of {agreement['n']} recorded verdicts" if agreement else ""
-    console.print(f"accuracy {accuracies(scored)['all']}{said}; {out}")
+    reward = "" if recipe.reward == "correct" else f"mean reward {summary['reward']:.4g}; "
+    console.print(f"{reward}accuracy {accuracies(scored)['all']}{said}; {out}")
+
+
+def _set_aside(record: Run, rejected: list[dict[str, Any]]) -> None:
+    """Keep the rows that could not be read, and say how many they are."""
+    record.set_aside(rejected)
+    if rejected:
+        first = f"line {rejected[0]['line']}: {rejected[0]['reason']}"
+        console.print(f"{len(rejected)} rows are rejected ({record.path / REJECTED}); {first}", markup=False)
 
 
 def _learned(recipe: Recipe, record: Run, out: Path) -> None:
@@ -113,11 +147,12 @@ def _learned(recipe: Recipe, record: Run, out: Path) -> None:
     from visreason.view.runs import RunView
 
     path = recipe.reward.removeprefix(LEARNED)
-    reward = Learned(path, recipe.precision, recipe.device, recipe.max_pixels)
+    budget = {"max_pixels": recipe.max_pixels, "max_prompt_tokens": recipe.max_prompt_tokens}
+    reward = Learned(path, recipe.precision, recipe.device, **budget)
     first = next((row for _, row in read_rows(recipe.samples, [])), {})
     rejected: list[dict[str, Any]] = []
     summary, figures, scored = (_pairs if is_pair(first) else _samples)(recipe, record, reward, rejected, out)
-    record.set_aside(rejected)
+    _set_aside(record, rejected)
     runs = {"score": RunView("score", record.recipe, samples=scored)}
     shown = {k: v for k, v in summary.items() if not k.startswith("by_") or k == "by_source"}
     write_report(out / "report", "Scores of a reward model", runs, summary=shown, figures=figures)
@@ -127,14 +162,19 @@ def _learned(recipe: Recipe, record: Run, out: Path) -> None:
 
 
 def _read(recipe: Recipe, rejected: list[dict[str, Any]]) -> list[Sample]:
-    samples = [s for s in read_samples(recipe.samples, rejected) if has_meta(s.problem, recipe.where)]
+    found = (s for s in read_samples(recipe.samples, rejected) if has_meta(s.problem, recipe.where))
+    samples = list(islice(found, recipe.limit))
+    if recipe.reward == "correct":
+        bare = [s for s in samples if s.problem.answer is None]
+        rejected += [{"line": None, "reason": NO_GOLD, "row": {"id": s.problem.id}} for s in bare]
+        samples = [s for s in samples if s.problem.answer is not None]
     if not samples:
-        why = f" (line {rejected[0]['line']}: {rejected[0]['reason']})" if rejected else ""
+        why = f" ({rejected[0]['reason']})" if rejected else ""
         raise DataError(
             f"expected samples in {recipe.samples}, found none{why}; give rows with answer (or gold) and response (or "
             "pred), and see `where`"
         )
-    return part(samples[: recipe.limit], recipe.shard)
+    return part(samples, recipe.shard)
 
 
 def _samples(
@@ -169,22 +209,21 @@ def _pairs(
     recipe: Recipe, record: Run, reward: Any, rejected: list[dict[str, Any]], out: Path
 ) -> tuple[dict[str, Any], dict[str, Path], list[Sample]]:
     """How often the chosen side of a pair has the higher score, by source and length, and the plots."""
-    from visreason.reward.scoring import rank
     from visreason.view import ranking as plots
 
-    pairs = [p for p in read_pairs(recipe.samples, rejected) if has_meta(p.problem, recipe.where)]
-    pairs = part(pairs[: recipe.limit], recipe.shard)
-    ranked = rank(reward.policy, pairs, reward.style, reward.budget)
-    record.rewind({PAIR_SCORES: 0})
-    record.append(PAIR_SCORES, (r.row() for r in ranked))
+    found = (
+        p for p in read_pairs(recipe.samples, rejected, out / IMAGES) if has_meta(p.problem, recipe.where)
+    )
+    pairs = part(list(islice(found, recipe.limit)), recipe.shard)
+    ranked = _ranked(record, reward, pairs, rejected)
     summary = pair_summary(ranked)
     points = {
         "chosen": [(r.chosen, r.chosen_tokens) for r in ranked],
         "rejected": [(r.rejected, r.rejected_tokens) for r in ranked],
     }
-    found = Interval(**summary["pair_accuracy"])
-    console.print(f"accuracy on pairs {found}; {out}")
-    if found.high < 0.5:
+    accuracy = Interval(**summary["pair_accuracy"])
+    console.print(f"accuracy on pairs {accuracy}; {out}")
+    if accuracy.high < 0.5:
         console.print("[bold red]that is under chance: are the columns chosen and rejected swapped?")
     folder = out / "report"
     return (
@@ -197,23 +236,27 @@ def _pairs(
     )
 
 
-def self_test(samples: Iterable[Sample]) -> list[dict[str, Any]]:
-    """Gold answers that can't be checked, or are wrong by their own check: {"id", "answer", "reason"}."""
-    problems = {s.problem.id: s.problem for s in samples}
-    return [
-        {"id": p.id, "answer": p.answer, "reason": reason}
-        for p in problems.values()
-        if (reason := _gold_failure(p)) is not None
-    ]
+def _ranked(record: Run, reward: Any, pairs: list[Pair], rejected: list[dict[str, Any]]) -> list[Ranked]:
+    """Pairs with their scores, block by block; those on disk are not scored again, those that can't be read are
+    rejected."""
+    from visreason.reward.learned import BLOCK
+    from visreason.reward.scoring import rank
 
-
-def _gold_failure(problem: Problem) -> str | None:
-    try:
-        reason = check(problem, problem.answer or "").reason
-    except DataError as e:
-        return str(e)
-    right = check(problem, problem.answer or "").correct
-    return None if right else f"expected to be right by its own check, found {reason}"
+    done = {row["place"]: Ranked.of_row(pairs[row["place"]], row) for row in record.rows(PAIR_SCORES)}
+    left = [i for i in range(len(pairs)) if i not in done]
+    blocks = [left[i : i + BLOCK] for i in range(0, len(left), BLOCK)]
+    before = len(done) // BLOCK
+    for block in track(blocks, "score", total=before + len(blocks), completed=before, console=console):
+        found = list(rank(reward.policy, [pairs[i] for i in block], reward.style, reward.budget))
+        fresh = {i: r for i, r in zip(block, found, strict=True) if isinstance(r, Ranked)}
+        record.append(PAIR_SCORES, ({"place": i, **r.row()} for i, r in fresh.items()))
+        done |= fresh
+        rejected += [
+            {"line": None, "reason": str(e), "row": {"id": pairs[i].problem.id}}
+            for i, e in zip(block, found, strict=True)
+            if isinstance(e, DataError)
+        ]
+    return [done[i] for i in sorted(done)]
 
 
 def _warn(failures: list[dict[str, Any]], out: Path) -> None:
@@ -245,61 +288,6 @@ def _shown(blocks: Iterable[list[Sample]], before: int, left: int) -> Iterator[l
 
 
 def score_block(reward: str, layout: str, samples: list[Sample]) -> list[Sample]:
-    """Samples with their scores; one whose problem can't be checked is errored, and the others are not harmed."""
-    judge = from_names({reward: 1.0}, style(layout))
-    if reward == "correct":
-        return [replace(s, score=_correct(s)) for s in samples]
+    """Samples with their scores."""
+    judge = correct_or_extracted if reward == "correct" else from_names({reward: 1.0}, style(layout))
     return [replace(s, score=score) for s, score in zip(samples, judge(samples), strict=True)]
-
-
-def _correct(sample: Sample) -> Score:
-    try:
-        score = check(sample.problem, sample.completion.text, sample.completion.finish)
-        extraction = sample.problem.meta.get("extraction")
-        if score.reason != "unparsed" or extraction is None:
-            return replace(score, parts={"correct": score.value})
-        score = check_extraction(sample.problem, str(extraction))
-        return replace(score, parts={"correct": score.value, "by_extraction": 1.0})
-    except DataError:
-        return Score(0.0, reason="errored")
-
-
-def summarize(samples: list[Sample], by: list[str]) -> dict[str, Any]:
-    """The manifest's summary of scored samples."""
-    both = accuracies(samples)
-    summary: dict[str, Any] = {
-        "accuracy": both["all"].as_dict(),
-        "accuracy_of_completed": both["completed"].as_dict() if "completed" in both else None,
-        "reward": sum(s.score.value for s in samples) / len(samples),
-        "by_extraction": sum("by_extraction" in s.score.parts for s in samples),
-    }
-    for name in by:
-        groups = grouped(samples, name)
-        if 1 < len(groups) <= MAX_GROUPS:
-            summary[f"by_{name}"] = {v: accuracies(g)["all"].as_dict() for v, g in groups.items()}
-    judged = [s for s in samples if verdict(s.problem) is not None and not set_aside(s.problem)]
-    if judged:
-        summary["agreement"] = agreement(judged)
-    return summary
-
-
-def _report(folder: Path, record: Run, samples: list[Sample], summary: dict[str, Any]) -> None:
-    """The page of the run, and one of the samples where the score is not the recorded verdict."""
-    # draws with matplotlib, too heavy for --help
-    from visreason.view.disagreements import write_disagreements
-    from visreason.view.report import write_report
-    from visreason.view.runs import RunView
-
-    view = RunView("score", record.recipe, samples=samples, manifest={"verb": "score", "summary": summary})
-    shown = {name: value for name, value in summary.items() if not name.startswith("by_")}
-    differ = (
-        "disagreements.html lists where scores and recorded verdicts differ."
-        if "agreement" in summary
-        else ""
-    )
-    write_report(folder, "Scores", {"score": view}, differ, summary=shown)
-    if differ:
-        judged = [s for s in samples if verdict(s.problem) is not None and not set_aside(s.problem)]
-        accepted = [s for s in judged if s.score.correct and not verdict(s.problem)]
-        refused = [s for s in judged if not s.score.correct and verdict(s.problem)]
-        write_disagreements(folder / "disagreements.html", accepted, refused, summary["agreement"])

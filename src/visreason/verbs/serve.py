@@ -58,8 +58,7 @@ class Recipe(recipe.Recipe):
     device: str = Field("auto", description="cpu, cuda, or auto (hf).")
 
     def idle(self) -> dict[str, str]:
-        answering = ("name", "by", "min_pixels", "max_prompt_tokens", "max_completion_tokens", "tensor_parallel",
-                     "memory_share")  # fmt: skip
+        answering = ("name", "by", "max_completion_tokens", "tensor_parallel", "memory_share")
         return {**super().idle(), **(dict.fromkeys(answering, "model") if self.reward else {})}
 
     @model_validator(mode="after")
@@ -103,7 +102,14 @@ def _serve_reward(recipe: Recipe, path: str, key: str | None) -> None:
     from visreason.reward.learned import Learned
     from visreason.reward.server import app
 
-    reward = Learned(path, recipe.precision, recipe.device, recipe.max_pixels)
+    reward = Learned(
+        path,
+        recipe.precision,
+        recipe.device,
+        recipe.max_pixels,
+        recipe.min_pixels,
+        recipe.max_prompt_tokens,
+    )
     address = f"http://{recipe.host}:{recipe.port}"
     console.print(f"rewards='{{\"learned:{address}\": 1}}'", highlight=False, soft_wrap=True)
     uvicorn.run(app(reward, key=key), host=recipe.host, port=recipe.port, log_level="warning")

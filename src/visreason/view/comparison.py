@@ -13,6 +13,8 @@ from typing import Any
 from visreason.stats import Interval, by_problem, mcnemar, p_value, paired
 from visreason.view.runs import RunView
 
+SHOWN, LEAD = 60, 20
+"""Characters of a value that a protocol's difference shows, and how many of them before the place where values part."""
 ALONE = ("asked.model", "asked.seed", "rules.seed")
 """Points in which protocols may differ and runs still be compared."""
 
@@ -46,6 +48,7 @@ class Comparison:
     """All runs on one benchmark: columns, ours, what is in print, and differences of runs read in the same way."""
 
     bench: str
+    title: str
     columns: tuple[str, ...]
     ours: tuple[Line, ...]
     published: tuple[Line, ...]
@@ -76,7 +79,8 @@ def _comparison(bench: str, runs: list[RunView]) -> Comparison:
         Line(p["model"], p["source"], {c: (v,) for c, v in p["figures"].items()}) for p in printed.values()
     )
     pairs = [_difference(a, b) for a, b in combinations(runs, 2) if read_by(a) == read_by(b)]
-    return Comparison(bench, columns, tuple(map(_line, runs)), published, tuple(p for p in pairs if p))
+    title = str(summaries[0].get("title") or bench)
+    return Comparison(bench, title, columns, tuple(map(_line, runs)), published, tuple(p for p in pairs if p))
 
 
 def _line(run: RunView) -> Line:
@@ -121,7 +125,7 @@ def _card(run: RunView) -> dict[str, Any]:
 
 
 def protocol_differences(cards: Sequence[dict[str, Any]]) -> list[str]:
-    """The points in which protocol cards differ, with both values; models and seeds aside.
+    """The points in which protocol cards differ, with both values where they part; models and seeds aside.
 
     >>> protocol_differences([{"split": "test", "asked": {"samples": 1}}, {"split": "test", "asked": {"samples": 4}}])
     ['asked.samples: 1 and 4']
@@ -130,7 +134,21 @@ def protocol_differences(cards: Sequence[dict[str, Any]]) -> list[str]:
     names = sorted({name for card in flat for name in card}.difference(ALONE))
     found = {name: list(dict.fromkeys(str(card.get(name, "none")) for card in flat)) for name in names}
     return [
-        f"{name}: {' and '.join(v[:60] for v in values)}" for name, values in found.items() if len(values) > 1
+        f"{name}: {' and '.join(_where_apart(values))}" for name, values in found.items() if len(values) > 1
+    ]
+
+
+def _where_apart(values: list[str]) -> list[str]:
+    """Values cut to what a line can hold, long ones from a little before the place where they part.
+
+    >>> _where_apart(["test", "dev"]), _where_apart(["x" * 90 + "a", "x" * 90 + "b"])[1]
+    (['test', 'dev'], '…xxxxxxxxxxxxxxxxxxxxb')
+    """
+    parted = next((i for i, at in enumerate(zip(*values, strict=False)) if len(set(at)) > 1), 0)
+    start = max(0, parted - LEAD) if max(map(len, values)) > SHOWN else 0
+    return [
+        f"{'…' if start else ''}{v[start : start + SHOWN]}{'…' if len(v) > start + SHOWN else ''}"
+        for v in values
     ]
 
 
@@ -139,6 +157,12 @@ def _flat(card: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     for name, value in card.items():
         found |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
     return found
+
+
+def interval(figure: tuple[float, ...]) -> Interval:
+    """A figure of ours as fractions again."""
+    value, low, high = (x / 100 for x in figure)
+    return Interval(value, low, high, 0)
 
 
 def shown(figure: tuple[float, ...] | None) -> str:
@@ -166,7 +190,7 @@ def markdown(found: Sequence[Comparison]) -> str:
     """The comparisons as Markdown tables."""
     parts = []
     for c in found:
-        parts += [f"## {c.bench}", "", _md_row(["model", "read by", "n", *c.columns, "note"])]
+        parts += [f"## {c.title}", "", _md_row(["model", "read by", "n", *c.columns, "note"])]
         parts.append(_md_row(["---"] * (len(c.columns) + 4)))
         for line in (*c.ours, *c.published):
             cells = [shown(line.figures.get(column)) for column in c.columns]

@@ -1,14 +1,33 @@
-"""The page of responses on which the scores and recorded verdicts differ."""
+"""The report of scored samples, with a page of the responses on which scores and recorded verdicts differ."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from visreason.record import Sample
-from visreason.view.report import template, write_page
+from visreason.reward.agreement import judged, verdict
+from visreason.view.report import template, write_page, write_report
+from visreason.view.runs import RunView
 
 LIMIT = 200
 """Responses shown of either side."""
+
+
+def write_scores(
+    folder: Path, recipe: dict[str, Any], samples: Sequence[Sample], summary: Mapping[str, Any]
+) -> None:
+    """Write the run's page, and disagreements.html where the summary has `agreement`."""
+    view = RunView("score", recipe, samples=list(samples), manifest={"verb": "score", "summary": summary})
+    shown = {name: value for name, value in summary.items() if not name.startswith("by_")}
+    if "agreement" not in summary:
+        write_report(folder, "Scores", {"score": view}, summary=shown)
+        return
+    differ = "disagreements.html lists where scores and recorded verdicts differ."
+    write_report(folder, "Scores", {"score": view}, differ, summary=shown)
+    found = judged(samples)
+    accepted = [s for s in found if s.score.correct and not verdict(s.problem)]
+    refused = [s for s in found if not s.score.correct and verdict(s.problem)]
+    write_disagreements(folder / "disagreements.html", accepted, refused, summary["agreement"])
 
 
 def write_disagreements(

@@ -45,17 +45,25 @@ class Exhibit:
 def gallery(runs: Sequence[RunView], limit: int) -> list[Exhibit]:
     """Up to `limit` problems in turn from every family, first those whose verdict the runs differ in.
 
-    The choice depends on the records alone: the same runs give the same gallery.
+    Benchmarks number their problems alike, so a problem is told by its benchmark and its id. The choice depends on the
+    records alone: the same runs give the same gallery.
     """
-    groups = [(run, by_problem(run.samples)) for run in runs]
-    problems = {s.problem.id: s.problem for run in runs for s in run.samples}
-    change = {i: _change([g[i] for _, g in groups if i in g]) for i in problems}
-    families: dict[str, list[Problem]] = {}
-    for problem in sorted(problems.values(), key=lambda p: (-change[p.id], _digest(p.id))):
-        families.setdefault(family(problem), []).append(problem)
+    groups: dict[tuple[str, str], list[tuple[RunView, list[Sample]]]] = {}
+    for run in runs:
+        for name, group in by_problem(run.samples).items():
+            groups.setdefault((str(run.recipe.get("bench")), name), []).append((run, group))
+    change = {key: _change([g for _, g in attempts]) for key, attempts in groups.items()}
+    families: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for key in sorted(groups, key=lambda key: (-change[key], _digest(key[1]))):
+        families.setdefault((key[0], family(_shown(groups[key]))), []).append(key)
     turns = zip_longest(*(families[name] for name in sorted(families)))
-    chosen = [p for turn in turns for p in turn if p is not None][:limit]
-    return [_exhibit(p, [(run, g[p.id]) for run, g in groups if p.id in g]) for p in chosen]
+    chosen = [key for turn in turns for key in turn if key is not None][:limit]
+    return [_exhibit(_shown(groups[key]), groups[key]) for key in chosen]
+
+
+def _shown(attempts: list[tuple[RunView, list[Sample]]]) -> Problem:
+    """The problem as the last run has it."""
+    return attempts[-1][1][-1].problem
 
 
 def data_uri(image: Image) -> str | None:

@@ -69,12 +69,7 @@ def bars(accuracies: Mapping[str, Mapping[tuple[str, str], Interval]], path: Pat
         panel.set_visible(False)
     for first in grid[:, 0]:
         first.set_ylabel("accuracy, %", fontsize=9, color=GREY)
-    keys = [Patch(color=COLORS[i % len(COLORS)], label=label) for i, label in enumerate(accuracies)]
-    legend = figure.legend(
-        handles=keys, loc="outside upper left", ncols=min(len(keys), columns + 1), frameon=False, fontsize=9
-    )
-    for text in legend.get_texts():  # names come from data: a dollar sign begins no formula
-        text.set_parse_math(False)
+    _legend(figure, list(accuracies), columns + 1)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130)
     return path
@@ -114,22 +109,53 @@ def _curve(points: list[tuple[float, float]], title: str, path: Path) -> None:
     figure.savefig(path, dpi=130)
 
 
+def columns(figures: Mapping[str, Mapping[str, Interval]], names: Sequence[str], path: Path) -> Path:
+    """Draw a benchmark's figures by run: a group of bars for each column."""
+    figure = Figure(figsize=(max(5.0, 1.5 + 0.75 * len(names)), 3.0), layout="constrained")
+    axes = figure.subplots()
+    _groups(axes, names, list(figures.values()))
+    axes.set_xticks(range(len(names)), [shorten(n, 14, placeholder="…") for n in names], parse_math=False)
+    axes.set_ylabel("percent", fontsize=9, color=GREY)
+    plain(axes)
+    _legend(figure, list(figures), 4)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=130)
+    return path
+
+
+def _legend(figure: Figure, labels: Sequence[str], columns: int) -> None:
+    keys = [Patch(color=COLORS[i % len(COLORS)], label=label) for i, label in enumerate(labels)]
+    legend = figure.legend(
+        handles=keys, loc="outside upper left", ncols=min(len(keys), columns), frameon=False, fontsize=9
+    )
+    for text in legend.get_texts():  # names come from data: a dollar sign begins no formula
+        text.set_parse_math(False)
+
+
 def _panel(axes: Axes, family: str, accuracies: Mapping[str, Mapping[tuple[str, str], Interval]]) -> None:
     levels = sorted({level for cells in accuracies.values() for found, level in cells if found == family})
-    width = 0.8 / len(accuracies)
-    for i, cells in enumerate(accuracies.values()):
-        found = [(x, cells[family, level]) for x, level in enumerate(levels) if (family, level) in cells]
-        places = [x - 0.4 + width * (i + 0.5) for x, _ in found]
-        heights = [100 * a.value for _, a in found]
-        spans = [[100 * (a.value - a.low) for _, a in found], [100 * (a.high - a.value) for _, a in found]]
-        axes.bar(places, heights, width * 0.9, color=COLORS[i % len(COLORS)])
-        axes.errorbar(places, heights, spans, fmt="none", ecolor="#444444", elinewidth=1, capsize=2)
+    of_family = [
+        {level: a for (name, level), a in cells.items() if name == family} for cells in accuracies.values()
+    ]
+    _groups(axes, levels, of_family)
     axes.set_title(shorten(family, 26, placeholder="…"), fontsize=10, loc="left", parse_math=False)
     axes.set_xticks(
         range(len(levels)), [f"level {level}" if level else "all" for level in levels], parse_math=False
     )
     axes.set_ylim(0, 100)
     plain(axes)
+
+
+def _groups(axes: Axes, names: Sequence[str], runs: Sequence[Mapping[str, Interval]]) -> None:
+    """Bars with their intervals: a group for each name, in it a bar for each run that has it."""
+    width = 0.8 / len(runs)
+    for i, cells in enumerate(runs):
+        found = [(x, cells[name]) for x, name in enumerate(names) if name in cells]
+        places = [x - 0.4 + width * (i + 0.5) for x, _ in found]
+        heights = [100 * a.value for _, a in found]
+        spans = [[100 * (a.value - a.low) for _, a in found], [100 * (a.high - a.value) for _, a in found]]
+        axes.bar(places, heights, width * 0.9, color=COLORS[i % len(COLORS)])
+        axes.errorbar(places, heights, spans, fmt="none", ecolor="#444444", elinewidth=1, capsize=2)
 
 
 def plain(axes: Axes) -> None:

@@ -35,8 +35,8 @@ def write_report(
     everything = list(runs.values())
     scored = [run for run in everything if not makes_data(run)]
     judged = numbers.judged(scored)
-    cells = {run.label: numbers.cells(run) for run in judged}
-    compared = comparison.comparisons(everything)
+    cells = {run.label: numbers.cells(run) for run in judged if not run.recipe.get("bench")}
+    compared = [(c, _chart(c, i, out)) for i, c in enumerate(comparison.comparisons(everything), 1)]
     page = template("report").render(
         title=title,
         intro=intro,
@@ -49,18 +49,18 @@ def write_report(
         cells=cells,
         percent=numbers.percent,
         comparisons=compared,
-        figure=comparison.shown,
+        shown=comparison.shown,
         sentence=comparison.sentence,
         funnels=funnels(everything, problems),
         exhibits=gallery(judged, problems),
-        total=len({s.problem.id for run in judged for s in run.samples}),
+        total=len({(run.recipe.get("bench"), s.problem.id) for run in judged for s in run.samples}),
         rollouts=bool(judged) and judged[0].verb not in ("evaluate", "score"),
         runs=everything,
         pretty=lambda value: json.dumps(value, indent=2, ensure_ascii=False, default=str),
     )
-    if compared:
-        (out / "comparison.md").write_text(comparison.markdown(compared), encoding="utf-8", errors="replace")
-        (out / "comparison.csv").write_text(comparison.table(compared), encoding="utf-8", errors="replace")
+    if tables := [c for c, _ in compared]:
+        (out / "comparison.md").write_text(comparison.markdown(tables), encoding="utf-8", errors="replace")
+        (out / "comparison.csv").write_text(comparison.table(tables), encoding="utf-8", errors="replace")
     return write_page(out / "index.html", page)
 
 
@@ -91,6 +91,12 @@ def _curves(runs: list[RunView], out: Path) -> list[tuple[str, list[tuple[str, s
             files = plots.curves(run.metrics, out, prefix=f"{i + 1}_{_slug(run.label)}_")
             drawn.append((run.label, [(plots.CURVES[name], _embed(path)) for name, path in files.items()]))
     return drawn
+
+
+def _chart(c: comparison.Comparison, number: int, out: Path) -> str:
+    """The figures of all runs on a benchmark as bars, as a data URI."""
+    figures = {line.label: {n: comparison.interval(f) for n, f in line.figures.items()} for line in c.ours}
+    return _embed(plots.columns(figures, c.columns, out / f"benchmark_{number}.png"))
 
 
 def _embed(png: Path) -> str:

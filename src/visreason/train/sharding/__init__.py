@@ -1,0 +1,19 @@
+"""Several processes as one: the only room that knows ranks. Everywhere else a step reads as on one machine.
+
+Started by torchrun, every process plans the same step from the same data. Trees are dealt by their tokens, so that all
+finish together; each process learns its own; FSDP2 sums the gradients over all. Every process runs as many forwards,
+of the same parts of the model, as the others: one that has no tree left, or no image where another has, plants a
+filler of one token beside, which nothing is learned from. The first process writes.
+"""
+
+from visreason.train.sharding.batches import MicroBatch, deal, in_order, micro_batches
+from visreason.train.sharding.engines import Beside, beside, dealt_engine, dealt_reward, engines
+from visreason.train.sharding.ranks import any_of, gather, in_turn, leads, processes, savers, start, together
+from visreason.train.sharding.runs import Shared
+from visreason.train.sharding.weights import over, shard, spread, whole, whole_weights, written
+
+__all__ = [
+    "Beside", "MicroBatch", "Shared", "any_of", "beside", "deal", "dealt_engine", "dealt_reward", "engines", "gather",
+    "in_order", "in_turn", "leads", "micro_batches", "over", "processes", "savers", "shard", "spread", "start",
+    "together", "whole", "whole_weights", "written",
+]  # fmt: skip

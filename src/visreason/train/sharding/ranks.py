@@ -1,0 +1,114 @@
+"""The processes that torchrun started: which one this is, how they meet, what they tell one another."""
+
+import atexit
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+
+from visreason.errors import UsageError
+from visreason.train.settings import Reinforcement, Training
+
+T = TypeVar("T")
+PATIENCE = timedelta(minutes=30)
+"""How long the processes wait for one another: the longest rollout of one, less the shortest of another."""
+_threads: dict[str, dist.ProcessGroup | None] = {"saving": None, "rolling": None}
+"""Groups of the threads that run beside training: what two threads say in one group would be mixed up."""
+
+
+def leads() -> bool:
+    """Whether this process writes and prints."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+def start(settings: Training) -> None:
+    """Meet the other processes that torchrun started, if any; FSDP2 offloads one process as well. Raises UsageError for
+    settings made for a model in one piece."""
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if dist.is_initialized() or (world == 1 and not settings.offload):
+        return
+    _refuse_whole(settings)
+    cuda = settings.device != "cpu" and torch.cuda.is_available()
+    if cuda:
+        torch.cuda.set_device(local_rank())
+    alone = {"store": dist.HashStore(), "rank": 0, "world_size": 1} if world == 1 else {}
+    dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=PATIENCE, **alone)
+    for thread in _threads:
+        _threads[thread] = dist.new_group(backend="gloo", timeout=PATIENCE)
+    atexit.register(dist.destroy_process_group)
+
+
+def _refuse_whole(settings: Training) -> None:
+    if settings.optimizer == "muon":
+        raise UsageError("optimizer=muon orthogonalises whole matrices, found them spread; take adamw")
+    for name, found in (("optimizer", settings.optimizer), ("quantize", settings.quantize)):
+        if found in ("adamw8bit", "4bit"):
+            raise UsageError(
+                f"{name}={found} is for one GPU: bitsandbytes' blocks are neither spread over processes nor "
+                "offloaded; leave it out, or train in one process without offload"
+            )
+    if isinstance(settings, Reinforcement) and local_world() % settings.tensor_parallel:
+        raise UsageError(
+            f"expected tensor_parallel to divide the {local_world()} processes of a machine, found "
+            f"{settings.tensor_parallel}"
+        )
+
+
+def savers() -> dist.ProcessGroup | None:
+    """The group in which processes agree on a checkpoint."""
+    return _threads["saving"]
+
+
+def rollers() -> dist.ProcessGroup | None:
+    """The group in which processes make rollouts; with `overlap` another thread learns meanwhile."""
+    return _threads["rolling"]
+
+
+def together() -> bool:
+    """Whether the model is spread: over several processes, or between one and the CPU's memory."""
+    return dist.is_initialized()
+
+
+def processes() -> int:
+    """How many processes train together."""
+    return dist.get_world_size() if together() else 1
+
+
+def rank() -> int:
+    return dist.get_rank() if together() else 0
+
+
+def local_rank() -> int:
+    return int(os.environ.get("LOCAL_RANK", "0"))
+
+
+def local_world() -> int:
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
+def gather(value: T, group: dist.ProcessGroup | None = None) -> list[T]:
+    """Every process's value, in order, on every process."""
+    if not together():
+        return [value]
+    values: list[Any] = [None] * processes()
+    dist.all_gather_object(values, value, group)
+    return values
+
+
+def any_of(flag: bool) -> bool:
+    """Whether it is true of any process."""
+    return any(gather(flag))
+
+
+@contextmanager
+def in_turn() -> Iterator[None]:
+    """The first process goes ahead and the others follow, to find what it has written."""
+    if not leads():
+        gather(None)
+    yield
+    if leads():
+        gather(None)
