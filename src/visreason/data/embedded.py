@@ -92,7 +92,7 @@ def _named(cell: Any) -> Any:
 
 
 def held(value: Any) -> bytes | None:
-    """A picture's bytes as they are, in an object of Hugging Face, or in base64; None for a path and an empty object."""
+    """A picture's bytes as they are, in an object of Hugging Face, or in base64; None for a path and an empty cell."""
     if isinstance(value, dict):
         value = value.get("bytes")
     if isinstance(value, bytes):
