@@ -22,7 +22,17 @@ FLOORS = {
 }  # fmt: skip
 WITHIN_FLOOR = {("record", "errors"), ("names", "errors")}
 """Records and names raise the errors of their own floor; every other room stands alone on its floor."""
-TORCH_ROOMS = ("model", "engine/hf", "engine/vllm", "engine/sync", "reward/learned", "train", "factory/boxes")
+TORCH_ROOMS = (
+    "model",
+    "engine/hf",
+    "engine/decode",
+    "engine/draw",
+    "engine/vllm",
+    "engine/sync",
+    "reward/learned",
+    "train",
+    "factory/boxes",
+)
 LAZY_TORCH = ("world/vlm", "verbs")
 """Torch may be imported inside a function here: the step into a heavy room."""
 HEAVY = ("torch", "torchvision", "transformers", "peft", "accelerate")

@@ -48,6 +48,21 @@ def test_words_win_over_the_file(tmp_path):
     assert (found.data, found.steps, found.lr) == ("from file", 8, 1e-3)
 
 
+@pytest.mark.parametrize("text", ["[1, 2]", "{x: 1}", "[unclosed"])
+def test_brackets_in_a_text_are_text(text):
+    assert fill(Recipe, [f"data={text}"]).data == text
+
+
+def test_a_recipe_of_another_verb_is_refused(tmp_path):
+    path = tmp_path / "recipe.json"
+    path.write_text('{"verb": "sft", "data": "a"}')
+    assert fill(Recipe, [str(path)], "sft").data == "a"
+    with pytest.raises(
+        UsageError, match=r"expected a recipe of grpo in .*json, found one of sft; give it to"
+    ):
+        fill(Recipe, [str(path)], "grpo")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -251,6 +251,22 @@ def test_a_run_without_git_is_sealed_all_the_same(run, monkeypatch):
     assert run.seal({})["commit"] is None
 
 
+def test_the_commit_says_when_the_package_is_not_the_committed_one(run, tmp_path, monkeypatch):
+    package = tmp_path / "repository" / "package"
+    package.mkdir(parents=True)
+    (package / "store.py").write_text("1\n")
+    (package.parent / "notes.txt").write_text("1\n")
+    git = ["git", "-C", str(package), "-c", "user.name=a", "-c", "user.email=a@b"]
+    for words in (["init", "-q", ".."], ["add", "--", "store.py", "../notes.txt"], ["commit", "-qm", "one"]):
+        subprocess.run([*git, *words], check=True)
+    monkeypatch.setattr(store, "__file__", str(package / "store.py"))
+    head = subprocess.check_output([*git, "rev-parse", "HEAD"], text=True).strip()
+    (package.parent / "notes.txt").write_text("2\n")
+    assert run.seal({})["commit"] == head
+    (package / "store.py").write_text("2\n")
+    assert run.seal({})["commit"] == f"{head}+dirty"
+
+
 @pytest.mark.parametrize("text", ["{", "[]", "\x00"])
 def test_a_damaged_manifest_is_a_run_error(run, text):
     (run.path / "manifest.json").write_text(text)

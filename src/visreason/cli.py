@@ -43,7 +43,6 @@ EXTRAS = {
     "train": ("torch", "torchvision", "transformers", "peft", "accelerate", "safetensors"),
     "vllm": ("vllm",),
     "serve": ("fastapi", "uvicorn"),
-    "chat": ("gradio",),
     "data": ("rapidocr", "onnxruntime"),
     "ray": ("ray",),
     "tensorboard": ("tensorboard",),
@@ -86,7 +85,7 @@ def _obey_verb(name: str, words: list[str]) -> None:
     if "--help" in words or "-h" in words:
         _show_verb(name, module, describe(module.Recipe))
     else:
-        recipe = fill(module.Recipe, words)
+        recipe = fill(module.Recipe, words, name)
         module.run(recipe, default_out(name, recipe))
 
 

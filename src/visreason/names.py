@@ -9,6 +9,38 @@ from typing import Any
 
 from visreason.errors import UsageError
 
+OFFICIAL = "official"
+"""The style that stands for a benchmark's own prompt."""
+KEY = "VISREASON_API_KEY"
+"""Environment variable of the key of our servers and of those we ask. Not OpenAI's own, whose key must not reach
+another server by accident."""
+OF_MODELS = ("dtype", "device", "max_pixels", "min_pixels", "max_prompt_tokens")
+OF_SERVERS = ("concurrency", "timeout_s", "patience_s", "responses")
+OF_VLLM = ("tensor_parallel", "memory_share")
+"""Options of engines: of a model in process, of servers, of vLLM beside those of a model."""
+
+
+def engine_kind(spec: str) -> str:
+    """What a spec of an engine names: script, http, vllm, or hf, which a bare path stands for.
+
+    >>> [engine_kind(spec) for spec in ("https://host/v1#m", "vllm:runs/a", "runs/a")]
+    ['http', 'vllm', 'hf']
+    """
+    kind, colon, _ = spec.partition(":")
+    kind = "http" if kind == "https" else kind
+    return kind if colon and kind in ("script", "http", "vllm") else "hf"
+
+
+def idle_options(spec: str) -> dict[str, str]:
+    """Options that an engine does not take, and what would."""
+    kind = engine_kind(spec)
+    needed = {
+        "a model in process": () if kind in ("hf", "vllm") else OF_MODELS,
+        "model=vllm:PATH": () if kind == "vllm" else OF_VLLM,
+        "a server as model=http://...": () if kind == "http" else OF_SERVERS,
+    }
+    return {name: words for words, names in needed.items() for name in names}
+
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
     """The error to raise for a name that is not among the known ones, with the nearest of them.

@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from visreason.errors import UsageError
-from visreason.names import unknown
+from visreason.names import idle_options, unknown
 
 
 class Recipe(BaseModel):
@@ -116,13 +116,10 @@ class Answering(Asking):
     )
 
     def idle(self) -> dict[str, str]:
-        served = self.model.startswith(("http://", "https://"))
-        of_models = ("precision", "device", "max_pixels", "min_pixels", "max_prompt_tokens")
-        of_servers = ("concurrency", "timeout_s", "patience_s", "responses")
-        without = (
-            (of_models, "a model in process") if served else (of_servers, "a server as model=http://...")
-        )
-        return {**super().idle(), **dict.fromkeys(*without)}
+        idle = idle_options(self.model)
+        if "dtype" in idle:
+            idle["precision"] = idle.pop("dtype")
+        return {**super().idle(), **idle}
 
     def engine_options(self, out: Path) -> dict[str, Any]:
         """The options of `engine.connect` in these fields, for a run in `out`."""
@@ -146,8 +143,10 @@ Paths = Annotated[list[Path], BeforeValidator(lambda value: [value] if isinstanc
 T = TypeVar("T", bound=Recipe)
 
 
-def fill(kind: type[T], words: Sequence[str]) -> T:
+def fill(kind: type[T], words: Sequence[str], verb: str | None = None) -> T:
     """A recipe from `[RECIPE.yaml] [field=value ...]`. Raises UsageError that names the field and the nearest one.
+
+    A file that names another verb than `verb` is refused: its fields mean something else there.
 
     >>> fill(Recipe, ["seed=3"]).seed
     3
@@ -159,10 +158,10 @@ def fill(kind: type[T], words: Sequence[str]) -> T:
     values: dict[str, Any] = {}
     for i, word in enumerate(words):
         if i == 0 and word.endswith((".yaml", ".yml", ".json")) and "=" not in word:
-            values.update(_file(Path(word)))
+            values.update(_file(Path(word), verb))
         elif "=" in word:
             name, _, text = word.partition("=")
-            values[name.strip()] = _value(text)
+            values[name.strip()] = _value(kind, name.strip(), text)
         else:
             raise UsageError(f"expected field=value, found {word!r} (a recipe file, if any, comes first)")
     for name in values:
@@ -198,7 +197,7 @@ def describe(kind: type[Recipe]) -> list[tuple[str, str, str, str]]:
     return rows
 
 
-def _file(path: Path) -> dict[str, Any]:
+def _file(path: Path, verb: str | None) -> dict[str, Any]:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as e:
@@ -207,12 +206,20 @@ def _file(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path} is not YAML: {e}") from e
     if not isinstance(values, dict):
         raise UsageError(f"expected fields in {path}, found {type(values).__name__}")
-    return {str(k): v for k, v in values.items() if k != "verb"}
+    named = values.pop("verb", verb)
+    if verb is not None and named != verb:
+        raise UsageError(
+            f"expected a recipe of {verb} in {path}, found one of {named}; give it to visreason {named}"
+        )
+    return {str(k): v for k, v in values.items()}
 
 
-def _value(text: str) -> Any:
-    """Lists, objects and null are read as YAML; any other word stays text, which the field's type then reads."""
-    if text[:1] in ("[", "{") or text in ("null", ""):
+def _value(kind: type[Recipe], name: str, text: str) -> Any:
+    """Lists, objects and null are read as YAML; any other word stays text, which the field's type then reads, as does
+    every word of a field that takes text alone."""
+    field = kind.model_fields.get(name)
+    takes_text = field is not None and field.annotation in (str, str | None)
+    if (text[:1] in ("[", "{") and not takes_text) or text in ("null", ""):
         try:
             return yaml.safe_load(text)
         except yaml.YAMLError:

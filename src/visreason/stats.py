@@ -6,7 +6,7 @@ Every interval is at 95 %. Values are fractions unless a caller says otherwise.
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from visreason.errors import DataError
 from visreason.record import CORRECT, Sample, Score
@@ -17,7 +17,7 @@ Z = 1.959963984540054
 
 @dataclass(frozen=True)
 class Interval:
-    """A value, its 95 % bounds and the number of problems behind it.
+    """A value, its 95 % bounds and the number of problems behind it; whether it is a share, or a difference of two.
 
     >>> Interval(0.5, 0.4, 0.6, 100).as_dict()
     {'value': 0.5, 'low': 0.4, 'high': 0.6, 'n': 100}
@@ -27,9 +27,11 @@ class Interval:
     low: float
     high: float
     n: int
+    difference: bool = False
 
     def as_dict(self) -> dict[str, float]:
-        return asdict(self)
+        """The fields; `difference` where it is one."""
+        return {k: v for k, v in asdict(self).items() if k != "difference" or v}
 
     def __str__(self) -> str:
         return f"{100 * self.value:.1f} % [{100 * self.low:.1f}, {100 * self.high:.1f}], n = {self.n}"
@@ -84,6 +86,15 @@ def by_problem(samples: Iterable[Sample]) -> dict[str, list[Sample]]:
     return groups
 
 
+def by_prompt(samples: Sequence[Sample]) -> list[list[int]]:
+    """Places of the samples that answer the same question with the same choices and images, in the order they came."""
+    places: dict[tuple[object, ...], list[int]] = {}
+    for i, sample in enumerate(samples):
+        problem = sample.problem
+        places.setdefault((problem.question, problem.choices, problem.images), []).append(i)
+    return list(places.values())
+
+
 def accuracies(samples: Iterable[Sample]) -> dict[str, Interval]:
     """Accuracy of `all` samples, and of the `completed` ones: neither truncated nor errored; left out where none is."""
     samples = list(samples)
@@ -103,7 +114,7 @@ def paired(after_P: Sequence[float], before_P: Sequence[float]) -> Interval:
     """
     if len(after_P) != len(before_P):
         raise DataError(f"paired runs need the same problems, found {len(after_P)} and {len(before_P)}")
-    return _normal([a - b for a, b in zip(after_P, before_P, strict=True)])
+    return replace(_normal([a - b for a, b in zip(after_P, before_P, strict=True)]), difference=True)
 
 
 def p_value(difference: Interval) -> float:

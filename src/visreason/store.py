@@ -338,11 +338,14 @@ def _versions() -> dict[str, str]:
 
 
 def _commit() -> str | None:
-    """The commit of the working tree this package runs from, when it is one that git tracks."""
+    """The commit of the working tree this package runs from, when it is one that git tracks; "+dirty" behind it where
+    the package's files are others."""
     tracked = _git(
         "ls-files", "--error-unmatch", Path(__file__).name
     )  # not so in a .venv inside another repository
-    return _git("rev-parse", "HEAD") if tracked else None
+    head = _git("rev-parse", "HEAD") if tracked else None
+    changed = _git("--no-optional-locks", "status", "--porcelain", ".")
+    return f"{head}+dirty" if head and changed else head
 
 
 def _git(*words: str) -> str | None:

@@ -27,6 +27,7 @@ from visreason.answer.rules import Rules
         (r"\{1,2,3\}", r"\{3, 2, 1\}", "set"),
         ("x > 5", r"(5, \infty)", "symbolic"),
         ("-2 \\le x < 7", "[-2, 7)", "symbolic"),
+        ("0<f(x)<1", "(0,1)", "symbolic"),
         ("2 > x", "x < 2", "symbolic"),
         ("x^2+y^2=1", "1-x^2-y^2=0", "symbolic"),
         ("f(x) = 2x+3", "y = 2x+3", "exact"),
@@ -48,6 +49,10 @@ from visreason.answer.rules import Rules
         (r"\$5", "5", "numeric"),
         ("£5", "5 pounds", "exact"),
         ("$1.2 million", "1200000", "numeric"),
+        (r"\{1+2\}\{3-x\}", "9-3x", "symbolic"),
+        (r"\int \{x dx\}", r"\int x dx", "symbolic"),
+        (r"\int_0^1 \{x dx\}", "1/2", "symbolic"),
+        (r"17 \mod 2(3)", "5", "numeric"),
         ("2^{2007}", "2 \\cdot 2^{2006}", "numeric"),
     ],
 )

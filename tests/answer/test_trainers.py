@@ -39,12 +39,12 @@ def test_trl_messages_without_text_state_nothing():
 
 
 def test_easyr1_rows_without_a_gold_answer_are_an_error_of_the_data():
-    for row in ({"response": "4"}, {"response": "4", "ground_truth": None}, {"ground_truth": "4"}):
+    for row in ({"response": "4"}, {"response": "4", "ground_truth": None}, {"ground_truth": "4"}, "4"):
         with pytest.raises(DataError, match="expected response and ground_truth in row 1"):
             compute_score([{"response": "4", "ground_truth": "4"}, row])
     with pytest.warns(RuntimeWarning, match="no reward"):
         assert compute_score([{"response": "4", "ground_truth": " "}])[0]["accuracy"] == 0.0
-    for weight in (1.5, -0.1, float("nan")):
+    for weight in (1.5, -0.1, float("nan"), "0.1"):
         with pytest.raises(UsageError, match="from 0 to 1"):
             compute_score([], format_weight=weight)
 

@@ -196,3 +196,11 @@ def test_outputs_of_olympiadbenchs_own_runs_are_read(tmp_path):
     ).samples[0]
     assert sample.completion.text.startswith("So the final answer")
     assert (sample.problem.meta["judged"], sample.problem.meta["modality"]) == (True, "TO")
+
+
+def test_a_whole_number_that_a_sheet_made_a_decimal_is_the_whole_number(tmp_path):
+    row = FORMS["mathvista tsv"][2] | {"choices": "", "answer": 14.0, "answer_option": "", "answer_type": "integer",
+                                       "question_type": "free_form", "prediction": "14"}  # fmt: skip
+    row.pop("image")
+    sample = read_outputs(bench("mathvista"), write(tmp_path / "r.xlsx", [row]), None).samples[0]
+    assert sample.problem.answer == "14"

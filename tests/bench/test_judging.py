@@ -1,5 +1,7 @@
 """A judge that is asked once for each response, again where it answers nonsense, and never without end."""
 
+import json
+
 import pytest
 
 from tests.bench.rows import mathvision, outputs
@@ -101,3 +103,18 @@ def test_extraction_by_a_judge_needs_one(capsys, words, tmp_path):
     status = cli.main([w for w in words if not w.startswith("judge=")])
     assert status == 2
     assert "extraction=judge needs an engine" in capsys.readouterr().err
+
+
+def test_open_questions_of_a_benchmark_of_options_are_extracted_as_text(tmp_path):
+    choice = {"question_type": "multiple-choice", "ground_truth": "B", "index2ans": {"A": "x", "B": "y"}}
+    rows = {
+        "validation_Art_1": choice,
+        "validation_Art_2": {"question_type": "short-answer", "ground_truth": "12"},
+    }
+    (tmp_path / "answers.json").write_text(json.dumps(rows))
+    path = outputs(tmp_path / "o.jsonl", {"validation_Art_1": "perhaps B", "validation_Art_2": "perhaps 12"})
+    read = [f"data={tmp_path / 'answers.json'}", f"completions={path}", "extraction=judge"]
+    judge = ["judge=script:tests.bench.rows:judge", f"judge_cache={tmp_path / 'j.jsonl'}"]
+    words = ["evaluate", "bench=mmmu", "partial=true", *read, *judge]
+    assert cli.main([*words, f"out={tmp_path / 'run'}"]) == 0
+    assert manifest(tmp_path / "run")["counts"]["correct"] == 2

@@ -72,6 +72,29 @@ def test_a_row_without_a_response_is_named(tmp_path, capsys):
     assert "found id, reply" in said
 
 
+def test_problems_without_an_answer_column_are_named(tmp_path, capsys):
+    rows = [{"id": i, "question": "?", "options": [], "solution": "4"} for i in range(6)]
+    data = tmp_path / "test.jsonl"
+    data.write_text("".join(json.dumps(r) + "\n" for r in rows))
+    words = [f"data={data}", f"completions={outputs(tmp_path / 'o.jsonl', RIGHT)}", f"out={tmp_path / 'run'}"]
+    status, said = command(capsys, *words)
+    assert status == 1
+    assert "test.jsonl line 1: expected a column answer, found id, question, options, solution" in said
+
+
+def test_fewer_samples_of_a_problem_than_of_the_others_are_refused(tmp_path, capsys):
+    data, path = mathvision(tmp_path / "bench"), outputs(tmp_path / "o.jsonl", RIGHT)
+    whole = path.read_text()
+    path.write_text(whole + "".join(whole.splitlines(keepends=True)[:-1]))
+    words = [f"data={data}", f"completions={path}", "samples=2", f"out={tmp_path / 'run'}"]
+    status, said = command(capsys, *words)
+    assert status == 1
+    assert "expected 2 outputs a problem" in said
+    assert "found 1 of 5" in said
+    assert command(capsys, *words, "partial=true")[0] == 0
+    assert manifest(tmp_path / "run")["summary"]["partial"]
+
+
 def test_another_split_than_the_file_holds_is_refused(tmp_path, capsys):
     data = mathvision(tmp_path / "bench", n=304)
     status, said = command(

@@ -106,3 +106,12 @@ def test_the_quick_tables_agree(name):
     ]
     assert made
     assert differ == []
+
+
+def test_what_responses_alone_give_is_a_table_by_model():
+    cells = [
+        released.Cell("b", "m", column, "14.37", ours, released.RESPONSES)
+        for column, ours in ((released.BY_RULE, 14.375), (released.BY_ANSWER, 12.2))
+    ]
+    other = released.Cell("b", "m", "ALL", "14.37", 14.375)
+    assert published.from_responses([other, *cells]).splitlines()[2:] == ["| b | m | 14.37 | +0.01 | -2.17 |"]

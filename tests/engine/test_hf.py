@@ -9,9 +9,12 @@ from transformers import AutoModelForImageTextToText
 from tests.model import tiny
 from tests.model.test_forest import one_by_one
 from tests.model.world import STYLE
-from visreason.engine import Sampling, connect, hf
-from visreason.engine.hf import HF, sample
+from visreason.engine import Sampling, connect, decode
+from visreason.engine.draw import sample
+from visreason.engine.hf import HF
 from visreason.errors import ModelError, RunError
+from visreason.model import check
+from visreason.model.attention import PATHS
 from visreason.model.forest import Branch, Tree
 from visreason.model.load import Policy, load
 from visreason.prompt import messages, style
@@ -41,6 +44,7 @@ def folder(world, tmp_path_factory):
 def policy(folder):
     found = load(str(folder), device="cpu")
     found.encoder.eos_ids = (*found.encoder.eos_ids, *STOPS)
+    found.checked = True  # no forward runs that a test did not ask for
     return found
 
 
@@ -48,6 +52,27 @@ def policy(folder):
 def plain(folder):
     """The same weights in transformers alone."""
     return AutoModelForImageTextToText.from_pretrained(folder, attn_implementation="eager").eval()
+
+
+def leaky(q, k, v, layout, scale):
+    """Attention that sees other branches."""
+    k, v = (x.repeat_interleave(q.shape[1] // x.shape[1], 1) for x in (k, v))
+    return torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale).transpose(
+        1, 2
+    )
+
+
+def test_the_first_prompt_is_checked_once_and_a_leak_is_refused(policy, ask, monkeypatch):
+    policy.checked, checks = False, []
+    monkeypatch.setattr(check, "self_check", lambda *args: checks.append(args))
+    for _ in range(2):
+        HF(policy).generate([ask(1), ask(0)], Sampling(2, max_tokens=4))
+    assert len(checks) == 1
+    monkeypatch.undo()
+    policy.checked = False
+    monkeypatch.setitem(PATHS, "segments", leaky)
+    with pytest.raises(ModelError, match=r"forest and one-by-one forwards of .* differ by"):
+        HF(policy).generate([ask(1)], Sampling(2, max_tokens=4))
 
 
 @pytest.fixture
@@ -106,7 +131,7 @@ def test_log_probs_are_those_of_a_plain_forward(plain, policy, ask, name, n):
 def watched(monkeypatch):
     """Rows in flight at each decoding step, and groups at each admission."""
     seen = {"rows": [], "admitted": []}
-    step, admit = hf.Decoder.step, hf.Decoder.admit
+    step, admit = decode.Decoder.step, decode.Decoder.admit
 
     def watched_step(self, shrink):
         seen["rows"].append(len(self.tokens_R))
@@ -116,8 +141,8 @@ def watched(monkeypatch):
         seen["admitted"].append(len(groups))
         admit(self, groups)
 
-    monkeypatch.setattr(hf.Decoder, "step", watched_step)
-    monkeypatch.setattr(hf.Decoder, "admit", watched_admit)
+    monkeypatch.setattr(decode.Decoder, "step", watched_step)
+    monkeypatch.setattr(decode.Decoder, "admit", watched_admit)
     return seen
 
 
@@ -143,13 +168,13 @@ def test_finished_rows_leave_when_nothing_waits(plain, policy, ask, watched):
 def test_long_completions_grow_the_store(plain, policy, ask):
     policy.encoder.eos_ids = policy.encoder.eos_ids[:1]
     conversations = [ask(1), ask(0)]
-    answers = HF(policy).generate(conversations, Sampling(2, 1.0, max_tokens=2 * hf.GROW + 3, seed=3))
-    assert max(len(c.token_ids) for g in answers for c in g) > 2 * hf.GROW
+    answers = HF(policy).generate(conversations, Sampling(2, 1.0, max_tokens=2 * decode.GROW + 3, seed=3))
+    assert max(len(c.token_ids) for g in answers for c in g) > 2 * decode.GROW
     assert_log_probs_are_plain(plain, policy, conversations, answers, 1.0)
 
 
 def test_prompts_are_prefilled_in_rows_of_bounded_length(plain, policy, ask, monkeypatch):
-    monkeypatch.setattr(hf, "PREFILL_TOKENS", 150)
+    monkeypatch.setattr(decode, "PREFILL_TOKENS", 150)
     lengths = []
     policy.model.model.language_model.register_forward_pre_hook(
         lambda _, __, kwargs: lengths.append(kwargs["inputs_embeds"].shape[1]), with_kwargs=True
@@ -190,7 +215,7 @@ def test_a_full_memory_is_a_paragraph(policy, ask, monkeypatch):
     def full(self, shrink):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nmore")
 
-    monkeypatch.setattr(hf.Decoder, "step", full)
+    monkeypatch.setattr(decode.Decoder, "step", full)
     with pytest.raises(
         RunError, match=r"^the memory of cpu is full .*2 GiB\.\); lower max_completion_tokens"
     ):

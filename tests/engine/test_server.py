@@ -134,6 +134,17 @@ def test_an_open_address_needs_a_key(world, capsys, monkeypatch):
     assert f"expected a key in the environment variable {serve.KEY}" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["by=hf", "tensor_parallel=2"], ["by=hf", "memory_share=0.2"], ["by=hf", "out=x"], ["by=vllm", "device=cpu"],
+    ],
+)  # fmt: skip
+def test_options_of_the_other_server_are_refused(capsys, words):
+    assert cli.main(["serve", "model=x", *words]) == 2
+    assert "has no effect without by=" in capsys.readouterr().err
+
+
 def test_vllm_is_told_how_to_serve_the_checkpoint(world, tmp_path):
     recipe = serve.Recipe(model=f"{world}/model", max_pixels=12544, precision="float32")
     words = serve.vllm_words(recipe, f"{world}/model", "name")

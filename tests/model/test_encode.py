@@ -49,6 +49,21 @@ def test_tokens_are_counted_without_reading_a_pixel(world, ask, pixels):
     assert area <= (pixels[1] or 64 * 784)
 
 
+def test_problems_are_encoded_in_one_call_and_the_bad_ones_give_their_errors(policy, drawn, monkeypatch):
+    calls, encode = [], policy.encoder._encode
+    monkeypatch.setattr(policy.encoder, "_encode", lambda asked: calls.append(len(asked)) or encode(asked))
+    control = Problem("control", "What <|image_pad|>?")
+    missing = Problem("missing", "Which?", (Image("nowhere.png"),))
+    found = policy.encoder.asked([drawn[0], control, missing, drawn[1]], style(STYLE))
+    assert calls == [3]
+    assert "control token" in str(found[1])
+    assert "found no file" in str(found[2])
+    for prompt, problem in zip(found[::3], drawn[:2], strict=True):
+        assert equal(prompt, policy.encoder.prompt(messages(problem, style(STYLE))))
+    with pytest.raises(DataError, match="control token"):
+        policy.encoder.all_asked([drawn[0], control, missing], style(STYLE))
+
+
 def test_what_fits_is_what_is_encoded(policy, ask):
     for conversation in (ask(), ask((112, 112)), ask((300, 40), (37, 211)), ask(question="why " * 100)):
         tokens = len(policy.encoder.prompt(conversation).ids)

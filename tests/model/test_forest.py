@@ -2,6 +2,8 @@ import pytest
 import torch
 
 from tests.model import tiny
+from visreason.model import attention
+from visreason.model.check import TOLERANCE
 from visreason.model.forest import Tree, micro_batches, plant
 from visreason.model.logps import forest_logps
 
@@ -29,9 +31,15 @@ def gradient(model, logps_S, weights_S):
     return torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
 
 
-@pytest.mark.parametrize("path", ["segments", "dense"])
+def branch_by_branch(*args):
+    """The segments as a GPU takes them."""
+    return attention.segments(*args, together=False)
+
+
+@pytest.mark.parametrize("path", ["segments", "dense", "branch_by_branch"])
 @pytest.mark.parametrize("name", tiny.CLASSES)
-def test_forest_equals_one_by_one_in_values_and_gradients(name, path):
+def test_forest_equals_one_by_one_in_values_and_gradients(name, path, monkeypatch):
+    monkeypatch.setitem(attention.PATHS, "branch_by_branch", branch_by_branch)
     model = tiny.build(name)
     trees = tiny.forest_trees(model)
     forest = plant(trees, path)
@@ -40,6 +48,20 @@ def test_forest_equals_one_by_one_in_values_and_gradients(name, path):
     assert (packed - alone).abs().max() < 1e-5
     expected, found = gradient(model, alone, forest.weights_S), gradient(model, packed, forest.weights_S)
     assert (found - expected).norm() / expected.norm() < 1e-5
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(
+    not torch.cuda.is_available(), reason="varlen is FlashAttention, which needs a CUDA device"
+)
+@pytest.mark.parametrize("name", tiny.CLASSES)
+def test_varlen_equals_the_dense_mask_in_values_and_gradients(name):
+    model = tiny.build(name).to("cuda", torch.bfloat16)
+    found, expected = (plant(tiny.forest_trees(model), path).to(model.device) for path in ("varlen", "dense"))
+    packed, masked = (forest_logps(model, forest).logps_S for forest in (found, expected))
+    assert (packed - masked).abs().max() < TOLERANCE[torch.bfloat16]
+    of_packed, of_masked = (gradient(model, x, found.weights_S).float() for x in (packed, masked))
+    assert (of_packed - of_masked).norm() / of_masked.norm() < 0.1
 
 
 def test_log_probs_do_not_depend_on_the_order_or_the_grouping_of_trees():

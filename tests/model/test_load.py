@@ -1,9 +1,10 @@
 import shutil
 from pathlib import Path
 
+import PIL.Image
 import pytest
 import torch
-from transformers import AutoConfig
+from transformers import AutoConfig, AutoProcessor
 
 from tests.model import tiny
 from visreason.errors import ModelError
@@ -48,6 +49,17 @@ def test_the_same_seed_creates_the_same_weights_and_leaves_the_generator(world, 
     assert torch.rand(1) == expected
     a, b, c = ((tmp_path / name / "model.safetensors").read_bytes() for name in "abc")
     assert (a == b, a == c) == (True, False)
+
+
+@pytest.mark.parametrize("size", [(40, 40), (10, 30), (300, 20), (20, 300), (200, 200)])
+def test_max_pixels_holds_below_the_processors_own_minimum(world, size):
+    processor = AutoProcessor.from_pretrained(world / "small")
+    images = processor.image_processor
+    images.size = {**images.size, "shortest_edge": 8 * (images.patch_size * images.merge_size) ** 2}
+    most = images.size["shortest_edge"] // 2
+    loading.limit_pixels(processor, None, most)
+    grid = images(PIL.Image.new("RGB", size), return_tensors="pt")["image_grid_thw"][0]
+    assert 0 < int(grid.prod()) * images.patch_size**2 <= most
 
 
 def test_only_full_attention_shares_a_trunk(world):

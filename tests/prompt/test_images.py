@@ -49,6 +49,20 @@ def test_sixteen_bit_grey_keeps_its_tones(save):
     assert open_image(image_record(path)).getpixel((0, 0)) == (128, 128, 128)
 
 
+def test_sixteen_bits_in_wider_numbers_keep_their_tones(save):
+    path = save(PIL.Image.new("I", (8, 8), 40000), "a.tiff")
+    with PIL.Image.open(path) as wide:
+        assert wide.mode == "I"
+    assert open_image(image_record(path)).getpixel((0, 0)) == (156, 156, 156)
+
+
+@pytest.mark.parametrize(("mode", "number"), [("F", 0.5), ("I", -1), ("I", 70000)])
+def test_numbers_that_are_no_tones_are_refused(save, mode, number):
+    path = save(PIL.Image.new(mode, (8, 8), number), "a.tiff")
+    with pytest.raises(DataError, match=r"expected tones of 8 or 16 bits in .*a.tiff, found numbers from"):
+        open_image(image_record(path))
+
+
 def test_transparency_lies_over_white(save):
     clear = PIL.Image.new("RGBA", (8, 8), (255, 0, 0, 0))
     assert open_image(image_record(save(clear))).getpixel((0, 0)) == (255, 255, 255)

@@ -10,6 +10,7 @@ from tests.reward.published import published_scores
 from visreason.errors import DataError, ModelError, RunError
 from visreason.model import load as loading
 from visreason.model import value_head
+from visreason.model.attention import PATHS
 from visreason.model.value_head import ValueHead
 from visreason.prompt import messages, style
 from visreason.record import Completion, Image, Problem, Sample, Score
@@ -71,6 +72,29 @@ def test_scores_are_those_of_the_published_script(scorer, drawn, batch):
     found = [s.value for s in Learned(str(scorer), device="cpu")(samples(cases))]
     assert max(abs(a - b) for a, b in zip(found, expected, strict=True)) < 1e-4
     assert max(found) - min(found) > 0.1
+
+
+def test_a_model_that_cannot_share_a_prompt_is_said_to_and_scores_every_text_alone(
+    scorer, drawn, monkeypatch, capsys
+):
+    cases = [(drawn[0], text) for text in TEXTS]
+    expected = [s.value for s in Learned(str(scorer), device="cpu")(samples(cases))]
+    assert "scored on its own" not in capsys.readouterr().err
+    segments = PATHS["segments"]
+
+    def leaky(q, k, v, layout, scale):
+        whole = replace(layout, trees=((layout.tokens, ()),))
+        return segments(q, k, v, whole, scale)
+
+    monkeypatch.setitem(PATHS, "segments", leaky)
+    reward = Learned(str(scorer), device="cpu")
+    found = [s.value for s in reward(samples(cases))]
+    assert found == pytest.approx(expected, abs=1e-5)
+    said = " ".join(capsys.readouterr().err.split())
+    assert "forest and one-by-one forwards" in said
+    assert said.count("every text is scored on its own") == 1
+    reward(samples(cases))
+    assert capsys.readouterr().err == ""
 
 
 def test_a_score_does_not_depend_on_the_other_completions_nor_on_the_budget(scorer, drawn):

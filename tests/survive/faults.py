@@ -9,14 +9,14 @@ from pathlib import Path
 
 from tests.train.test_resume import train
 from visreason import store
-from visreason.engine import hf
+from visreason.engine import decode
 from visreason.errors import VisreasonError
 from visreason.train import checkpoint, update
 
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["tests.train.test_resume"])  # the rooms are imported once for all processes
 PLACES = {
-    "rollout": (hf.Decoder, "step"),
+    "rollout": (decode.Decoder, "step"),
     "update": (update, "apply"),
     "record": (store.Run, "append"),
     "checkpoint": (checkpoint, "_to_disk"),

@@ -87,6 +87,13 @@ def test_groups_without_spread_are_kept_or_dropped(objective):
         assert (batch.metrics["completions"], len(batch.samples)) == (6, 6)
 
 
+def test_the_prompts_of_a_step_are_encoded_in_one_call(objective, policy, monkeypatch):
+    calls, encode = [], policy.encoder._encode
+    monkeypatch.setattr(policy.encoder, "_encode", lambda asked: calls.append(len(asked)) or encode(asked))
+    objective([group(0, 1)] * 3).batch(0)
+    assert [n for n in calls if n] == [3]
+
+
 def test_a_step_without_any_spread_makes_no_update(objective):
     batch = objective([group(1, 1)] * 3, zero_spread="drop", passes=2, minibatches=2).batch(0)
     assert (batch.updates, len(batch.samples)) == ([], 6)
@@ -302,7 +309,7 @@ def sample(problem, text, value, reason, parts, tokens, finish="stop"):
 
 
 def test_metrics_of_a_rollout_are_the_numbers_one_counts_by_hand():
-    problem = Problem("p", "?")
+    problem = Problem("p", "?", answer="1")
     groups = [
         [
             sample(problem, "a", 2.0, "exact", {"correct": 1.0, "format": 1.0}, 4),

@@ -153,12 +153,14 @@ def test_a_run_killed_at_any_moment_ends_as_one_never_killed(verb, moment, world
 
 def test_a_run_killed_again_and_again_ends_as_one_never_killed(world, never_killed, tmp_path, monkeypatch):
     apply = update.apply
+    kills = 0
     for _ in range(4):
         monkeypatch.setattr(update, "apply", on_call(5, apply, before=die))
         try:
             train("grpo", world, tmp_path)
         except Killed:
-            continue
+            kills += 1
+    assert kills == 2
     monkeypatch.setattr(update, "apply", apply)
     train("grpo", world, tmp_path)
     assert_alike(tmp_path, never_killed / "grpo")

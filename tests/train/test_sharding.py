@@ -98,12 +98,16 @@ def two_processes(verb, world, out, **changes):
 
 
 def by_torchrun(processes, verb, world, out, **changes):
-    """What a run by as many processes as asked, which torchrun starts, says."""
+    """What a run by as many processes as asked says."""
     fields = words(verb, world, **changes)
+    shown = [f"{k}={json.dumps(v) if isinstance(v, dict) else v}" for k, v in fields.items()]
+    return torchrun(processes, "visreason", verb, f"out={out}", "--debug", *shown)
+
+
+def torchrun(processes, module, *words_):
+    """What a module says that torchrun starts."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += ["--nproc-per-node", str(processes)]
-    command += ["-m", "visreason", verb, f"out={out}", "--debug"]
-    command += [f"{k}={json.dumps(v) if isinstance(v, dict) else v}" for k, v in fields.items()]
+    command += ["--nproc-per-node", str(processes), "-m", module, *words_]
     environment = os.environ | {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False
@@ -194,3 +198,8 @@ def test_a_checkpoint_in_shards_becomes_a_model_by_merge(verb, changes, world, m
             assert max((weights[k] - others[k]).abs().max().item() for k in weights) < 1e-5
     with pytest.raises(RunError, match="is a Hugging Face directory already"):
         merge.run(merge.Recipe(checkpoint=expected), tmp_path / "none")
+
+
+@pytest.mark.slow
+def test_every_process_finds_the_merged_weights_of_all(world):
+    torchrun(2, "tests.train.written", str(world / "small"))

@@ -20,7 +20,7 @@ from visreason.prompt import messages, style
 from visreason.record import Completion
 from visreason.train import losses, optimizer, update
 from visreason.train.settings import Training
-from visreason.train.sft import plant_example
+from visreason.train.sft import plant_examples
 from visreason.train.update import Update
 
 PARTS = ("vision", "merger", "language")
@@ -188,10 +188,8 @@ def test_the_rate_rises_and_falls_by_the_schedule(schedule, expected):
 def trees_of(policy, problems):
     """Written solutions of drawn problems as trees."""
     form = style(STYLE)
-    return [
-        plant_example(policy, Example(p, (Completion(form.target(p.thought, p.answer)),)), form)
-        for p in problems
-    ]
+    examples = [Example(p, (Completion(form.target(p.thought, p.answer)),)) for p in problems]
+    return plant_examples(policy, examples, form)
 
 
 def logps(policy, trees):

@@ -30,12 +30,9 @@ def data(tmp_path):
 
 
 def run(out, **fields):
-    evaluate.run(
-        evaluate.Recipe(
-            style=STYLE, device="cpu", **{k: str(v) if k == "data" else v for k, v in fields.items()}
-        ),
-        out,
-    )
+    device = {} if str(fields["model"]).startswith("script:") else {"device": "cpu"}
+    fields |= {"data": str(fields["data"])}
+    evaluate.run(evaluate.Recipe(style=STYLE, **device, **fields), out)
 
 
 def samples(out):
@@ -170,7 +167,8 @@ def test_another_recipe_in_the_same_directory_is_refused(data, tmp_path):
 
 def command(capsys, *words):
     """Exit status and the last line that the command line prints as its error."""
-    status = cli.main(["evaluate", f"style={STYLE}", "device=cpu", *map(str, words)])
+    device = [] if any(str(w).startswith("model=script:") for w in words) else ["device=cpu"]
+    status = cli.main(["evaluate", f"style={STYLE}", *device, *map(str, words)])
     lines = capsys.readouterr().err.splitlines()
     return status, lines[-1] if lines else ""
 
@@ -281,6 +279,10 @@ def test_data_without_problems_is_a_paragraph(data, tmp_path, capsys, content, m
             "device has no effect without a model",
         ),
         (["model=x", "data={data}", "timeout_s=3"], "timeout_s has no effect without a server"),
+        (["model=x", "data={data}", "tensor_parallel=2"], "tensor_parallel has no effect without model=vllm"),
+        (["model=script:a.jsonl", "data={data}", "precision=float32"], "precision has no effect without"),
+        (["model=script:a.jsonl", "data={data}", "memory_share=0.2"], "memory_share has no effect without"),
+        (["model=vllm:x", "data={data}", "concurrency=2"], "concurrency has no effect without a server"),
         (
             ["model=x", "data={data}", "shard=3/2"],
             "expected shard=i/n with i from 1 to n, as 2/4, found '3/2'",

@@ -118,6 +118,19 @@ def test_two_stages_in_one_recipe_each_with_its_pairs_and_its_rate(world, tmp_pa
     assert max(r["lr"] for r in second) == pytest.approx(1e-4)
 
 
+def test_a_held_out_prompt_over_the_budget_is_told_before_the_first_step(world, tmp_path, capsys):
+    first, *rest = drawn_pairs(world)
+    long = replace(first, problem=replace(first.problem, question="Which? " * 200))
+    write_records(tmp_path / "heldout.jsonl", [*rest[:3], long])
+    words = [f"model={world}/small", f"data={pairs_file(world)}", *SHORT, "steps=1", "max_prompt_tokens=300"]
+    status, printed = obey(
+        capsys, "reward_model", *words, f"heldout={tmp_path}/heldout.jsonl", f"out={tmp_path / 'rm'}"
+    )
+    assert status == 1
+    assert f"found 1 longer ones, {first.problem.id!r} first; raise max_prompt_tokens" in printed
+    assert not (tmp_path / "rm" / "metrics.jsonl").exists()
+
+
 def test_a_reward_model_trains_without_its_matrix_to_words(world, tmp_path, capsys):
     untied(world / "small").save(tmp_path / "untied")
     words = [f"model={tmp_path}/untied", f"data={pairs_file(world)}", *SHORT, "steps=2", "heldout_one_in=4"]

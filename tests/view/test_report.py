@@ -5,11 +5,14 @@ from html.parser import HTMLParser
 
 import PIL.Image
 import pytest
+from matplotlib.axes import Axes
 
 from visreason import cli
 from visreason.errors import RunError
 from visreason.record import Completion, Image, Problem, Sample, Score
+from visreason.stats import paired
 from visreason.store import Run
+from visreason.view import ranking
 from visreason.view.gallery import MAX_SIDE, data_uri, gallery
 from visreason.view.numbers import cards, cells, summary_cards
 from visreason.view.plots import curves
@@ -170,14 +173,42 @@ def test_accuracy_is_told_by_family_and_level():
 def test_a_summary_becomes_cards():
     interval = {"value": 0.8, "low": 0.7, "high": 0.9, "n": 500}
     found = list(
-        summary_cards({"accuracy": {"grpo": interval}, "gain": {"grpo_over_sft": interval}, "seconds": 412.3})
+        summary_cards(
+            {
+                "accuracy": {"grpo": interval},
+                "best_over_mean": paired([1, 1, 0, 1], [0, 1, 0, 0]).as_dict(),
+                "gained": {"grpo": interval},
+                "seconds": 412.3,
+            }
+        )
     )
     assert [(c.title, c.number) for c in found] == [
         ("accuracy · grpo", "80.0 %"),
-        ("gain · grpo over sft", "+80.0 points"),
+        ("best over mean", "+50.0 points"),
+        ("gained · grpo", "80.0 %"),
         ("seconds", "412.3"),
     ]
     assert "n = 500" in found[0].note
+
+
+@pytest.mark.parametrize(
+    ("verb", "shown"), [("evaluate", "first"), ("score", "first"), ("grpo", "last"), ("mpo", "last")]
+)
+def test_the_completion_that_the_page_says_is_shown(tmp_path, verb, shown):
+    texts = [f"<think>{place}</think><answer>1</answer>" for place in ("first", "last")]
+    run = RunView("a", {"verb": verb, "style": "official"}, samples=[sample(1, text=t) for t in texts])
+    assert gallery([run], 1)[0].attempts[0].thought == shown
+    said = "Of a training run the last" if shown == "last" else "The first completion of each run is shown"
+    assert said in page(tmp_path, run)
+
+
+@pytest.mark.parametrize(("points", "drawn"), [(2000, 2000), (2001, 1001), (3999, 2000), (6001, 1501)])
+def test_no_more_points_are_drawn_than_said(tmp_path, monkeypatch, points, drawn):
+    counted = []
+    monkeypatch.setattr(Axes, "scatter", lambda self, x, y, **more: counted.append(len(x)))
+    monkeypatch.setattr(Axes, "legend", lambda self, **more: None)
+    ranking.lengths({"right": [(0.0, 1.0)] * points}, tmp_path / "a.png")
+    assert counted == [drawn]
 
 
 def test_a_missing_or_broken_picture_leaves_a_placeholder(tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from visreason.answer.tokens import BRACKETS, TIMES, NotMaths
-from visreason.answer.tree import Tree
+from visreason.answer.tree import Tree, ungrouped
 
 if TYPE_CHECKING:  # the reader calls what stands here
     from visreason.answer.reader import Reader
@@ -30,7 +30,7 @@ def integral(reader: Reader, depth: int) -> Tree:
             *(["1"] if before[-1] in BRACKETS else []),
             *rest,
         ]
-        return ("integral", reader.product(depth), variable, low, high)
+        return ("integral", ungrouped(reader.product(depth)), variable, low, high)
     tree = reader.apart(before or ["1"], depth)
     reader.at = at + 2
     return ("integral", tree, variable, low, high)

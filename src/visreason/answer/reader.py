@@ -18,7 +18,7 @@ from visreason.answer.tokens import (
     NotMaths,
     tokens,
 )  # fmt: skip
-from visreason.answer.tree import Tree
+from visreason.answer.tree import Tree, ungrouped
 
 SIGNS = ("+", "-", "\\pm", "\\mp", "±", "∓")
 NO_OPERAND = (*SIGNS, "^", "_", "!", "%", "'", "**")
@@ -79,12 +79,19 @@ class Reader(Cursor):
                 left = ("/", left, self.unary(depth))
             elif token in MODULO:
                 self.take()
-                left = ("call", "mod", left, self.unary(depth))
+                left = ("call", "mod", left, self.factors(self.unary(depth), depth))
             elif self.starts_operand(token):
-                right = self.power(depth)
-                left = ("+" if _mixed(left, right) else "*", left, _plain_fraction(right))
+                left = self.factors(left, depth)
             else:
                 return _plain_fraction(left)
+
+    def factors(self, left: Tree, depth: int) -> Tree:
+        """A product without a sign between its factors; a whole number and a fraction are a mixed number."""
+        while self.starts_operand(self.peek()):
+            right = self.power(depth)
+            sign = "+" if _mixed(left, right) else "*"
+            left = (sign, ungrouped(left), _plain_fraction(ungrouped(right)))
+        return left
 
     def starts_operand(self, token: str) -> bool:
         if token in CLOSERS or token in RELATIONS or token in SET_SIGNS:
@@ -103,9 +110,7 @@ class Reader(Cursor):
             raise NotMaths
         self.take()
         operand = self.unary(depth + 1)
-        while self.starts_operand(self.peek()) and sign in ("+", "-"):
-            right = self.power(depth)
-            operand = ("+" if _mixed(operand, right) else "*", operand, _plain_fraction(right))
+        operand = self.factors(operand, depth) if sign in ("+", "-") else operand
         return {"+": operand, "-": ("-", operand)}.get(sign) or ("pm", ("num", Fraction(0)), operand)
 
     def power(self, depth: int) -> Tree:

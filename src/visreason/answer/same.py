@@ -7,7 +7,7 @@ from visreason.answer.arithmetic import NoNumber, Number
 from visreason.answer.budget import spend
 from visreason.answer.compute import number, symbols
 from visreason.answer.expression import MAX_SYMBOLS, holds, near, points, same_expression
-from visreason.answer.tree import Tree
+from visreason.answer.tree import Tree, ungrouped
 
 MAX_PARTS = 40
 STEPS = 5
@@ -20,7 +20,7 @@ def same(gold: Tree, answer: Tree) -> bool:
     spend(STEPS)
     if gold == answer:
         return True
-    gold, answer = (_element(tree) for tree in _unassigned(gold, answer))
+    gold, answer = (ungrouped(tree) for tree in _unassigned(gold, answer))
     gold, answer = _signed(gold), _signed(answer)
     kinds = {gold[0], answer[0]}
     if kinds <= {"list", "set"}:
@@ -46,11 +46,6 @@ def _unassigned(gold: Tree, answer: Tree) -> tuple[Tree, Tree]:
     if gold[:2] == answer[:2] == ("rel", "="):
         return gold, answer
     return value(gold), value(answer)
-
-
-def _element(tree: Tree) -> Tree:
-    """The element of a set of one."""
-    return tree[1] if tree[0] == "set" and len(tree) == 2 else tree
 
 
 def _signed(tree: Tree) -> Tree:
@@ -181,9 +176,10 @@ def _as_interval(tree: Tree) -> Tree:
         return tree
     infinity: Tree = ("const", "infty")
     if len(sides) == 2:
-        sides = [("-", infinity), *sides] if sides[0][0] == "sym" else [*sides, infinity]
-        signs = ["<", *signs] if sides[1][0] == "sym" and sides[0][0] == "-" else [*signs, "<"]
-    if len(sides) != 3 or sides[1][0] != "sym":
+        below = _is_name(sides[0])
+        sides = [("-", infinity), *sides] if below else [*sides, infinity]
+        signs = ["<", *signs] if below else [*signs, "<"]
+    if len(sides) != 3 or not _is_name(sides[1]):
         return tree
     return (
         "list",

@@ -87,13 +87,18 @@ class _Child:
         try:
             self.begin()
             self._wait()
-            return json.loads(self._reply(json.dumps(question).encode() + b"\n"))
+            reply = self._reply(json.dumps(question).encode() + b"\n")
         except (OSError, TimeoutError):
             self.kill()
             return {"equal": False}
         except BaseException:  # interrupted between question and answer: the next answer would be this one's
             self.kill()
             raise
+        try:
+            return json.loads(reply)
+        except ValueError:
+            self.kill()
+            return {"fault": f"expected JSON of the child, found {reply!r:.80}"}
 
     def begin(self) -> None:
         """Start the process where none runs. Raises RunError where that can't be done."""

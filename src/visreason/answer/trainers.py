@@ -76,16 +76,16 @@ def compute_score(reward_inputs: list[dict[str, Any]], format_weight: float = 0.
         raise DataError(
             f"expected a list of rows, found {type(reward_inputs).__name__}; set `reward_type: batch` in EasyR1"
         )
-    if not 0 <= format_weight <= 1:
+    if not isinstance(format_weight, int | float) or not 0 <= format_weight <= 1:
         raise UsageError(
-            f"expected a format_weight from 0 to 1, found {format_weight}; give the format's share"
+            f"expected a format_weight from 0 to 1, found {format_weight!r}; give the format's share"
         )
     scores = []
     for i, row in enumerate(reward_inputs):
-        if row.get("ground_truth") is None or "response" not in row:
+        if not isinstance(row, dict) or row.get("ground_truth") is None or "response" not in row:
             raise DataError(
-                f"expected response and ground_truth in row {i}, found {', '.join(row)}; name the data set's column of "
-                "gold answers in EasyR1's data.answer_key"
+                f"expected response and ground_truth in row {i}, found {row!r:.200}; name the gold answers' column in "
+                "EasyR1's data.answer_key"
             )
         response = _text(row["response"])
         accuracy = _reward(response, row["ground_truth"], ()) or 0.0

@@ -10,3 +10,12 @@ that is not there, ("lim", body, name, point).
 from typing import Any
 
 Tree = tuple[Any, ...]
+
+
+def ungrouped(tree: Tree) -> Tree:
+    """The only element of a set: braces also group, as in a factor.
+
+    >>> ungrouped(("set", ("sym", "x"))), ungrouped(("sym", "x"))
+    (('sym', 'x'), ('sym', 'x'))
+    """
+    return tree[1] if tree[0] == "set" and len(tree) == 2 else tree

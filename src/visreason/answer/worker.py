@@ -17,8 +17,8 @@ from visreason.answer import symbolic
 from visreason.answer.sandbox import from_rows
 
 MEMORY_BYTES = 2 << 30
-WALL = 3
-"""How much longer than its processor time a question may take on a busy machine."""
+WALL = 10
+"""How many times its processor time a question may take on a busy machine."""
 REPLY_BYTES = 2_000
 """Less than a pipe passes on in one piece."""
 

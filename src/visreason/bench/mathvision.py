@@ -21,7 +21,7 @@ SHORT = {
     "metric geometry - length": "Len", "solid geometry": "SolG", "statistics": "Stat", "topology": "Topo",
     "transformation geometry": "TransG",
 }  # fmt: skip
-UNREAD = re.compile(r"[^\x00-\x7f]|circ|%|\\boxed|\\!|\\\$|sqrt\(")
+UNREAD = re.compile(r"[^\x00-\x7f]|circ|\\degree|%|\\boxed|\\!|\\\$|sqrt\(|\\frac(?!\s*\{)")
 """What the authors' LaTeX reader gives up on (latex2sympy2, as their 48,640 published labels show)."""
 SLASHED = re.compile(r"\d+/\d+")
 """An answer that their labels leave unread, though as an option's text it is read (problems 3013 and 2589)."""

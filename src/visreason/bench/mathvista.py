@@ -69,6 +69,8 @@ def problem(row: Row) -> Problem:
     answer = need(row, "answer", "answer_option")
     if choices and "A" in (row.value or {}) and len(answer) == 1 and answer in LETTERS[: len(choices)]:
         answer = choices[LETTERS.index(answer)]  # VLMEvalKit keeps the letter
+    if meta.get("answer_type") == "integer":
+        answer = answer.removesuffix(".0")  # sheets keep whole numbers as decimals
     meta.setdefault("question_type", "multi_choice" if choices else "free_form")
     return Problem(
         identity(row),

@@ -16,7 +16,7 @@ SHOWN = 5
 
 @dataclass(frozen=True)
 class Outputs:
-    """Samples in the order of the problems, ids of problems without any, the files read, and what was set aside."""
+    """Samples in the order of the problems, ids that are short of samples, the files read, and what was set aside."""
 
     samples: list[Sample]
     missing: tuple[str, ...]
@@ -72,7 +72,7 @@ def read_outputs(
         why = f"; the first that was rejected: {rejected[0]['reason']}" if rejected else ""
         raise DataError(f"expected outputs for {bench.title} in {path}, found none{why}")
     ordered = [i for i in known if i in found] if source else list(found)
-    missing = tuple(i for i in known if i not in found)
+    missing = (*(i for i in known if i not in found), *fewer)
     return Outputs([_sample(p, g) for i in ordered for p, g in found[i]], missing, tuple(files), rejected)
 
 

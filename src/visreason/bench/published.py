@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from visreason.bench.kind import ALL
-from visreason.bench.released import MAKERS, RESPONSES, Cell
+from visreason.bench.released import BY_ANSWER, BY_RULE, MAKERS, RESPONSES, Cell
 
 MISPRINTS = {
     ("mathvista", "chatgpt", "geometry reasoning"): "57 of 223 problems, printed of 222",
@@ -40,6 +40,30 @@ def cells(root: Path) -> Iterator[Cell]:
                 )
 
 
+def from_responses(found: list[Cell]) -> str:
+    """A Markdown table of what raw responses alone give, by the benchmark's own rule and by `answer/`, in points."""
+    rows: dict[tuple[str, str, str], dict[str, str]] = {}
+    for c in found:
+        if c.known == RESPONSES:
+            off = f"{round(c.ours - float(c.published), 2) + 0:+.2f}"
+            rows.setdefault((c.bench, c.model, c.published), {})[c.column] = off
+    lines = [
+        f"| {bench} | {model} | {printed} | {by.get(BY_RULE, '-')} | {by.get(BY_ANSWER, '-')} |"
+        for (bench, model, printed), by in rows.items()
+    ]
+    head = ("| benchmark | model | in print | by `rule` | by `answer/` |", "| --- | --- | --- | --- | --- |")
+    return "\n".join((*head, *lines)) + "\n"
+
+
+def _write(found: list[Cell], table: Path) -> None:
+    with open(table, "w", newline="", encoding="utf-8") as out:
+        writer = csv.writer(out)
+        writer.writerow(("benchmark", "model", "column", "published", "ours", "difference", "equal", "note"))
+        for c in found:
+            writer.writerow((c.bench, c.model, c.column, c.published, f"{c.ours:.4f}",
+                             f"{c.ours - float(c.published):.4f}", c.equal, c.known))  # fmt: skip
+
+
 def main(root: Path, table: Path | None) -> int:
     """Print the comparison; returns the exit status."""
     found = list(cells(root))
@@ -60,15 +84,9 @@ def main(root: Path, table: Path | None) -> int:
                   f"digit, {len(misprints)} known misprints, {len(wrong)} differ")  # fmt: skip
     if table:
         table.parent.mkdir(parents=True, exist_ok=True)
-        with open(table, "w", newline="", encoding="utf-8") as out:
-            writer = csv.writer(out)
-            writer.writerow(
-                ("benchmark", "model", "column", "published", "ours", "difference", "equal", "note")
-            )
-            for c in found:
-                writer.writerow((c.bench, c.model, c.column, c.published, f"{c.ours:.4f}",
-                                 f"{c.ours - float(c.published):.4f}", c.equal, c.known))  # fmt: skip
-        console.print(f"all of them: {table}")
+        _write(found, table)
+        table.with_suffix(".md").write_text(from_responses(found), encoding="utf-8")
+        console.print(f"all of them: {table}; from responses alone: {table.with_suffix('.md')}")
     return 1 if wrong or not found else 0
 
 

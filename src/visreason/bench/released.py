@@ -20,6 +20,9 @@ from visreason.bench.wemath import four_dimensions
 from visreason.record import Sample
 from visreason.stats import Interval, mcnemar
 
+BY_RULE, BY_ANSWER = "ALL from responses", "ALL from responses, by answer/"
+RESPONSES = "another way of reading"
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -113,13 +116,10 @@ def _from_responses(
     with_answer = [s.score.parts["answer"] for s in samples if "answer" in s.score.parts]
     if by_bench:
         share = sum(s.score.correct for s in samples) / len(samples)
-        yield Cell(name, model, "ALL from responses", published, 100 * share, RESPONSES)
+        yield Cell(name, model, BY_RULE, published, 100 * share, RESPONSES)
     if len(with_answer) == len(samples):
         share = sum(with_answer) / len(samples)
-        yield Cell(name, model, "ALL from responses, by answer/", published, 100 * share, RESPONSES)
-
-
-RESPONSES = "another way of reading"
+        yield Cell(name, model, BY_ANSWER, published, 100 * share, RESPONSES)
 
 
 def _dynamath(folder: Path) -> Iterator[Cell]:

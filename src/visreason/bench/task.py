@@ -20,11 +20,10 @@ from visreason.cores import over_cores
 from visreason.data import has_meta, part
 from visreason.engine import connect
 from visreason.errors import DataError, UsageError
+from visreason.names import OFFICIAL
 from visreason.prompt import STYLES, Style, style
 from visreason.record import Problem, Sample
 
-OFFICIAL = "official"
-"""The style that stands for a benchmark's own prompts."""
 BLOCK, ALONE = 256, 5_000
 """Samples a process scores at a time, and how many are too few to start processes for."""
 

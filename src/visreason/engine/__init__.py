@@ -3,15 +3,12 @@
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from visreason.names import unknown
+from visreason.names import OF_MODELS, OF_SERVERS, OF_VLLM, engine_kind, unknown
+from visreason.prompt.chat import Conversation
 from visreason.record import Completion
 from visreason.store import model_path
 
-Conversation = list[dict[str, Any]]
-OF_MODELS = ("dtype", "device", "max_pixels", "min_pixels", "max_prompt_tokens")
-OF_SERVERS = ("concurrency", "timeout_s", "patience_s", "responses")
-OF_VLLM = ("max_completion_tokens", "tensor_parallel", "memory_share")
-OPTIONS = (*OF_MODELS, *OF_VLLM, *OF_SERVERS)
+OPTIONS = (*OF_MODELS, *OF_VLLM, "max_completion_tokens", *OF_SERVERS)
 
 
 @dataclass(frozen=True)
@@ -50,23 +47,23 @@ def connect(spec: str, **options: Any) -> Engine:
     model, with max_completion_tokens, tensor_parallel, memory_share of vLLM; concurrency, timeout_s, patience_s,
     responses of servers; a script none.
     """
-    kind, _, rest = spec.partition(":")
+    kind, rest = engine_kind(spec), spec.partition(":")[2]
     if kind == "script":
         from visreason.engine.script import Script
 
         return Script(rest)
-    if kind in ("http", "https"):
+    if kind == "http":
         from visreason.engine.http import HTTP
 
         return HTTP(spec, **_of(options, OF_SERVERS))
     if kind == "vllm":
         from visreason.engine import vllm
 
-        return vllm.VLLM(model_path(rest), **_of(options, (*OF_MODELS, *OF_VLLM)))
+        return vllm.VLLM(model_path(rest), **_of(options, (*OF_MODELS, *OF_VLLM, "max_completion_tokens")))
     from visreason.engine.hf import HF
     from visreason.model.load import load
 
-    return HF(load(model_path(rest if kind == "hf" else spec), **_of(options, OF_MODELS)))
+    return HF(load(model_path(spec.removeprefix("hf:")), **_of(options, OF_MODELS)))
 
 
 def _of(options: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:

@@ -8,8 +8,6 @@ import openai
 from visreason.prompt.images import data_url
 from visreason.record import Completion
 
-BANNED = ["<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>", "<|vision_pad|>"]
-"""Visual tokens of Qwen-VL, which are never sampled: one of them breaks the forward that follows."""
 EXTENDED = ("vllm", "visreason")
 """Owners of a model, as /v1/models names them, whose servers know token ids, banned words and top_k."""
 

@@ -20,7 +20,6 @@ from rich.console import Console
 
 from visreason.engine import Conversation, Sampling
 from visreason.engine.chat import (
-    BANNED,
     EXTENDED,
     BrokenAnswer,
     completions_of,
@@ -32,10 +31,10 @@ from visreason.engine.chat import (
 )
 from visreason.engine.responses import Responses, digest
 from visreason.errors import DataError, RunError, UsageError
+from visreason.names import KEY
+from visreason.prompt.chat import VISUAL_TOKENS
 from visreason.record import Completion
 
-KEY = "VISREASON_API_KEY"
-"""Environment variable of the API key. Not OpenAI's own, whose key must not reach another server by accident."""
 TRIES = 6
 """Answers that may be broken, or not come in time, before a conversation is given up."""
 FIRST_REST_S, LONGEST_REST_S = 0.5, 30.0
@@ -176,8 +175,8 @@ class Call:
         if self.engine.extended:
             body["logprobs"] = True
             body["extra_body"] = {
-                "return_token_ids": True, "skip_special_tokens": False, "bad_words": BANNED, "top_k": s.top_k,
-                "repetition_penalty": 1.0, "min_p": 0.0,
+                "return_token_ids": True, "skip_special_tokens": False, "bad_words": list(VISUAL_TOKENS),
+                "top_k": s.top_k, "repetition_penalty": 1.0, "min_p": 0.0,
             }  # fmt: skip
         elif s.top_k:
             raise UsageError(f"{self.engine.name} does not know top_k={s.top_k}; leave it out")

@@ -36,6 +36,7 @@ class Layout:
 
     @property
     def tokens(self) -> int:
+        """Tokens of the whole row."""
         return sum(trunk + sum(branches) for trunk, branches in self.trees)
 
     def segments(self) -> Iterator[tuple[int, int, int, int]]:
@@ -128,10 +129,16 @@ def dense(
 
 
 def segments(
-    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, layout: Layout, scale: float | None
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    layout: Layout,
+    scale: float | None,
+    together: bool | None = None,
 ) -> torch.Tensor:
-    """One SDPA per segment: nothing is padded and no key outside the segment is touched. What the CPU takes, where all
-    branches of a tree look at their trunk together, and a GPU in float32."""
+    """One SDPA per segment: nothing is padded and no key outside the segment is touched. What the CPU takes, and a GPU
+    in float32. `together` all branches of a tree look at their trunk in one call, which is how it is on the CPU."""
+    together = q.device.type == "cpu" if together is None else together
     k, v = _repeat(k, q), _repeat(v, q)
     # Split once: its backward is one concatenation, where a slice's would fill a whole row with zeros each time.
     pieces = [x.split([sum(lengths) for _, lengths in layout.runs], 2) for x in (q, k, v)]
@@ -141,7 +148,7 @@ def segments(
             root = (k_, v_)
             parts = zip(*(x.split(lengths, 2) for x in (q_, k_, v_)), strict=True)
             out += [F.scaled_dot_product_attention(*x, is_causal=True, scale=scale) for x in parts]
-        elif q.device.type == "cpu":
+        elif together:
             out.append(_Branches.apply(q_, k_, v_, *root, lengths, scale))
         else:
             for q_b, k_b, v_b in zip(*(x.split(lengths, 2) for x in (q_, k_, v_)), strict=True):

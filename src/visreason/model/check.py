@@ -3,12 +3,32 @@
 import torch
 
 from visreason.errors import ModelError
-from visreason.model.forest import Tree, plant
+from visreason.model.encode import Prompt
+from visreason.model.forest import Branch, Tree, plant
 from visreason.model.load import Policy
 
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.25, torch.float16: 0.05}
 """Largest difference of a log-probability (nats), or of a score beside the largest one where that is above 1. In 16
 bits kernels alone differ by some hundredths."""
+
+
+TEXTS = ("<think>a thought about the picture</think>an answer", "another completion")
+
+
+def check_once(policy: Policy, prompt: Prompt) -> None:
+    """The self-check of a policy that was not checked before, on a prompt and two completions.
+
+    Numbers that are not finite are left to whoever asked for them: diverged weights are no matter of attention.
+    """
+    if policy.checked or not policy.share:
+        return
+    ids = [policy.encoder.completion(text) for text in TEXTS]
+    tree = Tree(prompt, tuple(Branch(i, torch.ones(len(i))) for i in ids))
+    with torch.no_grad():
+        finite = policy.learned(plant([tree], policy.attention_path)).isfinite().all()
+    if finite:
+        self_check(policy, tree)
+    policy.checked = True
 
 
 @torch.no_grad()
@@ -31,4 +51,5 @@ def self_check(policy: Policy, tree: Tree) -> float:
             f"the forest and one-by-one forwards of {policy.name} differ by {difference:.2e}, allowed are "
             f"{allowed:.0e}. This model's attention can't share a trunk; give share_trunk=false."
         )
+    policy.checked = True
     return difference

@@ -2,17 +2,18 @@
 
 import re
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
 from visreason.errors import DataError, ModelError
+from visreason.prompt import Style, messages
+from visreason.prompt.chat import VISUAL_TOKENS, Conversation
 from visreason.prompt.images import open_image
-from visreason.record import Completion, Image
+from visreason.record import Completion, Image, Problem
 
-VISUAL_TOKENS = ("<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>", "<|vision_pad|>")
-Conversation = list[dict[str, Any]]
 IMAGE = 1
 """Token type of an image placeholder in transformers' `mm_token_type_ids`."""
 
@@ -32,6 +33,7 @@ class Prompt:
 
     @property
     def bytes(self) -> int:
+        """Bytes of its tensors."""
         return sum(
             t.numel() * t.element_size()
             for t in (self.ids, self.positions, self.pixels, self.grid_N3)
@@ -74,6 +76,19 @@ class Encoder:
         for key in keys:
             self._remember(key, encoded.get(key))
         return found
+
+    def asked(self, problems: Sequence[Problem], style: Style) -> list[Prompt | DataError]:
+        """The prompts of problems, encoded in one call; one that can't be asked or read gives its error."""
+        made = [_messages_or_error(problem, style) for problem in problems]
+        found = iter(self.prompts([c for c in made if not isinstance(c, DataError)]))
+        return [c if isinstance(c, DataError) else next(found) for c in made]
+
+    def all_asked(self, problems: Sequence[Problem], style: Style) -> list[Prompt]:
+        """The prompts of problems, encoded in one call. Raises DataError if one can't be asked or read."""
+        found = self.asked(problems, style)
+        if error := next((p for p in found if isinstance(p, DataError)), None):
+            raise error
+        return [p for p in found if isinstance(p, Prompt)]
 
     def _remember(self, key: str, prompt: Prompt | DataError | None) -> None:
         if key in self._cache:
@@ -236,6 +251,13 @@ class Encoder:
                 f"the tokenizer has none of {', '.join(VISUAL_TOKENS)}; is this a Qwen-VL processor?"
             )
         return tuple(sorted(ids))
+
+
+def _messages_or_error(problem: Problem, style: Style) -> Conversation | DataError:
+    try:
+        return messages(problem, style)
+    except DataError as e:
+        return e
 
 
 def _template_form(conversation: Conversation) -> Conversation:

@@ -33,6 +33,7 @@ class Tree:
 
     @property
     def tokens(self) -> int:
+        """Tokens of its row: the trunk's once, and every branch's."""
         return len(self.prompt.ids) - 1 + sum(len(b.ids) for b in self.branches)
 
 

@@ -27,7 +27,7 @@ class Policy:
     Under `autocast` it computes in bfloat16, answering and training alike, and its weights stay as they are. With a
     `value_head` it is a reward model, and scores completions. `device` is where it computes. When the weights are
     spread over several processes, `within` calls a function of the model where they are at hand, and `whole` puts one
-    tensor together.
+    tensor together. It is `checked` once its forest was found to equal plain forwards, see `model.check`.
     """
 
     model: Any
@@ -40,6 +40,7 @@ class Policy:
     value_head: ValueHead | None = None
     within: Callable[..., Any] | None = None
     whole: Callable[[torch.Tensor], torch.Tensor] = lambda tensor: tensor
+    checked: bool = False
 
     def __post_init__(self) -> None:
         self.device: torch.device = self.model.device
@@ -299,10 +300,17 @@ def _device(name: str) -> torch.device:
 
 
 def limit_pixels(processor: Any, min_pixels: int | None, max_pixels: int | None) -> None:
-    """Bound each image's area, before it is cut into patches."""
-    size = dict(processor.image_processor.size)
-    if min_pixels is not None:
-        size["shortest_edge"] = min_pixels
+    """Bound each image's area, before it is cut into patches.
+
+    Where the processor's own smallest area is above `max_pixels`, images are no longer enlarged at all: in the
+    processor the smallest area wins, and its sides are rounded up.
+    """
+    images = processor.image_processor
+    size = dict(images.size)
     if max_pixels is not None:
         size["longest_edge"] = max_pixels
-    processor.image_processor.size = size
+        if size["shortest_edge"] > max_pixels:
+            size["shortest_edge"] = (images.patch_size * images.merge_size) ** 2
+    if min_pixels is not None:
+        size["shortest_edge"] = min_pixels
+    images.size = size

@@ -8,11 +8,15 @@ from visreason.prompt.layouts import SPECIAL_TOKEN
 from visreason.prompt.styles import Style
 from visreason.record import Image, Problem
 
+Conversation = list[dict[str, Any]]
+"""Messages in the Hugging Face form."""
+VISUAL_TOKENS = ("<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>", "<|vision_pad|>")
+"""Visual tokens of Qwen-VL, which are never sampled: one of them breaks the forward that follows."""
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 IMAGE_MARK = re.compile(r"<image ?(\d*)>")
 
 
-def messages(problem: Problem, style: Style) -> list[dict[str, Any]]:
+def messages(problem: Problem, style: Style) -> Conversation:
     """System message, if the style has one, and the user's; content is a list of {"type": "text" | "image"} parts.
 
     Images come first, or where `<image>` / `<image1>` stand in the question. Raises DataError when marks and images

@@ -39,7 +39,8 @@ NOT_DECODED = (
 def ending(content: bytes) -> str | None:
     """The ending of a file name for a picture's bytes, told by their header; None for what is no picture.
 
-    >>> ending(b"GIF89a\\x01\\x00\\x01\\x00\\x00\\x00\\x00"), ending(b"hello")
+    >>> PIL.Image.new("L", (1, 1)).save(made := io.BytesIO(), "GIF")
+    >>> ending(made.getvalue()), ending(b"hello")
     ('.gif', None)
     """
     try:
@@ -65,12 +66,13 @@ def image_record(path: Path | str) -> Image:
 def open_image(image: Image) -> PIL.Image.Image:
     """The picture as RGB, turned as its EXIF says, transparency over white, first frame of several.
 
-    Raises DataError like `image_record`, and for a file that breaks off or can't be decoded.
+    Raises DataError like `image_record`, for a file that breaks off or can't be decoded, and for numbers that are no
+    tones of grey.
     """
     with _opened(image.path) as picture:
         try:
             picture.load()
-            return _rgb(ImageOps.exif_transpose(picture))
+            return _rgb(image.path, ImageOps.exif_transpose(picture))
         except NOT_DECODED as e:
             raise _broken(image.path, e) from e
 
@@ -145,8 +147,15 @@ def _shown_size(path: str, picture: PIL.Image.Image) -> tuple[int, int]:
     return (height, width) if turned else (width, height)
 
 
-def _rgb(picture: PIL.Image.Image) -> PIL.Image.Image:
-    if picture.mode.startswith("I;16"):  # convert() would clip 16-bit grey to white
+def _rgb(path: str, picture: PIL.Image.Image) -> PIL.Image.Image:
+    if picture.mode in ("I", "F"):
+        low, high = map(float, picture.getextrema())  # type: ignore[arg-type]  # of one band
+        if picture.mode == "F" or low < 0 or high >= 1 << 16:
+            raise DataError(
+                f"expected tones of 8 or 16 bits in {path}, found numbers from {low:g} to {high:g} of which none says "
+                "what is black and what is white; save it as PNG first"
+            )
+    if picture.mode[0] == "I":  # convert() would clip 16-bit grey to white
         picture = picture.point(lambda v: v / 256).convert("L")
     if picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info:
         picture = picture.convert("RGBA")

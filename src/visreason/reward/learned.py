@@ -5,23 +5,27 @@ Scores are raw and unbounded; they compare completions of one problem, not probl
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 
 import torch
+from rich.console import Console
 
-from visreason.errors import DataError, RunError
+from visreason.errors import DataError, ModelError, RunError
 from visreason.model import load as loading
 from visreason.model import value_head
+from visreason.model.check import check_once
+from visreason.model.encode import Prompt
 from visreason.model.forest import Branch, Tree, micro_batches, plant
 from visreason.model.load import Policy
-from visreason.prompt import Style, messages, style
+from visreason.prompt import Style, style
 from visreason.record import Problem, Sample, Score
+from visreason.stats import by_prompt
 from visreason.store import model_path
 
 Group = tuple[Problem, Sequence[str]]
 """A problem and texts that answer it."""
 BLOCK = 32
 """Groups encoded at a time, so that few pictures are held."""
+console = Console(stderr=True)
 
 
 class Learned:
@@ -57,13 +61,10 @@ class Learned:
     def __call__(self, samples: list[Sample]) -> list[Score]:
         """The reward of samples: raw scores, which say nothing of right and wrong. Raises DataError for a problem
         that can't be read."""
-        places: dict[tuple, list[int]] = {}
-        for i, sample in enumerate(samples):
-            problem = sample.problem
-            places.setdefault((problem.id, problem.question, problem.choices, problem.images), []).append(i)
-        groups = [(samples[p[0]].problem, [samples[i].completion.text for i in p]) for p in places.values()]
+        places = by_prompt(samples)
+        groups = [(samples[p[0]].problem, [samples[i].completion.text for i in p]) for p in places]
         values = [0.0] * len(samples)
-        for found, place in zip(self.scores(groups), places.values(), strict=True):
+        for found, place in zip(self.scores(groups), places, strict=True):
             if isinstance(found, DataError):
                 raise found
             for i, value in zip(place, found, strict=True):
@@ -75,10 +76,11 @@ class Learned:
         return group_scores(self.policy, groups, self.style, self.budget)
 
 
-def turn_tree(policy: Policy, problem: Problem, texts: Sequence[str], layout: Style) -> Tree:
-    """The problem's prompt with each text as a whole turn of the assistant's, ready for `Policy.scores`."""
-    prompt, rows = policy.encoder.turns(policy.encoder.prompt(messages(problem, layout)), list(texts))
-    return Tree(prompt, tuple(Branch(ids, torch.zeros(len(ids)), name=problem.id) for ids in rows))
+def turn_tree(policy: Policy, prompt: Prompt, texts: Sequence[str], name: str) -> Tree:
+    """A problem's prompt with each text as a whole turn of the assistant's, ready for `Policy.scores`; `name` is the
+    problem's id."""
+    before, rows = policy.encoder.turns(prompt, list(texts))
+    return Tree(before, tuple(Branch(ids, torch.zeros(len(ids)), name=name) for ids in rows))
 
 
 @torch.no_grad()
@@ -91,9 +93,14 @@ def group_scores(
     """
     for start in range(0, len(groups), BLOCK):
         block = groups[start : start + BLOCK]
-        _encode(policy, [problem for problem, _ in block], layout)
-        made = [_tree_or_error(policy, problem, texts, layout) for problem, texts in block]
+        prompts = policy.encoder.asked([problem for problem, _ in block], layout)
+        made = [
+            p if isinstance(p, DataError) else turn_tree(policy, p, texts, problem.id)
+            for p, (problem, texts) in zip(prompts, block, strict=True)
+        ]
         trees = [t for t in made if isinstance(t, Tree)]
+        if trees:
+            _check(policy, trees[0].prompt)
         batches, _ = micro_batches(trees, budget, policy.share)
         found = [policy.scores(plant(b, policy.attention_path)).tolist() for b in batches]
         left = iter([score for scores in found for score in scores])
@@ -110,17 +117,17 @@ def group_scores(
             yield scores
 
 
-def _encode(policy: Policy, problems: Sequence[Problem], layout: Style) -> None:
-    """Fill the encoder's cache in one call; what can't be asked is told later, for each problem alone."""
-    conversations = []
-    for problem in problems:
-        with suppress(DataError):
-            conversations.append(messages(problem, layout))
-    policy.encoder.prompts(conversations)
-
-
-def _tree_or_error(policy: Policy, problem: Problem, texts: Sequence[str], layout: Style) -> Tree | DataError:
+def _check(policy: Policy, prompt: Prompt) -> None:
+    """The self-check on the first prompt; a model that fails it scores every text on its own, and that is said."""
+    first = not policy.checked
     try:
-        return turn_tree(policy, problem, texts, layout)
-    except DataError as e:
-        return e
+        check_once(policy, prompt)
+    except ModelError as e:
+        policy.share = False
+        console.print(f"[bold red]{e}", soft_wrap=True)
+    policy.checked = True
+    if first and not policy.share:
+        console.print(
+            f"[bold yellow]every text is scored on its own: the attention of {policy.name} can't share a prompt",
+            soft_wrap=True,
+        )

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from visreason.errors import RunError
+from visreason.names import KEY
 from visreason.record import Problem, Sample, Score
+from visreason.stats import by_prompt
 
-KEY = "VISREASON_API_KEY"
-"""Environment variable of the server's key, where it asks for one."""
 ATTEMPTS, FIRST_PAUSE_S, TIMEOUT_S = 7, 1.0, 600.0
 """A server that is away is waited for a minute: time to be started again."""
 GROUPS = 32
@@ -28,10 +28,7 @@ class Remote:
 
     def __call__(self, samples: list[Sample]) -> list[Score]:
         """Raw scores. Raises RunError when the server can't be reached, refuses, or can't read a problem."""
-        places: dict[tuple, list[int]] = {}
-        for i, s in enumerate(samples):
-            places.setdefault((s.problem.question, s.problem.choices, s.problem.images), []).append(i)
-        groups = list(places.values())
+        groups = by_prompt(samples)
         values = [0.0] * len(samples)
         for start in range(0, len(groups), GROUPS):
             block = groups[start : start + GROUPS]

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from visreason.engine import Engine, Sampling
+from visreason.model.encode import Prompt
 from visreason.model.forest import Branch, Tree
 from visreason.model.load import Policy
 from visreason.prompt import Style, messages
@@ -73,7 +74,8 @@ class GRPO:
         rolled, kept, self.cursor = rollout.groups, rollout.kept, rollout.cursor
         reused = self._reused(step, kept)
         fresh, kept = len(kept), kept + reused
-        trees = [self._tree(g, a) for g, a in zip(kept, self._advantages(kept), strict=True)]
+        prompts = self.policy.encoder.all_asked([g[0].problem for g in kept], self.style)
+        trees = list(map(self._tree, prompts, kept, self._advantages(kept)))
         trees = self._with_log_probs(trees, fresh)
         loss = PolicyGradient(s.clip_low, s.clip_high, s.dual_clip, s.ratio, s.kl, s.tis_cap)
         samples = [x for g in rolled for x in g]
@@ -173,8 +175,7 @@ class GRPO:
         rewards_PG = torch.tensor([[x.score.value for x in g] for g in groups], dtype=torch.float64)
         return ADVANTAGES[self.settings.advantage](rewards_PG).tolist()
 
-    def _tree(self, group: list[Sample], advantages: list[float]) -> Tree:
-        prompt = self.policy.encoder.prompt(messages(group[0].problem, self.style))
+    def _tree(self, prompt: Prompt, group: list[Sample], advantages: list[float]) -> Tree:
         pairs = zip(group, advantages, strict=True)
         return Tree(prompt, tuple(self._branch(x, a) for x, a in pairs if x.completion.token_ids))
 

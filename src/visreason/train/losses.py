@@ -35,7 +35,7 @@ class PolicyGradient:
       + kl (exp(d) - d - 1), d = reference - logp           k3 estimator, GRPO eq. 4
     `ratio="sequence"` takes the geometric mean of r over the completion (GSPO, arXiv 2507.18071 eq. 7).
     The clipped term is multiplied by min(exp(old - sampler), tis_cap), truncated importance sampling between sampler
-    and trainer (TRL, verl).
+    and trainer (TRL, verl), token by token under either `ratio`.
     """
 
     clip_low: float = 0.2

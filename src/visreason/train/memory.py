@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForImageTextToText
 
+from visreason.engine.hf import ROLLOUT_TOKENS
 from visreason.errors import RunError
 from visreason.model.encode import Prompt
 from visreason.model.forest import Branch, Tree
@@ -22,11 +23,10 @@ GB = 1e9
 FULL, HALF = 4, 2
 """Bytes of a number."""
 MOMENTS = {"adamw": 2 * FULL, "muon": 2 * FULL, "adamw8bit": 2 * (1 + FULL / 256)}
-"""Bytes of a weight's moments; those of 8 bits have a scale for every 256."""
+"""Bytes of a weight's moments; those of 8 bits have a scale for every 256. Of muon it is a bound: it keeps one moment
+of a matrix between layers."""
 FOUR_BITS = 0.5 + 1 / 64
 """Bytes of a weight in 4 bits, with one byte of scale for every 64."""
-ROLLOUT_TOKENS = 1 << 18
-"""Tokens whose keys and values the hf engine holds at a time."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ class Need:
 
     @property
     def total(self) -> float:
+        """Bytes at the most: what is kept, with the larger of activations and rollout."""
         kept = self.weights + self.gradients + self.optimizer + self.working + self.reference
         return kept + max(self.activations, self.rollout)
 

@@ -14,7 +14,7 @@ from visreason.data.pairs import longest_pair
 from visreason.errors import RunError
 from visreason.model.forest import Branch, Tree
 from visreason.model.load import Policy
-from visreason.prompt import Style, messages
+from visreason.prompt import Style
 from visreason.record import Pair
 from visreason.store import Run, read_rows
 from visreason.train import losses
@@ -100,14 +100,14 @@ def with_reference(
 
 def plant_pairs(policy: Policy, pairs: list[Pair], style: Style) -> list[Tree]:
     """A tree for every pair, its chosen completion first, every token of weight 1."""
-    policy.encoder.prompts([messages(p.problem, style) for p in pairs])  # one call fills the cache
+    prompts = policy.encoder.all_asked([p.problem for p in pairs], style)
     return [
         Tree(
-            policy.encoder.prompt(messages(p.problem, style)),
+            prompt,
             tuple(Branch(ids, torch.ones(len(ids)), name=p.problem.id)
                   for ids in map(policy.encoder.sampled, (p.chosen, p.rejected))),
         )
-        for p in pairs
+        for p, prompt in zip(pairs, prompts, strict=True)
     ]  # fmt: skip
 
 

@@ -13,9 +13,10 @@ import torch
 from visreason.data.pairs import longest_pair
 from visreason.errors import DataError, UsageError
 from visreason.model import value_head
+from visreason.model.encode import Prompt
 from visreason.model.forest import Tree
 from visreason.model.load import Policy, drop_lm_head
-from visreason.prompt import Style, messages
+from visreason.prompt import Style
 from visreason.record import Pair
 from visreason.reward.learned import turn_tree
 from visreason.reward.scoring import rank_all
@@ -70,10 +71,8 @@ class RewardModel:
         count, place = self.settings.problems_per_step, step - stretch.first
         chosen = order(stretch.pairs, self.settings.seed, place * count, count)
         self.cursor += count
-        self.policy.encoder.prompts(
-            [messages(p.problem, self.style) for p in chosen]
-        )  # one call fills the cache
-        trees = [self._tree(pair) for pair in chosen]
+        prompts = self.policy.encoder.all_asked([p.problem for p in chosen], self.style)
+        trees = [self._tree(prompt, pair) for prompt, pair in zip(prompts, chosen, strict=True)]
         rate = optimizer.learning_rate(stretch.settings, place, stretch.steps)
         loss = BradleyTerry(self.settings.centre, self.settings.along)
         metrics = {"stage": self.stretches.index(stretch) + 1, **self._validate(step)}
@@ -84,8 +83,8 @@ class RewardModel:
         """Steps of all stages."""
         return self.stretches[-1].first + self.stretches[-1].steps
 
-    def _tree(self, pair: Pair) -> Tree:
-        tree = turn_tree(self.policy, pair.problem, (pair.chosen.text, pair.rejected.text), self.style)
+    def _tree(self, prompt: Prompt, pair: Pair) -> Tree:
+        tree = turn_tree(self.policy, prompt, (pair.chosen.text, pair.rejected.text), pair.problem.id)
         if not self.settings.margins:
             return tree
         if pair.margin is None:

@@ -1,5 +1,6 @@
 """The supervised objective: cross-entropy on written completions, packed in a forest."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,7 +9,7 @@ import torch
 from visreason.data.examples import Example
 from visreason.model.forest import Branch, Tree
 from visreason.model.load import Policy
-from visreason.prompt import Style, messages
+from visreason.prompt import Style
 from visreason.train import losses
 from visreason.train.loop import Batch, order
 from visreason.train.settings import Training
@@ -36,17 +37,20 @@ class SFT:
         count = self.settings.problems_per_step
         chosen = order(self.examples, self.settings.seed, self.cursor, count)
         self.cursor += count
-        self.policy.encoder.prompts(
-            [messages(e.problem, self.style) for e in chosen]
-        )  # one call fills the cache
-        trees = [plant_example(self.policy, e, self.style) for e in chosen]
+        trees = plant_examples(self.policy, chosen, self.style)
         lengths = [len(b.ids) for t in trees for b in t.branches]
         metrics = {"completion_length": sum(lengths) / len(lengths)}
         return Batch([Update(trees, losses.batch_weight("token", lengths, 0))], losses.sft, metrics)
 
 
-def plant_example(policy: Policy, example: Example, style: Style) -> Tree:
-    """The example's completions as branches of its prompt, every token of weight 1."""
-    prompt = policy.encoder.prompt(messages(example.problem, style))
-    learned = [policy.encoder.sampled(c) for c in example.completions]
-    return Tree(prompt, tuple(Branch(ids, torch.ones(len(ids)), name=example.problem.id) for ids in learned))
+def plant_examples(policy: Policy, examples: Sequence[Example], style: Style) -> list[Tree]:
+    """Every example's completions as branches of its prompt, every token of weight 1."""
+    prompts = policy.encoder.all_asked([e.problem for e in examples], style)
+    return [
+        Tree(p, tuple(_branch(policy.encoder.sampled(c), e.problem.id) for c in e.completions))
+        for p, e in zip(prompts, examples, strict=True)
+    ]
+
+
+def _branch(ids: torch.Tensor, name: str) -> Branch:
+    return Branch(ids, torch.ones(len(ids)), name=name)

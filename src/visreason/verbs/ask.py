@@ -9,6 +9,7 @@ from rich.text import Text
 
 from visreason.engine import Sampling, connect
 from visreason.errors import DataError
+from visreason.names import idle_options
 from visreason.prompt import image_record, messages, style
 from visreason.recipe import Paths
 from visreason.recipe import Recipe as Base
@@ -32,8 +33,8 @@ class Recipe(Base):
     device: str = Field("auto", description="cpu, cuda, or auto.")
 
     def idle(self) -> dict[str, str]:
-        served = self.model.startswith(("http://", "https://"))
-        return dict.fromkeys(("max_pixels", "device"), "a model in process") if served else {}
+        idle = {k: v for k, v in idle_options(self.model).items() if k in type(self).model_fields}
+        return {**super().idle(), **idle, "out": "a verb that writes a run"}
 
 
 def run(recipe: Recipe, out: Path) -> None:

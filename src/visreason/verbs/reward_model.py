@@ -1,16 +1,21 @@
 """Train a reward model on pairs of a better and a worse completion (Bradley-Terry)."""
 
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from visreason.data import has_meta
 from visreason.data.pairs import chosen_is_right, read_pairs, split
 from visreason.errors import DataError, UsageError
-from visreason.prompt import Style
+from visreason.prompt import Style, messages
 from visreason.record import Pair
 from visreason.stats import Interval
 from visreason.store import Run
 from visreason.train.settings import RewardModelling
+
+if TYPE_CHECKING:
+    from visreason.model.load import Policy
+    from visreason.train.reward_model import RewardModel
 
 SCORES = "heldout.jsonl"
 
@@ -24,55 +29,60 @@ def run(recipe: Recipe, out: Path) -> None:
 
     Raises Tripwire when training goes wrong; the same command resumes a killed run.
     """
-    from visreason.model.load import Policy
     from visreason.train import setup
-    from visreason.train.loop import console
-    from visreason.train.reward_model import RewardModel, stretches, with_head
+    from visreason.train.reward_model import with_head
 
     if not recipe.share_trunk:
         raise UsageError(
             "expected share_trunk=true: the two sides of a pair are branches of one tree; leave it out"
         )
-
-    def objective(_: Run, policy: Policy, pairs: list[Pair], style: Style, start: str) -> RewardModel:
-        learned, heldout = split(pairs, recipe.heldout_one_in)
-        if recipe.heldout:
-            learned, heldout = pairs, _heldout(recipe.heldout, recipe.where)
-        if not learned or not heldout:
-            raise DataError(
-                f"expected pairs to learn and pairs held out, found {len(learned)} and {len(heldout)}; give more "
-                "pairs, another heldout_one_in, or a file of its own with heldout=..."
-            )
-        _warn_of_swapped(learned, console)
-        return RewardModel(policy, stretches(recipe, learned), heldout, style, recipe)
-
-    def finish(record: Run, trained: RewardModel) -> dict[str, Any]:
-        from visreason.reward.ranking import pair_summary
-        from visreason.reward.scoring import rank_all
-
-        ranked = rank_all(trained.policy, trained.heldout, trained.style, recipe.micro_batch_tokens)
-        record.rewind({SCORES: 0})
-        record.append(SCORES, [r.row() for r in ranked])
-        summary = pair_summary(ranked)
-        found = Interval(**summary["pair_accuracy"])
-        console.print(f"accuracy on held-out pairs {found}")
-        if found.high < 0.5:
-            console.print(
-                "[bold red]that is under chance: are chosen and rejected swapped in one of the files?"
-            )
-        return summary
-
     setup.train(
         "reward_model",
         recipe,
         out,
         read=lambda path, _, rejected: read_pairs(path, rejected),
         problem_of=lambda pair: pair.problem,
-        objective=objective,
+        objective=partial(_objective, recipe),
         plan=lambda pairs: {"with images": sum(bool(p.problem.images) for p in pairs)},
-        opened=lambda policy, path: with_head(policy, path, recipe),
-        finish=finish,
+        opened=partial(with_head, settings=recipe),
+        finish=partial(_finish, recipe),
     )
+
+
+def _objective(
+    recipe: Recipe, record: Run, policy: "Policy", pairs: list[Pair], style: Style, start: str
+) -> "RewardModel":
+    from visreason.train.loop import console
+    from visreason.train.reward_model import RewardModel, stretches
+
+    learned, heldout = split(pairs, recipe.heldout_one_in)
+    if recipe.heldout:
+        learned, heldout = pairs, _heldout(recipe.heldout, recipe.where)
+        _refuse_long(policy, heldout, style)
+    if not learned or not heldout:
+        raise DataError(
+            f"expected pairs to learn and pairs held out, found {len(learned)} and {len(heldout)}; give more pairs, "
+            "another heldout_one_in, or a file of its own with heldout=..."
+        )
+    _warn_of_swapped(learned, console)
+    return RewardModel(policy, stretches(recipe, learned), heldout, style, recipe)
+
+
+def _finish(recipe: Recipe, record: Run, trained: "RewardModel") -> dict[str, Any]:
+    """Write the scores of the held-out pairs; what the summary says of them."""
+    from visreason.reward.ranking import pair_summary
+    from visreason.reward.scoring import rank_all
+    from visreason.train.loop import console
+
+    ranked = rank_all(trained.policy, trained.heldout, trained.style, recipe.micro_batch_tokens)
+    record.rewind({SCORES: 0})
+    record.append(SCORES, [r.row() for r in ranked])
+    summary = pair_summary(ranked)
+    found = Interval(**summary["pair_accuracy"])
+    console.print(f"accuracy on held-out pairs {found}")
+    if found.high < 0.5:
+        console.print("[bold red]that is under chance: are chosen and rejected swapped in one of the files?")
+    return summary
 
 
 def _heldout(path: Path, where: dict[str, str | int]) -> list[Pair]:
@@ -84,6 +94,17 @@ def _heldout(path: Path, where: dict[str, str | int]) -> list[Pair]:
             f"{rejected[0]['line']}: {rejected[0]['reason']}. Clean the file first (visreason curate)"
         )
     return [p for p in pairs if has_meta(p.problem, where)]
+
+
+def _refuse_long(policy: "Policy", pairs: list[Pair], style: Style) -> None:
+    """Before the first step, not after the last one."""
+    budget = policy.encoder.max_tokens
+    long = [p.problem.id for p in pairs if not policy.encoder.fits(messages(p.problem, style))]
+    if long:
+        raise DataError(
+            f"expected held-out prompts of at most {budget} tokens, found {len(long)} longer ones, {long[0]!r} first; "
+            "raise max_prompt_tokens, or leave them out"
+        )
 
 
 def _warn_of_swapped(pairs: list[Pair], console: Any) -> None:

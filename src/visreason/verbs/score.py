@@ -37,7 +37,6 @@ BLOCK, ALONE = 256, 1_000
 """Samples a process scores at a time, and how many are too few to start processes for."""
 SHOWN = 5
 LEARNED, PAIR_SCORES = "learned:", "scores.jsonl"
-NO_GOLD = "expected an answer to compare with, found none; give one in column answer or gold"
 
 
 class Recipe(Base):
@@ -129,7 +128,13 @@ def _say(recipe: Recipe, summary: dict[str, Any], scored: list[Sample], out: Pat
     agreement = summary.get("agreement")
     said = f"; agreement {agreement['value']:.4f} of {agreement['n']} recorded verdicts" if agreement else ""
     reward = "" if recipe.reward == "correct" else f"mean reward {summary['reward']:.4g}; "
-    console.print(f"{reward}accuracy {accuracies(scored)['all']}{said}; {out}")
+    found = accuracies(scored)
+    whole = (
+        f", of completed answers {found['completed']}"
+        if found.get("completed") not in (None, found["all"])
+        else ""
+    )
+    console.print(f"{reward}accuracy {found['all']}{whole}{said}; {out}")
 
 
 def _set_aside(record: Run, rejected: list[dict[str, Any]]) -> None:
@@ -164,10 +169,6 @@ def _learned(recipe: Recipe, record: Run, out: Path) -> None:
 def _read(recipe: Recipe, rejected: list[dict[str, Any]]) -> list[Sample]:
     found = (s for s in read_samples(recipe.samples, rejected) if has_meta(s.problem, recipe.where))
     samples = list(islice(found, recipe.limit))
-    if recipe.reward == "correct":
-        bare = [s for s in samples if s.problem.answer is None]
-        rejected += [{"line": None, "reason": NO_GOLD, "row": {"id": s.problem.id}} for s in bare]
-        samples = [s for s in samples if s.problem.answer is not None]
     if not samples:
         why = f" ({rejected[0]['reason']})" if rejected else ""
         raise DataError(

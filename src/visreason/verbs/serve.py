@@ -17,9 +17,9 @@ from rich.console import Console
 from visreason import recipe
 from visreason.engine import connect
 from visreason.errors import UsageError
+from visreason.names import KEY, OF_VLLM
 from visreason.store import model_path
 
-KEY = "VISREASON_API_KEY"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 console = Console(stderr=True)
 
@@ -59,7 +59,11 @@ class Recipe(recipe.Recipe):
 
     def idle(self) -> dict[str, str]:
         answering = ("name", "by", "max_completion_tokens", "tensor_parallel", "memory_share")
-        return {**super().idle(), **(dict.fromkeys(answering, "model") if self.reward else {})}
+        if self.reward:
+            return {**super().idle(), **dict.fromkeys(("out", *answering), "model")}
+        by_hf = dict.fromkeys(("out", *OF_VLLM), "by=vllm") if self.by == "hf" else {}
+        by_vllm = {"device": "by=hf"} if self.by == "vllm" else {}
+        return {**super().idle(), **by_hf, **by_vllm}
 
     @model_validator(mode="after")
     def _refuse_both(self) -> Self:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from visreason.errors import DataError
+from visreason.prompt.chat import LETTERS
 from visreason.record import Image, Problem, from_json
 from visreason.store import read_rows
 from visreason.view.gallery import data_uri
@@ -18,7 +19,8 @@ MOST_TEXTS = 6
 
 @dataclass(frozen=True)
 class Piece:
-    """A problem that was worked on: its picture, the rule that dropped it, and (what, text, rule) of what was made."""
+    """A problem that was worked on: its picture, the rule that dropped it, and (what, text, rule) of what was made. One
+    that can't be read has its id and its question alone, and the error for a rule."""
 
     problem: Problem
     image: str | None
@@ -63,7 +65,9 @@ def _pieces(path: Path, limit: int) -> Iterator[Piece]:
         images = [{**i, "path": str(path.parent / i["path"])} for i in row["problem"].get("images", [])]
         try:
             problem = from_json(Problem, {**row["problem"], "images": images})
-        except DataError:
+        except DataError as e:
+            bare = Problem(str(row["problem"]["id"]), str(row["problem"].get("question", "")))
+            yield Piece(bare, None, "can't be read", str(e), [])
             continue
         image = data_uri(Image(problem.images[0].path)) if problem.images else None
         yield Piece(problem, image, row["rule"], row["why"], list(_texts(problem, row["steps"]))[:MOST_TEXTS])
@@ -74,7 +78,7 @@ def _texts(problem: Problem, steps: dict[str, Any]) -> Iterator[tuple[str, str, 
     for one in steps.get("completions", []):
         yield "completion", one.get("text") or one["raw"]["text"], one["rule"]
     for one in steps.get("questions", []):
-        options = "".join(f"\n({a}) {c}" for a, c in zip("ABCDE", one["choices"], strict=False))
+        options = "".join(f"\n({a}) {c}" for a, c in zip(LETTERS, one["choices"], strict=False))
         thought = f"\n\n{one['thought']}" if one.get("thought") else ""
         yield "question", f"{one['question']}{options}\nAnswer: {one['answer']}{thought}", one["rule"]
     if "kind" in steps and problem.description:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 from visreason.errors import DataError
+from visreason.names import OFFICIAL
 from visreason.prompt import open_image, style
 from visreason.record import Image, Problem, Sample
 from visreason.stats import by_problem
@@ -92,10 +93,10 @@ def _exhibit(problem: Problem, attempts: list[tuple[RunView, list[Sample]]]) -> 
 
 
 def _attempt(run: RunView, group: list[Sample]) -> Attempt:
-    """The first completion of an evaluation; of a training run the last, since its policy changes."""
-    shown = group[0] if run.verb == "evaluate" else group[-1]
+    """The first completion; of a training run the last, since its policy changes."""
+    shown = group[-1] if run.rollouts else group[0]
     name = str(run.recipe.get("style", "awaker"))
-    parsed = style("hint" if name == "official" else name).parse(shown.completion.text)
+    parsed = style("hint" if name == OFFICIAL else name).parse(shown.completion.text)
     right = sum(s.score.correct for s in group)
     score = shown.score
     return Attempt(

@@ -42,13 +42,13 @@ def cards(runs: Sequence[RunView]) -> list[Card]:
 
 
 def summary_cards(summary: Mapping[str, Any], prefix: str = "") -> Iterator[Card]:
-    """Cards of a manifest's summary: intervals as percentages, other numbers as they stand."""
+    """Cards of a manifest's summary: intervals as percentages, differences in points, other numbers as they stand."""
     for name, value in summary.items():
         title = f"{prefix}{name.replace('_', ' ')}"
         if isinstance(value, Mapping) and {"value", "low", "high"} <= set(value):
-            interval = Interval(value["value"], value["low"], value["high"], int(value.get("n", 0)))
-            points = "gain" in title.lower()
-            yield Card(title, _points(interval) if points else _short(interval), _bounds(interval, points))
+            points = bool(value.get("difference"))
+            interval = Interval(value["value"], value["low"], value["high"], int(value.get("n", 0)), points)
+            yield Card(title, _points(interval) if points else _short(interval), _bounds(interval))
         elif isinstance(value, Mapping):
             yield from summary_cards(value, f"{title} · ")
         elif isinstance(value, float):
@@ -109,7 +109,7 @@ def _gain(run: RunView, before: RunView) -> Card | None:
         return None
     gain = paired([after_P[i] for i in shared], [before_P[i] for i in shared])
     p = p_value(gain)
-    note = f"{_bounds(gain, points=True)}, paired; p {'< 0.001' if p < 0.001 else f'= {p:.3f}'}"
+    note = f"{_bounds(gain)}, paired; p {'< 0.001' if p < 0.001 else f'= {p:.3f}'}"
     return Card(f"{run.label} over {before.label}", _points(gain), note)
 
 
@@ -139,7 +139,7 @@ def _points(interval: Interval) -> str:
     return f"{100 * interval.value:+.1f} points"
 
 
-def _bounds(interval: Interval, points: bool = False) -> str:
-    sign = "+" if points else ""
+def _bounds(interval: Interval) -> str:
+    sign = "+" if interval.difference else ""
     bounds = f"95 %: {100 * interval.low:{sign}.1f} to {100 * interval.high:{sign}.1f}"
     return f"{bounds}, n = {interval.n:,}" if interval.n else bounds

@@ -36,6 +36,7 @@ CURVES = {
 """Metric and title. The first five are those of Awaker2.5-R1."""
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 """Okabe and Ito's colours, which colour-blind readers tell apart."""
+GREEN, VERMILION = COLORS[2], COLORS[5]
 GREY = "#777777"
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from visreason.view.plots import COLORS, GREY, plain
+from visreason.view.plots import COLORS, GREEN, GREY, VERMILION, plain
 
 RULES = {
     "oracle": "one is right (oracle)",
@@ -33,8 +33,8 @@ def lengths(groups: Mapping[str, Sequence[tuple[float, float]]], path: Path) -> 
     """Score against length in tokens, one colour a group: right and wrong, or chosen and rejected."""
     figure = Figure(figsize=(4.8, 3.4), layout="constrained")
     axes = figure.subplots()
-    for color, (name, points) in zip(COLORS[2:1:-1] + COLORS[5:6], groups.items(), strict=False):
-        shown = points[:: max(1, len(points) // MOST_POINTS)]
+    for color, (name, points) in zip((GREEN, VERMILION), groups.items(), strict=False):
+        shown = points[:: -(-len(points) // MOST_POINTS) or 1]
         axes.scatter([n for _, n in shown], [s for s, _ in shown], s=5, alpha=0.35, color=color, label=name)
     axes.set_title("Score against length", fontsize=11, loc="left")
     axes.set_xlabel("tokens", fontsize=9, color=GREY)

@@ -34,8 +34,6 @@ def write_report(
     out.mkdir(parents=True, exist_ok=True)
     everything = list(runs.values())
     scored = [run for run in everything if not makes_data(run)]
-    judged = numbers.judged(scored)
-    cells = {run.label: numbers.cells(run) for run in judged if not run.recipe.get("bench")}
     compared = [(c, _chart(c, i, out)) for i, c in enumerate(comparison.comparisons(everything), 1)]
     page = template("report").render(
         title=title,
@@ -43,18 +41,11 @@ def write_report(
         cards=list(numbers.summary_cards(summary)) if summary else numbers.cards(scored),
         curves=_curves(everything, out),
         figures=[(name, _embed(path)) for name, path in (figures or {}).items()],
-        counts=numbers.count_rows(judged),
-        bars=_embed(plots.bars(cells, out / "accuracy.png")) if cells else None,
-        places=sorted({place for found in cells.values() for place in found}),
-        cells=cells,
-        percent=numbers.percent,
         comparisons=compared,
         shown=comparison.shown,
         sentence=comparison.sentence,
         funnels=funnels(everything, problems),
-        exhibits=gallery(judged, problems),
-        total=len({(run.recipe.get("bench"), s.problem.id) for run in judged for s in run.samples}),
-        rollouts=bool(judged) and judged[0].verb not in ("evaluate", "score"),
+        **_accuracies(numbers.judged(scored), out, problems),
         runs=everything,
         pretty=lambda value: json.dumps(value, indent=2, ensure_ascii=False, default=str),
     )
@@ -62,6 +53,21 @@ def write_report(
         (out / "comparison.md").write_text(comparison.markdown(tables), encoding="utf-8", errors="replace")
         (out / "comparison.csv").write_text(comparison.table(tables), encoding="utf-8", errors="replace")
     return write_page(out / "index.html", page)
+
+
+def _accuracies(judged: list[RunView], out: Path, problems: int) -> dict[str, Any]:
+    """What the template shows of runs with verdicts: counts, accuracies by family and level, single problems."""
+    cells = {run.label: numbers.cells(run) for run in judged if not run.recipe.get("bench")}
+    return {
+        "counts": numbers.count_rows(judged),
+        "bars": _embed(plots.bars(cells, out / "accuracy.png")) if cells else None,
+        "places": sorted({place for found in cells.values() for place in found}),
+        "cells": cells,
+        "percent": numbers.percent,
+        "exhibits": gallery(judged, problems),
+        "total": len({(run.recipe.get("bench"), s.problem.id) for run in judged for s in run.samples}),
+        "rollouts": any(run.rollouts for run in judged),
+    }
 
 
 def write_page(path: Path, page: str) -> Path:

@@ -31,6 +31,11 @@ class RunView:
         return str(self.recipe.get("verb") or self.manifest.get("verb") or "run")
 
     @property
+    def rollouts(self) -> bool:
+        """Whether its samples are completions of a policy in training, which changes from one to the next."""
+        return self.verb not in ("evaluate", "score")
+
+    @property
     def finished(self) -> bool:
         """Whether the run was sealed."""
         return bool(self.manifest)

@@ -29,6 +29,7 @@ Chart = dict[str, int]
 
 
 def value(rng: Random, level: int) -> Draft:
+    """The height of one bar, a number."""
     chart = _chart(rng, level)
     color = rng.choice(list(chart))
     thought = f"{_read(chart)} {color} {chart[color]}."
@@ -38,6 +39,7 @@ def value(rng: Random, level: int) -> Draft:
 
 
 def highest(rng: Random, level: int) -> Draft:
+    """The highest bar, a colour in words."""
     chart = _distinct_chart(rng, level)
     answer = max(chart, key=chart.__getitem__)
     thought = f"{_read(chart)} the highest is {answer}."
@@ -45,6 +47,7 @@ def highest(rng: Random, level: int) -> Draft:
 
 
 def lowest(rng: Random, level: int) -> Draft:
+    """The lowest bar, a choice of colours."""
     chart = _distinct_chart(rng, level)
     answer = min(chart, key=chart.__getitem__)
     thought = f"{_read(chart)} the lowest is {answer}."
@@ -52,6 +55,7 @@ def lowest(rng: Random, level: int) -> Draft:
 
 
 def pair_sum(rng: Random, level: int) -> Draft:
+    """Two bars together, a number."""
     chart = _chart(rng, level)
     one, other = rng.sample(list(chart), 2)
     answer = chart[one] + chart[other]
@@ -63,6 +67,7 @@ def pair_sum(rng: Random, level: int) -> Draft:
 
 
 def pair_gap(rng: Random, level: int) -> Draft:
+    """How much one bar is higher than another, a number."""
     chart = _distinct_chart(rng, level)
     less, more = sorted(rng.sample(list(chart), 2), key=chart.__getitem__)
     answer = chart[more] - chart[less]
@@ -73,6 +78,7 @@ def pair_gap(rng: Random, level: int) -> Draft:
 
 
 def above(rng: Random, level: int) -> Draft:
+    """How many bars are higher than a limit, a number."""
     limit, count = rng.randint(2, TOP - 2), rng.randint(0, BARS[level])
     values = [rng.randint(limit + 1, TOP) if i < count else rng.randint(1, limit) for i in range(BARS[level])]
     rng.shuffle(values)
@@ -84,6 +90,7 @@ def above(rng: Random, level: int) -> Draft:
 
 
 def second(rng: Random, level: int) -> Draft:
+    """The second highest bar, a choice of colours."""
     chart = _distinct_chart(rng, level)
     top, answer = sorted(chart, key=chart.__getitem__, reverse=True)[:2]
     thought = f"{_read(chart)} the highest is {top}. the second is {answer}."
@@ -91,6 +98,7 @@ def second(rng: Random, level: int) -> Draft:
 
 
 def spread(rng: Random, level: int) -> Draft:
+    """How much the highest bar is above the lowest, a number."""
     chart = _distinct_chart(rng, level)
     high, low = max(chart.values()), min(chart.values())
     thought = f"{_read(chart)} the highest is {high}. the lowest is {low}. {high} - {low} = {high - low}."
@@ -99,6 +107,7 @@ def spread(rng: Random, level: int) -> Draft:
 
 
 def total(rng: Random, level: int) -> Draft:
+    """All bars together, a number."""
     chart = _chart(rng, level)
     values = list(chart.values())
     thought = f"{_read(chart)} {add_up(values)}"
@@ -113,6 +122,7 @@ def total(rng: Random, level: int) -> Draft:
 
 
 def total_without(rng: Random, level: int) -> Draft:
+    """All bars but one together, a number."""
     chart = _chart(rng, level)
     left_out = rng.choice(list(chart))
     values = [chart[color] for color in chart if color != left_out]

@@ -20,18 +20,21 @@ Test = Callable[[Thing], bool]
 
 
 def color(rng: Random, level: int) -> Draft:
+    """How many things have a colour, a number."""
     colors, kinds = _palette(rng)
     asked = colors[0]
     return _count(rng, level, kinds, lambda t: t[0] == asked, _color, f"How many {asked} shapes are there?")
 
 
 def shape(rng: Random, level: int) -> Draft:
+    """How many things have a shape, a number."""
     _, kinds = _palette(rng)
     asked = kinds[0][1]
     return _count(rng, level, kinds, lambda t: t[1] == asked, _shape, f"How many {PLURALS[asked]} are there?")
 
 
 def both(rng: Random, level: int) -> Draft:
+    """How many things have a colour and a shape, a number."""
     _, kinds = _palette(rng)
     asked = kinds[0]
     question = f"How many {asked[0]} {PLURALS[asked[1]]} are there?"
@@ -41,12 +44,14 @@ def both(rng: Random, level: int) -> Draft:
 
 
 def without(rng: Random, level: int) -> Draft:
+    """How many things do not have a colour, a number."""
     colors, kinds = _palette(rng)
     refused = colors[0]
     return _count(rng, level, kinds, lambda t: t[0] != refused, _color, f"How many shapes are not {refused}?")
 
 
 def either(rng: Random, level: int) -> Draft:
+    """How many things have one of two colours, a number."""
     colors, kinds = _palette(rng)
     asked = colors[:2]
     question = f"How many shapes are {asked[0]} or {asked[1]}?"
@@ -54,6 +59,7 @@ def either(rng: Random, level: int) -> Draft:
 
 
 def most(rng: Random, level: int) -> Draft:
+    """The colour that most things have, a choice of colours."""
     colors, kinds = _palette(rng)
     while True:
         grid = _grid(rng, level, [], kinds)
@@ -68,6 +74,7 @@ def most(rng: Random, level: int) -> Draft:
 
 
 def more(rng: Random, level: int) -> Draft:
+    """Of which shape there are more things, a choice of two or "same"."""
     _, kinds = _palette(rng)
     one, other = rng.sample(sorted({t[1] for t in kinds}), 2)
     gap = rng.choice((-1, 0, 1)) * rng.randint(1, 2)
@@ -81,6 +88,7 @@ def more(rng: Random, level: int) -> Draft:
 
 
 def how_many_more(rng: Random, level: int) -> Draft:
+    """How many more things have one colour than another, a number."""
     colors, kinds = _palette(rng)
     one, other = colors[:2]
     tests: list[Test] = [lambda t: t[0] == one, lambda t: t[0] == other]

@@ -14,6 +14,7 @@ RECTANGLE_WORDS = {"AB": "top", "AD": "left"}
 
 
 def third_angle(rng: Random, level: int) -> Draft:
+    """A triangle's third angle from the other two, a number of degrees."""
     angles = _triangle_angles(rng)
     asked = rng.choice("ABC")
     known = {v: a for v, a in zip("ABC", angles, strict=True) if v != asked}
@@ -29,6 +30,7 @@ def third_angle(rng: Random, level: int) -> Draft:
 
 
 def triangle_perimeter(rng: Random, level: int) -> Draft:
+    """A triangle's perimeter from its sides, a number."""
     sides = _triangle_sides(rng)
     thought = f"{_read(sides)} {add_up(list(sides.values()))}"
     look = scene(rng, triangle(sides))
@@ -37,6 +39,7 @@ def triangle_perimeter(rng: Random, level: int) -> Draft:
 
 
 def side_sum(rng: Random, level: int) -> Draft:
+    """Two sides of a rectangle together, a number."""
     width, height = rng.choice(SIDES), rng.choice(SIDES)
     thought = f"{_read_rectangle(width, height)} {add_up([width, height])}"
     look = scene(rng, rectangle({"AB": width, "AD": height}))
@@ -45,6 +48,7 @@ def side_sum(rng: Random, level: int) -> Draft:
 
 
 def longest_length(rng: Random, level: int) -> Draft:
+    """The length of a triangle's longest side, a number."""
     sides = _triangle_sides(rng)
     thought = f"{_read(sides)} the longest is {max(sides.values())}."
     question = "How long is the longest side?"
@@ -52,6 +56,7 @@ def longest_length(rng: Random, level: int) -> Draft:
 
 
 def rectangle_perimeter(rng: Random, level: int) -> Draft:
+    """A rectangle's perimeter from two sides, a number."""
     width, height = rng.choice(SIDES), rng.choice(SIDES)
     half = width + height
     thought = f"{_read_rectangle(width, height)} {add_up([width, height])} {add_up([half, half])}"
@@ -61,6 +66,7 @@ def rectangle_perimeter(rng: Random, level: int) -> Draft:
 
 
 def longest_side(rng: Random, level: int) -> Draft:
+    """A triangle's longest side, a choice of its places."""
     sides = _triangle_sides(rng)
     if sorted(sides.values())[1] == max(sides.values()):
         return longest_side(rng, level)
@@ -73,6 +79,7 @@ def longest_side(rng: Random, level: int) -> Draft:
 
 
 def area(rng: Random, level: int) -> Draft:
+    """A rectangle's area from two sides, a number."""
     width, height = rng.choice(SIDES), rng.choice(SIDES)
     thought = f"{_read_rectangle(width, height)} {width} * {height} = {width * height}."
     look = scene(rng, rectangle({"AB": width, "AD": height}))
@@ -81,6 +88,7 @@ def area(rng: Random, level: int) -> Draft:
 
 
 def apex_angle(rng: Random, level: int) -> Draft:
+    """The angle between two equal sides from one at the base, a number of degrees."""
     base, side = rng.choice(ANGLES[:-1]), rng.choice(SIDES)
     given, other = rng.choice(("BC", "CB"))
     labels = {"A": UNKNOWN, given: base, "AB": side, "AC": side}
@@ -92,6 +100,7 @@ def apex_angle(rng: Random, level: int) -> Draft:
 
 
 def base_angle(rng: Random, level: int) -> Draft:
+    """An angle at the base of two equal sides from the one between them, a number of degrees."""
     apex, side = rng.choice(range(20, 100, 10)), rng.choice(SIDES)
     labels = {"A": apex, rng.choice("BC"): UNKNOWN, "AB": side, "AC": side}
     rest = 180 - apex
@@ -105,6 +114,7 @@ def base_angle(rng: Random, level: int) -> Draft:
 
 
 def exterior_angle(rng: Random, level: int) -> Draft:
+    """The angle outside a triangle from the two far inside, a number of degrees."""
     top, left = rng.choice(ANGLES), rng.choice(ANGLES)
     if top + left > 160:
         return exterior_angle(rng, level)
@@ -115,6 +125,7 @@ def exterior_angle(rng: Random, level: int) -> Draft:
 
 
 def missing_side(rng: Random, level: int) -> Draft:
+    """A rectangle's side from its perimeter and the other side, a number."""
     sides = {"AB": rng.choice(SIDES), "AD": rng.choice(SIDES)}
     given, asked = rng.sample(tuple(sides), 2)
     half = sum(sides.values())
@@ -127,6 +138,7 @@ def missing_side(rng: Random, level: int) -> Draft:
 
 
 def third_side(rng: Random, level: int) -> Draft:
+    """A triangle's side from its perimeter and the other two, a number."""
     sides = _triangle_sides(rng)
     asked = rng.choice(tuple(sides))
     known = {side: length for side, length in sides.items() if side != asked}
@@ -138,6 +150,7 @@ def third_side(rng: Random, level: int) -> Draft:
 
 
 def kind(rng: Random, level: int) -> Draft:
+    """Whether a triangle is acute, right or obtuse, from two angles: a choice of the three."""
     wanted = rng.choice(("acute", "right", "obtuse"))
     while True:
         angles = _triangle_angles(rng)
@@ -153,6 +166,7 @@ def kind(rng: Random, level: int) -> Draft:
 
 
 def fourth_angle(rng: Random, level: int) -> Draft:
+    """A quadrilateral's fourth angle from the other three, a number of degrees."""
     angles = [rng.choice(range(60, 100, 5)) for _ in range(3)]
     answer = 360 - sum(angles)
     if answer >= 175:
@@ -165,6 +179,7 @@ def fourth_angle(rng: Random, level: int) -> Draft:
 
 
 def hole_area(rng: Random, level: int) -> Draft:
+    """A rectangle's area without a square hole, a number."""
     width, height = rng.choice(SIDES[1:]), rng.choice(SIDES[1:])
     side = rng.choice(range(1, min(width, height, 6)))
     whole, hole = width * height, side * side
@@ -176,6 +191,7 @@ def hole_area(rng: Random, level: int) -> Draft:
 
 
 def larger_area(rng: Random, level: int) -> Draft:
+    """Which of two rectangles has the larger area, a choice of their colours or "same"."""
     wanted = rng.choice((0, 1, 2))
     while True:
         w1, h1, w2, h2 = (rng.choice(SIDES) for _ in range(4))
@@ -218,7 +234,7 @@ FORMS: Forms = {
 
 
 def _triangle_angles(rng: Random) -> list[int]:
-    """Three angles of a triangle in any order: multiples of 5, each at least 20 degrees."""
+    """Three angles of a triangle in any order: multiples of 10, each at least 20 degrees."""
     one, other = rng.choice(ANGLES), rng.choice(ANGLES)
     third = 180 - one - other
     angles = [one, other, third]

@@ -24,13 +24,16 @@ class Table:
     cells: dict[tuple[str, str], int]
 
     def row(self, row: str) -> list[int]:
+        """The digits of a row, from left to right."""
         return [self.cells[row, c] for c in self.columns]
 
     def column(self, column: str) -> list[int]:
+        """The digits of a column, from the top."""
         return [self.cells[r, column] for r in self.rows]
 
 
 def lookup(rng: Random, level: int) -> Draft:
+    """The number in a cell, a number."""
     table = _table(rng, level)
     row, column = rng.choice(table.rows), rng.choice(table.columns)
     answer = table.cells[row, column]
@@ -41,6 +44,7 @@ def lookup(rng: Random, level: int) -> Draft:
 
 
 def row_sum(rng: Random, level: int) -> Draft:
+    """The sum of a row, a number."""
     table = _table(rng, level)
     row = rng.choice(table.rows)
     values = table.row(row)
@@ -50,6 +54,7 @@ def row_sum(rng: Random, level: int) -> Draft:
 
 
 def column_sum(rng: Random, level: int) -> Draft:
+    """The sum of a column, a number."""
     table = _table(rng, level)
     column = rng.choice(table.columns)
     values = table.column(column)
@@ -68,6 +73,7 @@ def largest(rng: Random, level: int) -> Draft:
 
 
 def column_largest(rng: Random, level: int) -> Draft:
+    """The largest number of a column, a number."""
     table = _table(rng, level, top=rng.randint(2, TOP))
     column = rng.choice(table.columns)
     answer = max(table.column(column))
@@ -77,6 +83,7 @@ def column_largest(rng: Random, level: int) -> Draft:
 
 
 def row_gap(rng: Random, level: int) -> Draft:
+    """How much one cell of a row is above another, a number."""
     table = _table(rng, level)
     row = rng.choice(table.rows)
     less, more = sorted(rng.sample(table.columns, 2), key=lambda c: table.cells[row, c])
@@ -87,6 +94,7 @@ def row_gap(rng: Random, level: int) -> Draft:
 
 
 def row_best(rng: Random, level: int) -> Draft:
+    """The largest cell of a row, a choice of columns."""
     table = _table(rng, level)
     row = rng.choice(table.rows)
     unlike = dict(zip(table.columns, rng.sample(DIGITS, len(table.columns)), strict=True))
@@ -98,6 +106,7 @@ def row_best(rng: Random, level: int) -> Draft:
 
 
 def cell_sum(rng: Random, level: int) -> Draft:
+    """Two cells of different rows and columns together, a number."""
     table = _table(rng, level)
     (r1, r2), (c1, c2) = rng.sample(table.rows, 2), rng.sample(table.columns, 2)
     one, other = table.cells[r1, c1], table.cells[r2, c2]
@@ -107,6 +116,7 @@ def cell_sum(rng: Random, level: int) -> Draft:
 
 
 def rows_gap(rng: Random, level: int) -> Draft:
+    """How much one row's sum is above another's, a number."""
     table = _table(rng, level)
     less, more = sorted(rng.sample(table.rows, 2), key=lambda r: sum(table.row(r)))
     high, low = sum(table.row(more)), sum(table.row(less))
@@ -118,6 +128,7 @@ def rows_gap(rng: Random, level: int) -> Draft:
 
 
 def best_row(rng: Random, level: int) -> Draft:
+    """The row with the largest sum, a choice of rows."""
     while True:
         table = _table(rng, level)
         sums = {row: sum(table.row(row)) for row in table.rows}
