@@ -35,7 +35,7 @@ def idle_options(spec: str) -> dict[str, str]:
     """Options that an engine does not take, and what would."""
     kind = engine_kind(spec)
     needed = {
-        "a model in process": () if kind in ("hf", "vllm") else OF_MODELS,
+        "a model in process": {"hf": (), "vllm": (), "script": OF_MODELS[2:]}.get(kind, OF_MODELS),
         "model=vllm:PATH": () if kind == "vllm" else OF_VLLM,
         "a server as model=http://...": () if kind == "http" else OF_SERVERS,
     }

@@ -376,3 +376,11 @@ def model_path(spec: str) -> str:
             f"expected a finished run in {spec}, found one still under way; give one of its checkpoints, as {found[-1]}"
         )
     return str(found[-1])
+
+
+def trained_style(spec: str) -> str | None:
+    """The style in which a run trained the model that it or its checkpoint holds; None of what no run made."""
+    path = Path(spec.removeprefix("hf:").removeprefix("vllm:"))
+    recipe = next((p / RECIPE for p in (path, *path.parents[:2]) if (p / RECIPE).is_file()), None)
+    found = read_json(recipe) if recipe else {}
+    return found.get("style") if found.get("verb") in ("sft", "grpo", "mpo") else None

@@ -245,7 +245,7 @@ class Prompts:
 def test_every_supported_class_answers_as_it_scores(name):
     model, prompts = tiny.build(name), Prompts()
     prompts.tokenizer = prompts
-    policy = Policy(model, None, prompts, name, "segments")  # type: ignore[arg-type]
+    policy = Policy(model, None, prompts, name, "segments", checked=True)  # type: ignore[arg-type]
     asked = [t.prompt for t in tiny.forest_trees(model)]
     answers = HF(policy, max_rows=9).generate(asked, Sampling(3, max_tokens=14, seed=5))
     trees = [

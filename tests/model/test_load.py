@@ -51,11 +51,11 @@ def test_the_same_seed_creates_the_same_weights_and_leaves_the_generator(world, 
     assert (a == b, a == c) == (True, False)
 
 
-@pytest.mark.parametrize("size", [(40, 40), (10, 30), (300, 20), (20, 300), (200, 200)])
+@pytest.mark.parametrize("size", [(40, 40), (10, 30), (100, 50), (20, 60), (200, 200)])
 def test_max_pixels_holds_below_the_processors_own_minimum(world, size):
     processor = AutoProcessor.from_pretrained(world / "small")
     images = processor.image_processor
-    images.size = {**images.size, "shortest_edge": 8 * (images.patch_size * images.merge_size) ** 2}
+    images.size = {**dict(images.size), "shortest_edge": 8 * (images.patch_size * images.merge_size) ** 2}
     most = images.size["shortest_edge"] // 2
     loading.limit_pixels(processor, None, most)
     grid = images(PIL.Image.new("RGB", size), return_tensors="pt")["image_grid_thw"][0]

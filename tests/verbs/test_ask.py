@@ -116,7 +116,6 @@ def test_a_broken_picture_is_a_paragraph(world, tmp_path, picture, capsys, conte
         (["model={world}/small", "question=What <|image_pad|>?"], 1, "control token"),
         (["model={world}/small", "question=What <image1>?"], 1, "expected an image for every mark"),
         (["model=http://localhost:1/v1", "question=What?"], 2, "device has no effect"),
-        (["model=x", "question=What?", "out=here"], 2, "out has no effect without a verb that writes a run"),
         (["model=script:a.jsonl", "question=What?", "max_pixels=900"], 2, "max_pixels has no effect"),
     ],
 )

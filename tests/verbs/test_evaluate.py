@@ -149,6 +149,18 @@ def test_a_killed_evaluation_of_a_model_ends_with_the_same_samples(world, tmp_pa
     assert all(len(s.completion.logps) == len(s.completion.token_ids) > 0 for s in found)
 
 
+def test_data_that_changed_under_a_killed_evaluation_are_not_mixed(data, tmp_path):
+    fields = {"model": COUNTED, "data": data, "samples": 2, "block": 2}
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        die_within_the_records_of_the_third_block(monkeypatch)
+        with pytest.raises(Killed):
+            run(tmp_path / "killed", **fields)
+    lines = data.read_text().splitlines(keepends=True)
+    data.write_text("".join(lines[1:] + lines[:1]))
+    with pytest.raises(RunError, match="the data changed since the run began"):
+        run(tmp_path / "killed", **fields)
+
+
 def test_a_finished_evaluation_asks_nothing(data, tmp_path, monkeypatch):
     run(tmp_path / "run", model=MIXED, data=data)
     asked = asked_after(monkeypatch)
@@ -264,8 +276,6 @@ def test_data_without_problems_is_a_paragraph(data, tmp_path, capsys, content, m
         (["modell=x", "data=y"], "unknown field 'modell'; did you mean 'model'?"),
         (["data=y"], "model is needed"),
         (["model=x", "data=y", "samples=0"], "samples: "),
-        (["model=x", "data=y", "samples=4"], "samples has no effect without a temperature above 0"),
-        (["model=x", "data=y", "top_p=0.9"], "top_p has no effect without a temperature above 0"),
         (["model=x", "data=y", "min_pixels=9999", "max_pixels=800"], "expected min_pixels below max_pixels"),
         (["model=x", "data=world:test:3"], "expected world:train|heldout|coldstart|"),
         (

@@ -136,7 +136,7 @@ def test_a_reward_model_trains_without_its_matrix_to_words(world, tmp_path, caps
     words = [f"model={tmp_path}/untied", f"data={pairs_file(world)}", *SHORT, "steps=2", "heldout_one_in=4"]
     status, printed = obey(capsys, "reward_model", *words, "lm_head=drop", f"out={tmp_path / 'rm'}")
     assert status == 0, printed
-    assert "scores differ by at most" in printed
+    assert "scores differ by" in printed
     words = [f"reward=learned:{tmp_path / 'rm'}", f"samples={pairs_file(world)}", "device=cpu"]
     assert obey(capsys, "score", *words, f"out={tmp_path / 'score'}")[0] == 0
 

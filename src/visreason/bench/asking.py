@@ -11,6 +11,7 @@ from rich.progress import track
 
 from visreason.bench.task import BLOCK, Reading, Task, scored_blocks
 from visreason.engine import Engine, Sampling
+from visreason.errors import RunError
 from visreason.prompt import Style, messages
 from visreason.record import Problem, Sample, Score
 from visreason.store import SAMPLES, Run
@@ -75,6 +76,13 @@ def _on_disk(record: Run, asked: Asked) -> list[Sample]:
     """The samples of the whole blocks that were answered before; what follows them is cut off."""
     n = asked.sampling.n
     samples = record.records(SAMPLES, Sample)
+    for sample, problem in zip(samples[::n], asked.problems, strict=False):
+        if sample.problem.id != problem.id:
+            raise RunError(
+                f"expected an answer to {problem.id!r} next in {record.path / SAMPLES}, found one to "
+                f"{sample.problem.id!r}: the data changed since the run began; start again in another "
+                "directory (out=...)"
+            )
     whole = min(len(samples) // n, len(asked.problems))
     if whole < len(asked.problems):
         whole -= whole % asked.block

@@ -120,20 +120,13 @@ def unheeded(name: str) -> dict[str, Any]:
 
 
 def refuse_part(task: Task) -> None:
-    """Raise DataError where problems of the split, or outputs for them, are missing."""
+    """Raise DataError where problems have no output. Data with fewer problems than the split are labelled partial."""
     if task.unanswered:
         n = len(task.unanswered)
-        said = f"expected an output for every problem, found {n} without one ({some(task.unanswered)})"
-    elif task.short:
-        first = f"; the first that was rejected: {task.rejected[0]['reason']}" if task.rejected else ""
-        n = len(task.problems)
-        said = f"expected the {n + task.short:,} problems of {task.bench.title}, found {n:,} that can be used{first}"
-    else:
-        return
-    raise DataError(
-        f"{said}. A figure of fewer problems is not the benchmark's: partial=true makes one that is labelled so, as "
-        "limit=N does of the first N"
-    )
+        raise DataError(
+            f"expected an output for every problem, found {n} without one ({some(task.unanswered)}). A figure of "
+            "fewer problems is not the benchmark's: partial=true makes one that is labelled so, as limit=N does"
+        )
 
 
 def narrowed(task: Task, where: dict[str, str | int], limit: int | None, shard: str | None) -> Task:

@@ -303,7 +303,7 @@ def limit_pixels(processor: Any, min_pixels: int | None, max_pixels: int | None)
     """Bound each image's area, before it is cut into patches.
 
     Where the processor's own smallest area is above `max_pixels`, images are no longer enlarged at all: in the
-    processor the smallest area wins, and its sides are rounded up.
+    processor the smallest area wins, and its sides are rounded up. A strip keeps one row of patches in any case.
     """
     images = processor.image_processor
     size = dict(images.size)

@@ -222,7 +222,7 @@ def check_forest(policy: Policy, problem: Problem, layout: Style) -> None:
     tree = Tree(prompt, tuple(Branch(i, torch.ones(len(i))) for i in ids))
     what, unit = ("log-probs", " nats") if policy.value_head is None else ("scores", "")
     found = self_check(policy, tree)
-    console.print(f"forest against one by one: {what} differ by at most {found:.1e}{unit}")
+    console.print(f"forest against one by one: {what} differ by {found:.1e}{unit}")
 
 
 def seal(

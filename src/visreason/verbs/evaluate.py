@@ -22,12 +22,13 @@ from visreason.bench.task import OFFICIAL, Reading, Task
 from visreason.data import has_meta, part, read_problems
 from visreason.engine import Engine, Sampling, connect
 from visreason.errors import DataError
+from visreason.names import engine_kind
 from visreason.prompt import Style, style
 from visreason.recipe import Answering
 from visreason.record import Problem, Sample
 from visreason.reward import from_names
 from visreason.stats import Interval, counts
-from visreason.store import IMAGES, MANIFEST, Run, manifest, model_files
+from visreason.store import IMAGES, MANIFEST, Run, manifest, model_files, trained_style
 from visreason.world.source import data_file, model_folder
 
 ASKING = ("temperature", "top_p", "max_completion_tokens", "precision", "max_pixels", "min_pixels", "device")
@@ -100,12 +101,9 @@ class Recipe(Answering):
     )
 
     def idle(self) -> dict[str, str]:
-        alike = not self.temperature and not self.model.startswith("script:")
         without = {} if self.bench else dict.fromkeys(BENCH_ONLY, "bench")
         if self.completions:
             without |= dict.fromkeys((*ASKING, "trials"), "a model")
-        elif alike:
-            without |= dict.fromkeys(("samples", "top_p"), "a temperature above 0")
         if self.extraction != "judge":
             without |= dict.fromkeys(("judge", "judge_cache"), "extraction=judge")
         return {**super().idle(), **without}
@@ -148,6 +146,13 @@ def run(recipe: Recipe, out: Path) -> None:
     if record.finished:
         console.print(f"{out} is finished; nothing to do")
         return
+    if recipe.samples > 1 and recipe.temperature == 0 and engine_kind(recipe.model) != "script":
+        console.print(
+            f"[yellow]samples={recipe.samples} at temperature=0 are {recipe.samples} times the same answer; give a "
+            "temperature above 0"
+        )
+    if (trained := trained_style(recipe.model)) not in (None, recipe.style):
+        console.print(f"[yellow]{recipe.model} was trained in style={trained}, and is asked in another")
     if recipe.bench is None:
         _run_plain(recipe, out, record)
     elif recipe.bench in suites.SUITES:
@@ -167,13 +172,22 @@ def _run_plain(recipe: Recipe, out: Path, record: Run) -> None:
 
     asked = Asked(problems, lambda problem: layout, scored, _sampling(recipe), recipe.block)
     samples, engine = answers(record, asked, partial(_engine, recipe, out, layout), console)
-    _seal(record, samples, figures.overview(samples), [data], len(rejected), engine)
+    _seal(
+        record,
+        samples,
+        figures.overview(samples),
+        [data],
+        len(rejected),
+        engine,
+        _answering(recipe, out, layout),
+    )
 
 
 def _run_bench(recipe: Recipe, out: Path, record: Run) -> None:
     task = _task(recipe, out)
     record.set_aside(task.rejected)
     reading = Reading(recipe.extraction, recipe.style, recipe.judge, recipe.judge_cache)
+    layout = tasks.layout(task.bench, recipe.style)
     if recipe.completions:
         samples, engine = scored_given(record, task, reading, console), None
     else:
@@ -183,7 +197,15 @@ def _run_bench(recipe: Recipe, out: Path, record: Run) -> None:
     asked = None if recipe.completions else {n: getattr(recipe, n) for n in ASKED}
     summary["protocol"] = figures.card(task, reading, asked)
     _show(task, summary)
-    _seal(record, samples, summary, list(task.inputs), len(task.rejected), engine)
+    _seal(
+        record,
+        samples,
+        summary,
+        list(task.inputs),
+        len(task.rejected),
+        engine,
+        _answering(recipe, out, layout),
+    )
 
 
 def _run_suite(recipe: Recipe, out: Path, record: Run, suite: str) -> None:
@@ -204,7 +226,7 @@ def _run_suite(recipe: Recipe, out: Path, record: Run, suite: str) -> None:
 
 
 def _task(recipe: Recipe, out: Path) -> Task:
-    """The benchmark's problems and what was given for them; refused where some are missing and no part was asked."""
+    """The benchmark's problems and what was given for them; refused where outputs are missing and no part was asked."""
     assert recipe.bench is not None
     rules = Rules(recipe.integer, recipe.random_fallback, recipe.trials, recipe.seed)
     kept = out / IMAGES
@@ -259,13 +281,14 @@ def _seal(
     inputs: list[Path],
     rejected: int,
     engine: Engine | None,
+    answered: str | None,
 ) -> None:
+    """Seal, with the files of what answered among the inputs, and say the accuracy."""
     if troubles := getattr(engine, "troubles", None):
         summary["troubles"] = dict(troubles)
-    model = samples[0].completion.model.partition(":")[2]
     record.seal(
         summary,
-        [*inputs, *(model_files(model) if model else [])],
+        [*inputs, *(model_files(answered) if answered else [])],
         {**counts(s.score for s in samples), "rejected": rejected},
         engine.device if engine else "none",
     )
@@ -287,9 +310,17 @@ def _problems(recipe: Recipe, data: Path, record: Run) -> tuple[list[Problem], l
 
 
 def _sampling(recipe: Recipe) -> Sampling:
-    return Sampling(
-        recipe.samples, recipe.temperature, recipe.top_p, 0, recipe.max_completion_tokens, recipe.seed
-    )
+    part = int(recipe.shard.partition("/")[0]) - 1 if recipe.shard else 0
+    seed = recipe.seed + 1_000_003 * part  # parts draw numbers of their own
+    return Sampling(recipe.samples, recipe.temperature, recipe.top_p, 0, recipe.max_completion_tokens, seed)
+
+
+def _answering(recipe: Recipe, out: Path, layout: Style) -> str | None:
+    """The path of the model or the script that answered; None of a server, and of completions made elsewhere."""
+    kind = engine_kind(recipe.model)
+    if not recipe.model or kind == "http":
+        return None
+    return model_folder(recipe.model.removeprefix(f"{kind}:"), out, layout, recipe.seed)
 
 
 def _engine(recipe: Recipe, out: Path, layout: Style) -> Engine:

@@ -1,4 +1,4 @@
-"""Put shards together: of runs into one, as if it had never been divided; of a checkpoint into an ordinary model."""
+"""Put shards together: of runs into one, counted as if it had never been divided; of a checkpoint into a model."""
 
 import subprocess
 import sys

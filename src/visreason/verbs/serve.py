@@ -60,8 +60,8 @@ class Recipe(recipe.Recipe):
     def idle(self) -> dict[str, str]:
         answering = ("name", "by", "max_completion_tokens", "tensor_parallel", "memory_share")
         if self.reward:
-            return {**super().idle(), **dict.fromkeys(("out", *answering), "model")}
-        by_hf = dict.fromkeys(("out", *OF_VLLM), "by=vllm") if self.by == "hf" else {}
+            return {**super().idle(), **dict.fromkeys(answering, "model")}
+        by_hf = dict.fromkeys(OF_VLLM, "by=vllm") if self.by == "hf" else {}
         by_vllm = {"device": "by=hf"} if self.by == "vllm" else {}
         return {**super().idle(), **by_hf, **by_vllm}
 
