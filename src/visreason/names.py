@@ -34,8 +34,11 @@ def engine_kind(spec: str) -> str:
 def idle_options(spec: str) -> dict[str, str]:
     """Options that an engine does not take, and what would."""
     kind = engine_kind(spec)
+    strange = [
+        n for n in OF_MODELS if kind == "http" or n != "device"
+    ]  # a script is given one like any other
     needed = {
-        "a model in process": {"hf": (), "vllm": (), "script": OF_MODELS[2:]}.get(kind, OF_MODELS),
+        "a model in process": () if kind in ("hf", "vllm") else strange,
         "model=vllm:PATH": () if kind == "vllm" else OF_VLLM,
         "a server as model=http://...": () if kind == "http" else OF_SERVERS,
     }

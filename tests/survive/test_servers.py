@@ -154,7 +154,7 @@ def test_a_server_that_is_killed_while_it_answers_and_is_back_costs_no_answer(wo
 @pytest.mark.vllm
 @pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="needs vLLM: make setup-vllm")
 def test_vllm_killed_beside_the_trainer_stops_the_run_and_it_goes_on(world, tmp_path):
-    fields = words("grpo", world, **RUN, model=str(world / "model"), engine="vllm", memory_share=0.02, kl=0)
+    fields = words("grpo", world, **RUN, model=str(world / "model"), engine="vllm", memory_share=0.05, kl=0)
     fields |= {"rewards": {"tests.train.rewards:even": 1, "tests.train.rewards:first_even": 1}}
     log, out = tmp_path / "log", tmp_path / "run"
     run = visreason("grpo", log, *shown(fields), f"out={out}", **SLOW)
@@ -177,7 +177,7 @@ def test_vllm_killed_beside_the_trainer_stops_the_run_and_it_goes_on(world, tmp_
 @pytest.mark.vllm
 @pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="needs vLLM: make setup-vllm")
 def test_vllm_ends_with_a_trainer_that_is_killed(world, tmp_path):
-    fields = words("grpo", world, **RUN, model=str(world / "model"), engine="vllm", memory_share=0.02, kl=0)
+    fields = words("grpo", world, **RUN, model=str(world / "model"), engine="vllm", memory_share=0.05, kl=0)
     log, out = tmp_path / "log", tmp_path / "run"
     run = visreason("grpo", log, *shown(fields), f"out={out}", **SLOW)
     until(lambda: lines(out / "metrics.jsonl") == 1, run, log)

@@ -17,7 +17,7 @@ from visreason.errors import RunError
 from visreason.model.forest import Branch, Tree, plant
 from visreason.record import Problem
 from visreason.store import checkpoints, read_records, write_records
-from visreason.train import sharding
+from visreason.train import checkpoint, sharding
 from visreason.train.sharding import batches, ranks
 from visreason.verbs import merge
 
@@ -151,20 +151,26 @@ def test_two_processes_give_what_one_gives(verb, world, mixed, tmp_path):
     ("verb", "changes"),
     [*((verb, {}) for verb in VERBS), ("sft", {"lora_rank": 2, "lora_parts": "[language,merger]"})],
 )
-def test_a_run_goes_on_with_another_number_of_processes(verb, changes, world, mixed, tmp_path):
-    fields = fields_of(verb, mixed)
+def test_a_run_goes_on_with_two_processes_and_again_with_one(verb, changes, world, mixed, tmp_path):
+    fields = fields_of(verb, mixed, steps=6, keep=3)
     parts = {"lora_parts": ("language", "merger")} if changes else {}
     train(verb, world, tmp_path / "one", **fields, **changes | parts)
+    stopped(tmp_path / "one", tmp_path / "two", "step_000002")
     two_processes(verb, world, tmp_path / "two", **fields, **changes)
     assert_close(tmp_path / "two", tmp_path / "one")
-    for name in ("one", "two"):
-        shutil.copytree(tmp_path / name, tmp_path / f"{name}-more")
-        (tmp_path / f"{name}-more" / "manifest.json").unlink()
-        shutil.rmtree(tmp_path / f"{name}-more" / "checkpoint" / "step_000004")
-    train(verb, world, tmp_path / "two-more", **fields, **changes | parts)
-    two_processes(verb, world, tmp_path / "one-more", **fields, **changes)
-    assert_close(tmp_path / "two-more", tmp_path / "one")
-    assert_close(tmp_path / "one-more", tmp_path / "one")
+    assert checkpoint.sharded(tmp_path / "two" / "checkpoint" / "step_000004")
+    stopped(tmp_path / "two", tmp_path / "again", "step_000004")
+    train(verb, world, tmp_path / "again", **fields, **changes | parts)
+    assert_close(tmp_path / "again", tmp_path / "one")
+
+
+def stopped(run, copy, last):
+    """A copy of a run as it was after a checkpoint."""
+    shutil.copytree(run, copy)
+    (copy / "manifest.json").unlink()
+    for folder in checkpoints(copy):
+        if folder.name > last:
+            shutil.rmtree(folder)
 
 
 @pytest.mark.slow
