@@ -26,6 +26,8 @@ from visreason.record import Image, Pair, Problem, R, Record, Sample, from_json,
 
 MANIFEST, RECIPE, LOCK, IMAGES = "manifest.json", "recipe.json", ".lock", "images"
 METRICS, SAMPLES, REJECTED = "metrics.jsonl", "samples.jsonl", "rejected.jsonl"
+JUDGED, SCORED = "judge.jsonl", "surrogate.jsonl"
+"""What a judge and a surrogate reward model said of every pair that reached them."""
 
 
 def read_rows(path: Path, growing: bool = False) -> Iterator[tuple[int, dict[str, Any]]]:
