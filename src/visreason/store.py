@@ -219,7 +219,7 @@ class Run:
     def set_aside(self, rejected: list[dict[str, Any]]) -> str:
         """Write the rows that were not used, with line and reason; those of an earlier session are the same.
 
-        Returns what to say of them: how many, where they are kept, the most frequent reason; empty where there are none.
+        Returns what to say of them: how many, where they are, the most frequent reason; empty where there are none.
         """
         self.rewind({REJECTED: 0})
         self.append(REJECTED, rejected)
