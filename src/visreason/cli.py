@@ -44,6 +44,7 @@ EXTRAS = {
     "vllm": ("vllm",),
     "serve": ("fastapi", "uvicorn"),
     "data": ("rapidocr", "onnxruntime"),
+    "ray": ("ray",),
     "tensorboard": ("tensorboard",),
 }
 """What `pip install 'visreason[EXTRA]'` brings."""

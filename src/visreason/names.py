@@ -34,11 +34,11 @@ def engine_kind(spec: str) -> str:
 def idle_options(spec: str) -> dict[str, str]:
     """Options that an engine does not take, and what would."""
     kind = engine_kind(spec)
-    elsewhere = (
-        OF_MODELS if kind == "http" else tuple(n for n in OF_MODELS if n != "device")
-    )  # a script does without
+    strange = [
+        n for n in OF_MODELS if kind == "http" or n != "device"
+    ]  # a script is given one like any other
     needed = {
-        "a model in process": () if kind in ("hf", "vllm") else elsewhere,
+        "a model in process": () if kind in ("hf", "vllm") else strange,
         "model=vllm:PATH": () if kind == "vllm" else OF_VLLM,
         "a server as model=http://...": () if kind == "http" else OF_SERVERS,
     }

@@ -15,6 +15,7 @@ import platform
 import subprocess
 import time
 import weakref
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
@@ -25,6 +26,8 @@ from visreason.record import Image, Pair, Problem, R, Record, Sample, from_json,
 
 MANIFEST, RECIPE, LOCK, IMAGES = "manifest.json", "recipe.json", ".lock", "images"
 METRICS, SAMPLES, REJECTED = "metrics.jsonl", "samples.jsonl", "rejected.jsonl"
+JUDGED, SCORED = "judge.jsonl", "surrogate.jsonl"
+"""What a judge and a surrogate reward model said of every pair that reached them."""
 
 
 def read_rows(path: Path, growing: bool = False) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -213,10 +216,19 @@ class Run:
             whole = path.read_bytes().splitlines(keepends=True)
             os.truncate(path, sum(map(len, whole[:lines])))
 
-    def set_aside(self, rejected: list[dict[str, Any]]) -> None:
-        """Write the rows that were not used, with line and reason; those of an earlier session are the same."""
+    def set_aside(self, rejected: list[dict[str, Any]]) -> str:
+        """Write the rows that were not used, with line and reason; those of an earlier session are the same.
+
+        Returns what to say of them: how many, where they are, the most frequent reason; empty where there are none.
+        """
         self.rewind({REJECTED: 0})
         self.append(REJECTED, rejected)
+        if not rejected:
+            return ""
+        [(reason, n)] = Counter(row["reason"] for row in rejected).most_common(1)
+        line = next(row["line"] for row in rejected if row["reason"] == reason)
+        kept = f"{len(rejected)} rows set aside, kept with their reasons in {self.path / REJECTED}"
+        return f"{kept}; {n} of them{f', line {line} first' if line else ''}: {reason}"
 
     def seal(
         self,

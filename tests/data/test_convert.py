@@ -6,8 +6,9 @@ import json
 import PIL.Image
 import pytest
 
+from visreason.data import convert
 from visreason.data.album import Album
-from visreason.data.convert import read_row, records_of, rows_of, write_row
+from visreason.data.convert import groups_of, read_row, write_row
 from visreason.data.schemas import SCHEMAS, schema_of
 from visreason.data.written import write_rows
 from visreason.prompt import STYLES
@@ -29,6 +30,11 @@ def picture(tmp_path):
 @pytest.fixture
 def album(tmp_path, picture):
     return Album(tmp_path / "out", picture.parent)
+
+
+def records_of(*words):
+    """The records of a file, whatever their lines."""
+    return [record for _, found in convert.records_of(*words) for record in found]
 
 
 def held(path):
@@ -116,7 +122,11 @@ def test_a_record_comes_back_as_it_was(kind, name, picture, album, tmp_path):
         if name == "rewardbench" and record.problem.images:
             continue
         meant = next(iter(read_row(record_row(record, picture.parent), "x", album, kind)))
-        assert write_rows(path, rows_of([meant], name, album, DIRECT, rejected)) == 1
+        ((_, [group]),) = groups_of([(1, [meant])], name)
+        spool = path.with_name("spool")
+        spool.write_text(json.dumps(write_row(group, name, album, DIRECT)) + "\n")
+        path.unlink(missing_ok=True)
+        spool.rename(path) if path.suffix == ".jsonl" else write_rows(path, spool)
         (back,) = records_of(path, Album(path.parent, path.parent), rejected, name)
         assert (record_row(back, path.parent), rejected) == (record_row(meant, path.parent), [])
 

@@ -4,8 +4,12 @@ import json
 import PIL.Image
 import pytest
 
+from tests.data.test_convert import foreign
 from visreason.data import read_problems, read_samples
+from visreason.data.examples import read_examples
+from visreason.data.schemas import schema_of
 from visreason.errors import DataError
+from visreason.prompt import style
 from visreason.record import Completion, Image, Problem, Sample, Score, to_json
 from visreason.store import write_records
 
@@ -247,3 +251,50 @@ def test_samples_are_records_or_flat_rows_with_a_response(put):
     assert samples[0].problem.meta == {"pred": "5", "kind": "sum"}
     assert [r["line"] for r in rejected] == [3]
     assert "expected a response in column" in rejected[0]["reason"]
+
+
+HELD = ("r1_onevision", "vlmevalkit")
+"""Formats whose rows hold their pictures."""
+ANSWERED = {"virgo": ["4 it is", "4", "5"], "sharegpt": ["<think>2 + 2</think>\n<answer>4</answer>"],
+            "messages": ["<think>2 + 2</think>\n<answer>4</answer>"], "flat": ["It is B."]}  # fmt: skip
+
+
+def rows_of_others(put, tmp_path):
+    return {name: row for name, row in foreign(tmp_path / "a.png").items() if name not in HELD}
+
+
+def test_problems_are_read_from_every_format_that_names_its_pictures(put, tmp_path):
+    for name, row in rows_of_others(put, tmp_path).items():
+        (problem,), rejected = read(put(row))
+        assert (schema_of(row), rejected) == (name, [])
+        assert not problem.question.startswith("<image>")
+        assert len(problem.images) == (0 if name in ("rewardbench", "flat") else 1)
+
+
+def test_completions_of_other_formats_are_learned_and_scored_as_they_stand(put, tmp_path):
+    for name, row in rows_of_others(put, tmp_path).items():
+        rejected = []
+        samples = list(read_samples(put(row), rejected))
+        assert [s.completion.text for s in samples] == ANSWERED.get(name, [])
+        assert len(rejected) == (name not in ANSWERED)
+        if name in ANSWERED and name != "flat":
+            (example,) = read_examples(put(row), style("direct"), rejected)
+            assert [c.text for c in example.completions] == ANSWERED[name]
+
+
+def test_a_pair_is_no_example(put, tmp_path):
+    rejected = []
+    with pytest.raises(DataError, match="found a pair; mpo and reward_model learn pairs"):
+        read_examples(put(foreign(tmp_path / "a.png")["ranking"]), style("direct"), rejected)
+
+
+@pytest.mark.parametrize("name", HELD)
+def test_pictures_inside_rows_are_refused_with_the_command_that_writes_them(put, tmp_path, name):
+    row = foreign(tmp_path / "a.png")[name]
+    assert "`visreason convert data=FILE to=sample`" in why_not(put, row)
+
+
+def test_a_numbered_row_with_choices_is_no_table_of_options(put):
+    row = {"index": 3, "question": "Which?", "choices": ["red", "blue"], "answer": "B"}
+    (problem,), _ = read(put(row))
+    assert problem.choices == ("red", "blue")

@@ -137,7 +137,7 @@ def test_an_open_address_needs_a_key(world, capsys, monkeypatch):
 @pytest.mark.parametrize(
     "words",
     [
-        ["by=hf", "tensor_parallel=2"], ["by=hf", "memory_share=0.2"], ["by=hf", "out=x"], ["by=vllm", "device=cpu"],
+        ["by=hf", "tensor_parallel=2"], ["by=hf", "memory_share=0.2"], ["by=vllm", "device=cpu"],
     ],
 )  # fmt: skip
 def test_options_of_the_other_server_are_refused(capsys, words):

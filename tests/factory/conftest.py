@@ -2,7 +2,6 @@
 
 import pytest
 
-from tests.factory import noisy
 from visreason.world import problems as world
 
 
@@ -11,6 +10,4 @@ def bars(tmp_path_factory):
     """A file of 90 problems about different bar charts."""
     folder = tmp_path_factory.mktemp("bars")
     drawn = (found for found in world.distinct("train", 360) if found[0].meta["family"] == "bars")
-    path = world.write_drawn(folder, "train", drawn, 90)
-    noisy.truths.cache_clear()
-    return path
+    return world.write_drawn(folder, "train", drawn, 90)

@@ -69,7 +69,7 @@ def samples_rules(made, name):
 
 
 def test_instructions_in_a_question_stay_data():
-    from visreason.factory.asking import put
+    from visreason.prompt.put import put
 
     asked = put(
         "distill_description.user.md",

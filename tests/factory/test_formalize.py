@@ -76,6 +76,23 @@ def test_text_in_a_picture_is_read_with_its_place(tmp_path):
     assert 20 <= line.box[1] <= 50
 
 
+def test_pictures_of_every_kind_are_described_and_broken_ones_counted(tmp_path):
+    frames = [PIL.Image.new("P", (100, 60), i) for i in (0, 1)]
+    frames[0].save(tmp_path / "animated.gif", save_all=True, append_images=frames[1:])
+    PIL.Image.new("CMYK", (100, 60)).save(tmp_path / "cmyk.jpg")
+    PIL.Image.new("RGBA", (100, 60), (0, 0, 0, 0)).save(tmp_path / "transparent.png")
+    PIL.Image.new("1", (20_000, 20_000)).save(tmp_path / "huge.png")
+    (tmp_path / "corrupt.png").write_bytes((tmp_path / "transparent.png").read_bytes()[:60])
+    names = ["animated.gif", "cmyk.jpg", "transparent.png", "huge.png", "corrupt.png"]
+    rows = [{"id": n, "question": f"What is in {n}?", "image": n} for n in names]
+    path = tmp_path / "data.jsonl"
+    path.write_text("".join(json.dumps(r) + "\n" for r in rows))
+    found = formalized(path, tmp_path / "run", "ocr=false", "near=null")
+    assert list(found) == names[:3]
+    (stage,) = manifest(tmp_path / "run")["summary"]["funnel"]
+    assert (stage["in"], stage["dropped"], stage["out"]) == (5, {"unreadable": 2}, 3)
+
+
 @pytest.fixture(scope="module")
 def grounding(tmp_path_factory):
     """A Grounding DINO of random weights, small enough to run in a second, as a directory."""

@@ -50,7 +50,7 @@ def finished(out):
 def test_twenty_kills_change_nothing(verb, bars, tmp_path):
     data = numbers(tmp_path / "numbers.jsonl") if verb == "distill" else bars
     asked = tmp_path / "asked.jsonl"
-    environment = {**os.environ, "WORLD": str(bars), "PYTHONPATH": os.pathsep.join(["src", "."])}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(["src", "."])}
     assert start(verb, data, tmp_path / "plain", environment).wait() == 0
     rng = random.Random(verb)
     slow = {**environment, "ASKED": str(asked), "SLOW": "0.01"}

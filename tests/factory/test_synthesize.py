@@ -5,26 +5,22 @@ from collections import Counter
 
 import pytest
 
-from tests.factory import noisy
 from visreason.cli import main
 from visreason.engine.script import Script
 from visreason.factory import synthesize as making
 from visreason.record import Image, Problem
 from visreason.store import manifest, read_records
+from visreason.world import voices
 
-WORDS = ["seer=script:tests.factory.noisy:seer", "writer=script:tests.factory.noisy:writer", "rounds=1"]
+WORDS = ["seer=script:visreason.world.voices:seer", "writer=script:visreason.world.voices:writer", "rounds=1"]
 
 
-def test_agreement_lifts_the_share_of_right_answers_over_95_percent(bars, tmp_path, monkeypatch):
-    monkeypatch.setenv("WORLD", str(bars))
+def test_agreement_lifts_the_share_of_right_answers_over_95_percent(bars, tmp_path):
     out = tmp_path / "run"
     assert main(["synthesize", f"data={bars}", f"out={out}", *WORDS]) == 0
     made = [json.loads(line) for line in (out / "made.jsonl").read_text().splitlines()]
-    rows = [
-        (q, noisy.truths()[m["problem"]["images"][0]["sha256"]])
-        for m in made
-        for q in m["steps"]["questions"]
-    ]
+    truths = {p.images[0].sha256: json.loads(p.description)["values"] for p in read_records(bars, Problem)}
+    rows = [(q, truths[m["problem"]["images"][0]["sha256"]]) for m in made for q in m["steps"]["questions"]]
     before = [right(q, q["written_answer"], truth) for q, truth in rows]
     after = [right(q, q["answer"], truth) for q, truth in rows if q["rule"] is None]
     assert sum(before) / len(before) <= 0.85
@@ -40,13 +36,12 @@ def test_agreement_lifts_the_share_of_right_answers_over_95_percent(bars, tmp_pa
 def right(q, answer, truth):
     if q["choices"]:
         return truth[q["choices"]["ABCDE".index(answer)]] == max(truth.values())
-    return noisy.answer_of(q["question"], truth) == answer
+    return voices.answer_of(q["question"], truth) == answer
 
 
-def test_a_third_engine_settles_disagreements(bars, tmp_path, monkeypatch):
-    monkeypatch.setenv("WORLD", str(bars))
+def test_a_third_engine_settles_disagreements(bars, tmp_path):
     out = tmp_path / "run"
-    words = ["limit=40", "adjudicator=script:tests.factory.noisy:seer"]
+    words = ["limit=40", "adjudicator=script:visreason.world.voices:seer"]
     assert main(["synthesize", f"data={bars}", f"out={out}", *WORDS, *words]) == 0
     shares = manifest(out)["summary"]["shares"]
     assert shares["disagreements adjudicated"]["share"] > 0.9

@@ -1,6 +1,10 @@
 """The verb: files in and out, LLaMA-Factory's and EasyR1's schemas, layouts into each other, bad rows kept."""
 
 import json
+import random
+import subprocess
+import sys
+import time
 
 import PIL.Image
 import pytest
@@ -8,6 +12,7 @@ import pytest
 from tests.data.test_convert import foreign
 from visreason.cli import main
 from visreason.store import manifest
+from visreason.verbs import convert
 
 TAGGED = "<think>2 + 2</think>\n<answer>4</answer>"
 OLD_MODES = ("sharegpt", "messages", "ranking")
@@ -118,6 +123,77 @@ def test_a_list_is_read_as_a_stream(source, tmp_path):
     assert len(loaded(converted(path, "sharegpt", tmp_path / "out"))) == 700
 
 
+@pytest.fixture
+def mixed(source):
+    """Rows of which every seventh is unusable; pictures by path, inside the row, and by an earlier row's index."""
+    held = foreign(source / "a.png")["vlmevalkit"]
+    rows = [
+        {"question": f"Question {i}?", "answer": str(i), "image": "a.png", "response": TAGGED}
+        for i in range(60)
+    ]
+    rows = [{"answer": "4"} if i % 7 == 0 else row for i, row in enumerate(rows)]
+    return put(source, "mixed.jsonl", held, *rows, {**held, "index": "8", "image": "7"}, [1])
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("name", ["flat", "sharegpt", "virgo", "r1_onevision"])
+def test_a_killed_conversion_goes_on_behind_the_last_rows_it_wrote(name, mixed, tmp_path, monkeypatch):
+    monkeypatch.setattr("visreason.verbs.convert.BLOCK", 7)
+    converted(mixed, name, tmp_path / "plain")
+    write, calls = convert.write_row, []
+
+    def dying(group, *words):
+        calls.append(group[0])
+        if len(calls) % 23 == 0:
+            raise Killed
+        return write(group, *words)
+
+    monkeypatch.setattr(convert, "write_row", dying)
+    words = ["convert", f"data={mixed}", f"to={name}", f"out={tmp_path / 'killed'}"]
+    for _ in range(2):
+        with pytest.raises(Killed):
+            main(words)
+    assert main(words) == 0
+    assert len(calls) <= 54 + 2 * 8, "at most a block is written twice"
+    for path in (tmp_path / "plain").rglob("*"):
+        if path.is_file() and path.name not in ("manifest.json", "recipe.json"):
+            assert (
+                tmp_path / "killed" / path.relative_to(tmp_path / "plain")
+            ).read_bytes() == path.read_bytes()
+    found = [manifest(tmp_path / n) for n in ("plain", "killed")]
+    assert found[0]["counts"] == found[1]["counts"]
+    assert found[0]["counts"]["rejected"] >= 10
+
+
+@pytest.mark.slow
+def test_twenty_kills_of_a_conversion_change_nothing(source, tmp_path):
+    path, rng = source / "rows.jsonl", random.Random(0)
+    rows = [{"question": f"Question {i}?", "answer": str(i), "image": "a.png"} for i in range(60_000)]
+    path.write_text("".join(json.dumps(r) + "\n" for r in rows))
+    converted(path, "sharegpt", tmp_path / "plain")
+    words = [
+        sys.executable,
+        "-m",
+        "visreason",
+        "convert",
+        f"data={path}",
+        "to=sharegpt",
+        f"out={tmp_path / 'killed'}",
+    ]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    for _ in range(20):
+        run = subprocess.Popen(words, **quiet)
+        time.sleep(rng.uniform(0.6, 2.5))
+        run.kill()
+        run.wait()
+    assert subprocess.run(words, **quiet, check=False).returncode == 0
+    for name in ("sharegpt.json", "dataset_info.json"):
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "plain" / name).read_bytes()
+
+
 def test_nothing_to_convert_is_an_error(source, tmp_path, capsys):
     path = put(source, "rows.jsonl", {"answer": "4"})
     assert main(["convert", f"data={path}", "to=flat", f"out={tmp_path / 'out'}"]) == 1
@@ -126,9 +202,6 @@ def test_nothing_to_convert_is_an_error(source, tmp_path, capsys):
 
 @pytest.mark.slow
 def test_a_hundred_thousand_rows_take_no_more_memory_than_ten_thousand(source, tmp_path):
-    import subprocess
-    import sys
-
     def peak(n):
         path = source / f"{n}.jsonl"
         with open(path, "w") as file:

@@ -200,6 +200,25 @@ def test_pairs_of_samples_are_curated_stage_by_stage_and_the_counts_add_up(score
     assert len(reasons) == sum(dropped.values())
 
 
+def test_shards_of_curation_make_the_undivided_run_and_ask_no_pair_twice(scorer, world, tmp_path, capsys):
+    write_records(tmp_path / "pairs.jsonl", drawn_pairs(world)[:20])
+    words = ["curate", f"data={tmp_path}/pairs.jsonl", "near=0.6", f"judge={HERE}:prefer_worked",
+             f"surrogate={scorer}", "weakest=0.2", "narrowest=0.0", "device=cpu",
+             f"regenerate={HERE}:answer"]  # fmt: skip
+    assert obey(capsys, *words, f"out={tmp_path / 'whole'}")[0] == 0
+    parts = [tmp_path / f"part{i}" for i in (1, 2, 3)]
+    for i, out in enumerate(parts, 1):
+        assert obey(capsys, *words, f"shard={i}/3", f"out={out}")[0] == 0
+        counts = manifest(out)["counts"]
+        dropped = sum(v for k, v in counts.items() if k.startswith("dropped_"))
+        assert counts["read"] == counts["kept"] + dropped + counts["another_shard"]
+    merged = tmp_path / "merged"
+    assert obey(capsys, "merge", f"runs=[{','.join(map(str, parts))}]", f"out={merged}")[0] == 0
+    for name in ("pairs.jsonl", "dropped.jsonl", "judge.jsonl"):
+        assert (merged / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert manifest(merged)["counts"] == manifest(tmp_path / "whole")["counts"]
+
+
 def prefer_worked(conversation, i):
     text = conversation[-1]["content"][-1]["text"]
     first = text.split("[Answer 1]")[1].split("[Answer 2]")[0]

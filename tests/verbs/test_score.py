@@ -64,8 +64,8 @@ def test_what_was_not_read_is_said_on_the_terminal(file, tmp_path, capsys):
     file.write_text(file.read_text() + '{"id": "g", "gold": "7", "pred": "7", "expected": "seven"}\n')
     run(file, tmp_path / "run")
     said = " ".join(capsys.readouterr().err.split())
-    assert "1 rows are rejected" in said
-    assert "line 7: expected JSON" in said
+    assert "1 rows set aside, kept with their reasons in" in said
+    assert "1 of them, line 7 first: expected JSON" in said
     assert "1 values of expected or judged are neither true nor false" in said
     assert read_json(tmp_path / "run" / "manifest.json")["summary"]["unread_verdicts"] == 1
 

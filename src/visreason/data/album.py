@@ -1,6 +1,7 @@
 """Pictures gathered from data files: each copied once into a folder, named by the hash of its content."""
 
 import base64
+import contextlib
 import os
 import shutil
 from functools import cached_property, lru_cache
@@ -50,6 +51,12 @@ class Album:
                 named = [self.named(p) for p in paths]
                 again[column] = named if several else named[0]
         return found, again
+
+    def remember(self, row: dict[str, Any]) -> None:
+        """Know the picture of a row that is not read again, for later rows that name it by its index."""
+        if "index" in row:
+            with contextlib.suppress(DataError):
+                self.absorb(row)
 
     def named(self, path: str) -> str:
         """A picture's path as rows of the output name it."""

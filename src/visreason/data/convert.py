@@ -7,14 +7,13 @@ What a row says beyond a record stays in `meta.convert`, by its format; what a r
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from visreason.data.album import Album
 from visreason.data.exact import apply, patch
 from visreason.data.files import Sink, read_rows
-from visreason.data.schemas import KEPT, SCHEMAS, Row, Rows, schema_of
+from visreason.data.schemas import KEPT, SCHEMAS, Row, Rows, problem_of, read_as, schema_of, with_problem
 from visreason.errors import DataError
 from visreason.prompt import STYLES, Style, messages
 from visreason.record import Pair, Problem, Sample, from_json, to_json
@@ -26,26 +25,42 @@ TABLES = ("r1_onevision", "vlmevalkit")
 """Formats whose rows all have the same columns, so that an empty one says nothing."""
 
 
-def records_of(path: Path, album: Album, rejected: Sink, name: str | None = None) -> Iterator[Rows]:
-    """The records of a file, every row by its own format or all by the one named; unusable rows go to `rejected`."""
+def records_of(
+    path: Path, album: Album, rejected: Sink, name: str | None = None, after: int = 0
+) -> Iterator[tuple[int, list[Rows]]]:
+    """Line and records of every row behind line `after`, by its own format or all by the one named; no records of a row
+    that can't be used, which goes to `rejected`."""
     for line, row in read_rows(path, rejected):
+        if line <= after:
+            album.remember(row)
+            continue
         try:
-            yield from read_row(row, f"{path.name.split('.')[0]}-{line}", album, name or schema_of(row))
+            yield line, read_row(row, f"{path.name.split('.')[0]}-{line}", album, name or schema_of(row))
         except DataError as e:
             rejected.append({"line": line, "reason": str(e), "row": row})
+            yield line, []
 
 
-def rows_of(records: Iterable[Rows], name: str, album: Album, style: Style, rejected: Sink) -> Iterator[Row]:
-    """The rows of a format for these records; those it has no place for go to `rejected` with their number."""
-    number = 0
-    for group in _grouped(records, name):
-        number += len(group)
-        try:
-            yield write_row(group, name, album, style)
-        except DataError as e:
-            rejected.append(
-                {"record": number, "reason": str(e), "row": record_row(group[0], album.out)},
-            )
+def groups_of(lines: Iterable[tuple[int, list[Rows]]], name: str) -> Iterator[tuple[int, list[list[Rows]]]]:
+    """The records that make a row of a format, with the last line they came from: one each, for Virgo's those of a
+    problem that follow one another."""
+    if name != "virgo":
+        yield from ((line, [[r] for r in records]) for line, records in lines)
+        return
+    last, group = 0, []
+    for line, records in lines:
+        if group and records and _subject(records[0]) != _subject(group[0]):
+            yield last, [group]
+            group = []
+        last, group = line, [*group, *records]
+        if not group:
+            yield last, []
+    if group:
+        yield last, [group]
+
+
+def _subject(record: Rows) -> tuple[type, str]:
+    return type(record), problem_of(record).id
 
 
 def read_row(row: Row, fallback_id: str, album: Album, name: str) -> list[Rows]:
@@ -65,10 +80,7 @@ def _read(row: Row, fallback_id: str, album: Album, name: str) -> tuple[list[Row
     beside = row.get(BESIDE)
     row = {k: v for k, v in row.items() if k != BESIDE and not (name in TABLES and v in ("", None))}
     found, again = (row, row) if name in OWN else album.absorb(row)
-    try:
-        records = [_with_images(r, album, name) for r in SCHEMAS[name].read(found, fallback_id)]
-    except (AttributeError, TypeError, KeyError, IndexError) as e:
-        raise DataError(f"expected a row of format {name}, found values of other types in it ({e!r})") from e
+    records = [_with_images(r, album, name) for r in read_as(name, found, fallback_id)]
     return (_restored(records, beside, album) if isinstance(beside, str) else records), again
 
 
@@ -87,7 +99,7 @@ def write_row(records: list[Rows], name: str, album: Album, style: Style) -> Row
     others = {n: change for n, change in _kept(records[0]).items() if n != name}
     meant = [_form(_with_kept(r, others), album) for r in records]
     try:
-        back = [_form(r, album) for r in _read(row, _problem(records[0]).id, album.written, name)[0]]
+        back = [_form(r, album) for r in _read(row, problem_of(records[0]).id, album.written, name)[0]]
     except DataError:
         back = []
     if back != meant:
@@ -96,47 +108,33 @@ def write_row(records: list[Rows], name: str, album: Album, style: Style) -> Row
     return row
 
 
-def _grouped(records: Iterable[Rows], name: str) -> Iterator[list[Rows]]:
-    if name != "virgo":
-        return ([r] for r in records)
-    return (list(group) for _, group in groupby(records, key=lambda r: (type(r), _problem(r).id)))
-
-
-def _problem(record: Rows) -> Problem:
-    return record if isinstance(record, Problem) else record.problem
-
-
-def _with_problem(record: Rows, problem: Problem) -> Rows:
-    return problem if isinstance(record, Problem) else replace(record, problem=problem)
-
-
 def _kept(record: Rows) -> dict[str, Any]:
     """What rows of each format said beyond the record."""
-    found = _problem(record).meta.get(KEPT)
+    found = problem_of(record).meta.get(KEPT)
     return found if isinstance(found, dict) else {}
 
 
 def _with_kept(record: Rows, kept: dict[str, Any]) -> Rows:
-    problem = _problem(_without_kept(record))
+    problem = problem_of(_without_kept(record))
     meta = {**problem.meta, **({KEPT: kept} if kept else {})}
-    return _with_problem(record, replace(problem, meta=meta))
+    return with_problem(record, replace(problem, meta=meta))
 
 
 def _without_kept(record: Rows) -> Rows:
-    problem = _problem(record)
+    problem = problem_of(record)
     meta = {k: v for k, v in problem.meta.items() if k != KEPT}
-    return _with_problem(record, replace(problem, meta=meta))
+    return with_problem(record, replace(problem, meta=meta))
 
 
 def _with_images(record: Rows, album: Album, name: str) -> Rows:
     """The record with its pictures described; checked that it can be asked."""
-    problem = _problem(record)
+    problem = problem_of(record)
     paths = [album.take(i.path) if name in OWN else i.path for i in problem.images]
     problem = replace(problem, images=tuple(map(album.record, paths)))
     if not problem.question.strip():
         raise DataError("expected a question, found an empty one")
     messages(problem, STYLES["direct"])
-    return _with_problem(record, problem)
+    return with_problem(record, problem)
 
 
 def _patched(row: Row, records: list[Rows], name: str) -> Row:
@@ -170,4 +168,4 @@ def _record(form: dict[str, Any], album: Album) -> Rows:
     if not rest:
         return problem
     whole = {**rest, "problem": to_json(Problem("", ""))}
-    return _with_problem(from_json(Pair, whole) if "chosen" in rest else from_json(Sample, whole), problem)
+    return with_problem(from_json(Pair, whole) if "chosen" in rest else from_json(Sample, whole), problem)

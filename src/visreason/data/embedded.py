@@ -42,7 +42,7 @@ class Embedded:
         once and then the index of its row. Raises DataError for what is neither."""
         if isinstance(value, str) and len(value) < MIN_BASE64:
             return self._of_row.get(value) if "index" in row else None
-        content = _content(value)
+        content = held(value)
         if content is None:
             return None
         if (kind := ending(content)) is None:
@@ -91,13 +91,13 @@ def _named(cell: Any) -> Any:
     return cell.get("path") if isinstance(cell, dict) else cell
 
 
-def _content(value: Any) -> bytes | None:
-    """Bytes as they are, in a Hugging Face object, or in base64; None for a path or an object without bytes."""
+def held(value: Any) -> bytes | None:
+    """A picture's bytes as they are, in an object of Hugging Face, or in base64; None for a path and an empty cell."""
     if isinstance(value, dict):
         value = value.get("bytes")
     if isinstance(value, bytes):
         return value
-    if not isinstance(value, str) or "." in value[-6:]:
+    if not isinstance(value, str) or len(value) < MIN_BASE64 or "." in value[-6:]:
         return None
     text = value.partition(",")[2] if value.startswith("data:image") else value
     try:

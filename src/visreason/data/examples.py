@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from visreason.data.formats import SAMPLE, read_usable
+from visreason.data.formats import read_usable
+from visreason.data.schemas import problem_of
 from visreason.errors import DataError
 from visreason.prompt import Style
 from visreason.prompt.layouts import control_token
-from visreason.record import Completion, Problem, Sample, from_json
+from visreason.record import Completion, Pair, Problem, Sample
 
 
 @dataclass(frozen=True)
@@ -28,9 +29,11 @@ def read_examples(path: Path, style: Style, rejected: list[dict[str, Any]]) -> l
     """
     problems: dict[str, Problem] = {}
     completions: dict[str, list[Completion]] = {}
-    for line, row, problem in read_usable(path, rejected):
+    for line, row, record in read_usable(path, rejected):
+        problem = problem_of(record)
         try:
-            completion = _sampled(row) if SAMPLE.matches(row) else Completion(_written(problem, style))
+            sampled = isinstance(record, Sample)
+            completion = _sampled(record) if sampled else Completion(_written(record, style))
             if problems.setdefault(problem.id, problem) != problem:
                 raise DataError(f"expected another problem to have another id, found {problem.id!r} again")
         except DataError as e:
@@ -43,8 +46,8 @@ def read_examples(path: Path, style: Style, rejected: list[dict[str, Any]]) -> l
     return [Example(p, tuple(completions[p.id])) for p in problems.values()]
 
 
-def _sampled(row: dict[str, Any]) -> Completion:
-    completion = from_json(Sample, row).completion
+def _sampled(sample: Sample) -> Completion:
+    completion = sample.completion
     if completion.finish != "stop":
         raise DataError(f"expected a whole completion to learn, found one with finish {completion.finish!r}")
     if mark := control_token(completion.text):
@@ -52,7 +55,9 @@ def _sampled(row: dict[str, Any]) -> Completion:
     return completion
 
 
-def _written(problem: Problem, style: Style) -> str:
+def _written(problem: Problem | Pair, style: Style) -> str:
+    if isinstance(problem, Pair):
+        raise DataError("expected a completion to learn, found a pair; mpo and reward_model learn pairs")
     if problem.answer is None:
         raise DataError("expected an answer to learn, found none")
     if problem.thought is None and style.name != "direct":

@@ -10,8 +10,7 @@ from visreason.answer import check
 from visreason.data.columns import flat_problem
 from visreason.data.embedded import Embedded
 from visreason.data.files import read_rows
-from visreason.data.formats import usable
-from visreason.data.pictures import Pictures
+from visreason.data.pictures import Pictures, usable
 from visreason.errors import DataError
 from visreason.prompt.layouts import control_token
 from visreason.record import Completion, Pair, from_json

@@ -1,11 +1,14 @@
 """The image files a problem names: found beside the data file, checked, and described by hash and size."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from visreason.answer import check
 from visreason.errors import DataError
+from visreason.prompt import STYLES, messages
 from visreason.prompt.images import image_record, verify_pixels
-from visreason.record import Image
+from visreason.record import Image, Problem
 
 Verify = Literal["header", "pixels"]
 """How far files are read up front: `header` (format, size, hash: 0.6 ms for a JPEG of half a megapixel) or `pixels`
@@ -46,3 +49,17 @@ class Pictures:
         """Beside the data file, or one folder up: data sets keep their images next to a folder of JSONL files."""
         beside, above = self.folder / path, self.folder.parent / path
         return above if not beside.is_file() and above.is_file() else beside
+
+
+def usable(problem: Problem, pictures: Pictures, need_answer: bool = False) -> Problem:
+    """The problem with its images described. Raises DataError when it can't be asked, and with `need_answer` when its
+    answer can't be given."""
+    if not problem.question.strip():
+        raise DataError("expected a question, found an empty one")
+    problem = replace(problem, images=tuple(pictures.resolve(i) for i in problem.images))
+    messages(problem, STYLES["direct"])
+    if need_answer and not check(problem, problem.answer or "").correct:
+        raise DataError(
+            f"expected an answer that is right by its own check, found {problem.answer!r}; rewrite it"
+        )
+    return problem

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from visreason.data.album import Album
-from visreason.data.columns import RESPONSES, flat_problem, flat_sample, is_record
+from visreason.data.columns import COLUMNS, RESPONSES, flat_problem, flat_sample, is_record
 from visreason.data.pairs import pair_of
 from visreason.data.turns import marked, read_turns, unmarked
 from visreason.errors import DataError
@@ -47,15 +47,21 @@ def _images(problem: Problem, album: Album) -> list[str]:
     return [album.named(i.path) for i in problem.images]
 
 
-def _problem(record: Rows) -> Problem:
+def problem_of(record: Rows) -> Problem:
+    """The problem itself, or that of a sample or pair."""
     return record if isinstance(record, Problem) else record.problem
+
+
+def with_problem(record: Rows, problem: Problem) -> Rows:
+    """The record about another problem."""
+    return problem if isinstance(record, Problem) else replace(record, problem=problem)
 
 
 def _target(record: Rows, style: Style) -> str | None:
     """What the assistant says: a sample's completion, or a problem's thought and answer in the style, if it has one."""
     if isinstance(record, Sample):
         return record.completion.text
-    problem = _problem(record)
+    problem = problem_of(record)
     if problem.answer is None:
         return None
     return style.target(problem.thought or "", problem.answer)
@@ -86,7 +92,7 @@ def _read_flat(row: Row, name: str) -> list[Rows]:
 
 
 def _write_flat(records: list[Rows], album: Album, style: Style) -> Row:
-    problem = _problem(records[0])
+    problem = problem_of(records[0])
     row = {**_meta(problem), **to_json(problem), "images": _images(problem, album)}
     row.pop("meta", None)
     if isinstance(records[0], Sample):
@@ -95,7 +101,7 @@ def _write_flat(records: list[Rows], album: Album, style: Style) -> Row:
 
 
 def _write_easyr1(records: list[Rows], album: Album, style: Style) -> Row:
-    problem = _problem(records[0])
+    problem = problem_of(records[0])
     return {
         **_meta(problem), "id": problem.id, "problem": marked(problem, STYLES["direct"]),
         "answer": problem.answer or "", "images": _images(problem, album),
@@ -104,18 +110,19 @@ def _write_easyr1(records: list[Rows], album: Album, style: Style) -> Row:
 
 def _read_easyr1(row: Row, name: str) -> list[Rows]:
     problem = flat_problem(row, name)
-    return [replace(problem, question=unmarked(problem.question, len(problem.images)))]
+    return [with_problem(problem, replace(problem, question=unmarked(problem.question, len(problem.images))))]
 
 
 def _read_wethink(row: Row, name: str) -> list[Rows]:
     """Rows whose `reward` is a model's are open questions, which a judge marks."""
     problem = flat_problem(row, name)
-    return [replace(problem, check="judge") if "model" in str(row.get("reward")).lower() else problem]
+    by_model = "model" in str(row.get("reward")).lower()
+    return [with_problem(problem, replace(problem, check="judge" if by_model else problem.check))]
 
 
 def _write_wethink(records: list[Rows], album: Album, style: Style) -> Row:
     record = records[0]
-    problem, options = _problem(record), choice_lines(_problem(record))
+    problem, options = problem_of(record), choice_lines(problem_of(record))
     sampled = style.parse(record.completion.text).thought if isinstance(record, Sample) else None
     images = _images(problem, album)
     return {
@@ -143,7 +150,7 @@ def _read_virgo(row: Row, name: str) -> list[Rows]:
 
 def _write_virgo(records: list[Rows], album: Album, style: Style) -> Row:
     """All samples of a problem; its conversation shows the shortest of the right ones."""
-    problem, samples = _problem(records[0]), [r for r in records if isinstance(r, Sample)]
+    problem, samples = problem_of(records[0]), [r for r in records if isinstance(r, Sample)]
     right = sorted((s.completion.text for s in samples if s.score.correct), key=len)
     turns = _turns(marked(problem, style), right[0]) if right else []
     return {
@@ -183,7 +190,7 @@ def _write_conversation(
     column: str, lay_out: Callable[[str, str | None], list[Row]]
 ) -> Callable[[list[Rows], Album, Style], Row]:
     def write(records: list[Rows], album: Album, style: Style) -> Row:
-        problem = _problem(records[0])
+        problem = problem_of(records[0])
         system = {"system": style.system} if style.system and "system" not in problem.meta else {}
         said = _target(records[0], style)
         return {
@@ -195,7 +202,7 @@ def _write_conversation(
 
 
 def _write_r1_onevision(records: list[Rows], album: Album, style: Style) -> Row:
-    problem = _problem(records[0])
+    problem = problem_of(records[0])
     if len(problem.images) > 1:
         raise DataError(f"expected one picture at most in this format, found {len(problem.images)}")
     turns = _turns(marked(replace(problem, images=()), style), _target(records[0], style))
@@ -217,7 +224,7 @@ def _read_vlmevalkit(row: Row, name: str) -> list[Rows]:
 
 
 def _write_vlmevalkit(records: list[Rows], album: Album, style: Style) -> Row:
-    problem = _problem(records[0])
+    problem = problem_of(records[0])
     images = [album.encode(i) for i in problem.images]
     row = {
         **_meta(problem), "index": problem.id, "image": images[0] if len(images) == 1 else images,
@@ -332,7 +339,8 @@ SCHEMAS: dict[str, Schema] = {
     "wethink": Schema(_has("problem", "refined_cot"), _read_wethink, _write_wethink, ANSWERED),
     "easyr1": Schema(_has("problem", "answer", "images"), _read_easyr1, _write_easyr1, ANSWERED),
     "vlmevalkit": Schema(
-        _has("index", "question", "answer"), _read_vlmevalkit, _write_vlmevalkit, ANSWERED, ".tsv"
+        lambda r: _has("index", "question", "answer")(r) and not any(n in r for n in COLUMNS["choices"]),
+        _read_vlmevalkit, _write_vlmevalkit, ANSWERED, ".tsv"
     ),
     "flat": Schema(lambda r: True, _read_flat, _write_flat, ANSWERED),
 }  # fmt: skip
@@ -342,3 +350,11 @@ SCHEMAS: dict[str, Schema] = {
 def schema_of(row: Row) -> str:
     """The name of the format whose columns a row shows."""
     return next(name for name, schema in SCHEMAS.items() if schema.matches(row))
+
+
+def read_as(name: str, row: Row, fallback_id: str) -> list[Rows]:
+    """The records of a row of the format of that name. Raises DataError when it can't be read as one."""
+    try:
+        return SCHEMAS[name].read(row, fallback_id)
+    except (AttributeError, TypeError, KeyError, IndexError) as e:
+        raise DataError(f"expected a row of format {name}, found values of other types in it ({e!r})") from e

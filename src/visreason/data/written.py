@@ -1,9 +1,9 @@
-"""Rows written to a file of a format, streamed: JSON lines, a JSON list, parquet, or a table with tabs."""
+"""Rows of JSON lines written as a JSON list, parquet, or a table with tabs, streamed."""
 
 import csv
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,53 +13,20 @@ Row = dict[str, Any]
 BATCH = 256
 
 
-def write_rows(path: Path, rows: Iterable[Row]) -> int:
-    """Write rows by the file's ending, through a temporary name. Returns how many.
-
-    Tables and parquet files have the columns of all rows, so their rows lie in a scratch file first.
-    """
+def write_rows(path: Path, spool: Path) -> None:
+    """Write the rows of a JSONL file in the form of the path's ending, through a temporary name. Tables and parquet
+    files have the columns of all rows."""
     scratch = path.with_name(path.name + ".tmp")
-    spool = path.with_name(path.name + ".rows.tmp")
-    write = WRITERS[path.suffix]
-    n = write(scratch, rows) if path.suffix in (".jsonl", ".json") else _spooled(spool, scratch, rows, write)
+    WRITERS[path.suffix](scratch, spool)
     os.replace(scratch, path)
-    return n
 
 
-def _spooled(spool: Path, scratch: Path, rows: Iterable[Row], write: Callable[..., int]) -> int:
-    try:
-        _lines(spool, rows)
-        return write(scratch, spool)
-    finally:
-        spool.unlink(missing_ok=True)
-
-
-def _lines(path: Path, rows: Iterable[Row]) -> int:
-    n = 0
-    with open(path, "w", encoding="utf-8", errors="surrogatepass") as out:
-        for n, row in enumerate(rows, 1):  # noqa: B007
-            out.write(json.dumps(row, ensure_ascii=_broken(row), default=str) + "\n")
-    return n
-
-
-def _broken(row: Row) -> bool:
-    """Whether a text holds half a surrogate pair, which only an escape can write."""
-    try:
-        json.dumps(row, ensure_ascii=False, default=str).encode()
-    except UnicodeEncodeError:
-        return True
-    return False
-
-
-def _list(path: Path, rows: Iterable[Row]) -> int:
-    n = 0
-    with open(path, "w", encoding="utf-8") as out:
-        out.write("[")
-        for n, row in enumerate(rows, 1):
-            text = json.dumps(row, ensure_ascii=_broken(row), default=str)
-            out.write(("," if n > 1 else "") + "\n" + text)
-        out.write("\n]\n")
-    return n
+def _list(path: Path, spool: Path) -> None:
+    with open(path, "wb") as out, open(spool, "rb") as lines:
+        out.write(b"[")
+        for n, line in enumerate(lines):
+            out.write((b"," if n else b"") + b"\n" + line.rstrip(b"\n"))
+        out.write(b"\n]\n")
 
 
 def _read(spool: Path) -> Iterator[Row]:
@@ -74,37 +41,33 @@ def _columns(spool: Path) -> list[str]:
     return list(found)
 
 
-def _table(path: Path, spool: Path) -> int:
-    columns, n = _columns(spool), 0
+def _table(path: Path, spool: Path) -> None:
+    columns = _columns(spool)
     with open(path, "w", encoding="utf-8", newline="") as out:
         writer = csv.writer(out, delimiter="\t", lineterminator="\n")
         writer.writerow(columns)
-        for n, row in enumerate(_read(spool), 1):  # noqa: B007
+        for row in _read(spool):
             writer.writerow([_cell(row.get(c, "")) for c in columns])
-    return n
 
 
 def _cell(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _parquet(path: Path, spool: Path) -> int:
+def _parquet(path: Path, spool: Path) -> None:
     import pyarrow as pa  # a third of a second, for files that few want
     import pyarrow.parquet as pq
 
     try:
         tables = (pa.Table.from_pylist(batch) for batch in _batches(spool))
         schema = pa.unify_schemas([t.schema for t in tables], promote_options="permissive")
-        n = 0
         with pq.ParquetWriter(path, schema) as out:
             for batch in _batches(spool):
                 out.write_table(pa.Table.from_pylist(batch, schema=schema))
-                n += len(batch)
     except (pa.ArrowException, TypeError) as e:
         raise DataError(
             f"expected columns of one type each for parquet, found others ({e}); write a JSON format with to=..."
         ) from e
-    return n
 
 
 def _batches(spool: Path) -> Iterator[list[Row]]:
@@ -119,6 +82,4 @@ def _batches(spool: Path) -> Iterator[list[Row]]:
         yield batch
 
 
-WRITERS: dict[str, Callable[..., int]] = {
-    ".jsonl": _lines, ".json": _list, ".tsv": _table, ".parquet": _parquet,
-}  # fmt: skip
+WRITERS: dict[str, Callable[[Path, Path], None]] = {".json": _list, ".tsv": _table, ".parquet": _parquet}

@@ -1,4 +1,4 @@
-"""Engines put to work by prose templates: filled safely, asked again where the reply can't be read, within bounds."""
+"""Engines asked again where a reply can't be read, within bounds."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -6,29 +6,10 @@ from typing import Any, TypeVar
 
 from visreason.engine import Conversation, Engine, Sampling
 from visreason.errors import DataError
-from visreason.prompt.layouts import SPECIAL_TOKEN
-from visreason.prompt.styles import text
-from visreason.record import Image
+from visreason.prompt.layouts import control_token
 
 TRIES = 3
-FENCE = re.compile(r"</?(?:question|content|description|thought|answer_[ab]|data)>", re.IGNORECASE)
-"""Marks between which templates put what others wrote; engines are told to read it as data."""
 T = TypeVar("T")
-
-
-def put(template: str, values: dict[str, str], images: Sequence[Image] = ()) -> Conversation:
-    """One user turn: the images, then the template with its placeholders filled in one pass.
-
-    What stands in the values is data: marks of the template's fences are taken out of it, and a control token of a
-    tokenizer is refused with a DataError, since it could end the turn.
-    """
-    for value in values.values():
-        if found := SPECIAL_TOKEN.search(value):
-            raise DataError(f"expected plain text, found the control token {found.group()!r}")
-    plain = {name: FENCE.sub(" ", value) for name, value in values.items()}
-    filled = re.sub(r"\{(\w+)\}", lambda m: plain.get(m[1], m[0]), text(template))
-    shown: list[dict[str, Any]] = [{"type": "image", "image": image} for image in images]
-    return [{"role": "user", "content": [*shown, {"type": "text", "text": filled}]}]
 
 
 def insist(
@@ -65,7 +46,7 @@ def insist(
 
 def asked_again(first: Any, longer: Conversation) -> Conversation:
     """The first turn with the last reply and what was wrong with it, so that a conversation does not grow."""
-    return [*first, *longer[-2:]] if SPECIAL_TOKEN.search(str(longer[-2])) is None else first
+    return [*first, *longer[-2:]] if control_token(str(longer[-2])) is None else first
 
 
 def _again(error: DataError) -> str:

@@ -8,10 +8,11 @@ from typing import Any, Literal
 from visreason.data.filters import Keep, Limits, chosen, content, fault
 from visreason.engine import Conversation, Engine, Sampling
 from visreason.errors import DataError
-from visreason.factory.asking import insist, put
+from visreason.factory.asking import insist
 from visreason.factory.pipeline import Made
 from visreason.prompt import Style, messages
 from visreason.prompt.chat import choice_lines
+from visreason.prompt.put import put
 from visreason.record import Completion, Problem, Sample, Score, to_json
 from visreason.reward import correct
 from visreason.reward.judge import Judge

@@ -9,27 +9,15 @@ from typing import Any, Protocol
 
 from visreason.engine import Conversation, Engine
 from visreason.errors import DataError
-from visreason.factory.asking import insist, put
+from visreason.factory.asking import insist
 from visreason.factory.distill import question
 from visreason.factory.languages import LANGUAGES, check_language
 from visreason.factory.ocr import Line, placed
 from visreason.factory.pipeline import Made
 from visreason.prompt import open_image
+from visreason.prompt.formal import KINDS, ask_description, ask_kind
 from visreason.record import Image, Problem
 
-KINDS: dict[str, tuple[tuple[str, ...], str]] = {
-    "chart": (("csv|json", "matplotlib"), "the plotted data, and Matplotlib code that draws the chart"),
-    "table": (("csv|json",), "the table"),
-    "flow": (("mermaid|plantuml",), "the chart in Mermaid or PlantUML"),
-    "circuit": (("spice",), "its netlist"),
-    "interface": (("html",), "the screen in HTML"),
-    "music": (("lilypond",), "the notes"),
-    "mathematics": ((), ""),
-    "text": ((), ""),
-    "natural": ((), ""),
-    "mixed": ((), ""),
-}
-"""Kinds of pictures: the languages each is written in (either of two behind a |), and what they hold."""
 BLOCK = re.compile(r"```([\w+-]*)\n(.*?)```", re.DOTALL)
 NAMES = {"python": "matplotlib", "netlist": "spice", "uml": "plantuml", "ly": "lilypond", "tex": "latex"}
 OBJECTS = re.compile(r"^\W*Objects:\W*(.*)$", re.IGNORECASE | re.MULTILINE)
@@ -61,7 +49,7 @@ def formalize(problems: list[Problem], tools: Tools, seed: int) -> list[Made]:
     for step, found in zip(steps, lines, strict=True):
         if not isinstance(found, DataError):
             step["ocr"] = [[line.row() for line in one] for one in found]
-    asked = [found if isinstance(found, DataError) else put("formalize_classify.user.md", {}, p.images)
+    asked = [found if isinstance(found, DataError) else ask_kind(p.images)
              for p, found in zip(problems, lines, strict=True)]  # fmt: skip
     kinds = insist(tools.describer, asked, _kind, tools.max_tokens, seed)
     prompts = [
@@ -93,15 +81,9 @@ def _kind(_: int, reply: str) -> str:
 
 
 def _ask(problem: Problem, kind: str, lines: list[list[Line]]) -> Conversation | DataError:
-    seen = "\n".join(filter(None, map(placed, lines))) or "nothing"
-    forms, holds = KINDS[kind]
-    names = {"mathematics": "mathematics", "text": "document", "natural": "caption", "mixed": "caption"}
-    values = {
-        "ocr": seen, "kind": kind, "question": question(problem), "form": holds,
-        "blocks": " and ".join(f.replace("|", " or ") for f in forms),
-    }  # fmt: skip
+    seen = "\n".join(filter(None, map(placed, lines)))
     try:
-        return put(f"formalize_{names.get(kind, 'formal')}.user.md", values, problem.images)
+        return ask_description(kind, question(problem), seen, problem.images)
     except DataError as e:
         return e
 

@@ -1,14 +1,17 @@
 """What pipelines read: problems, sifted by the rules that need no engine, and the fields of their recipes."""
 
+import platform
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 
-from visreason.data import has_meta, part, read_problems, sift
+from visreason.data import has_meta, read_problems, sift
 from visreason.engine import Engine, connect
 from visreason.errors import DataError, UsageError
-from visreason.factory.pipeline import Stage
+from visreason.factory.pipeline import Made, Stage, Troubles, Work
 from visreason.prompt import style
 from visreason.recipe import SHARD, Paths, Recipe, Shard
 from visreason.record import Problem
@@ -35,9 +38,16 @@ class Making(Recipe):
     most_of: dict[str, int] = Field({}, description="Most problems of each value in meta, as {source: 1000}.")
     max_completion_tokens: int = Field(2048, ge=1, description="Longest reply of an engine.")
     block: int = Field(32, ge=1, description="Problems worked on at a time, and written together.")
+    runner: Literal["here", "ray"] = Field(
+        "here", description="What works on the blocks: this process, or Ray Data's workers (the extra `ray`)."
+    )
+    workers: int = Field(2, ge=1, description="Ray's workers, each with engines of its own.")
     device: str = Field("auto", description="Device of engines in process: cpu, cuda, or auto.")
     precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="Their numbers.")
     concurrency: int = Field(32, ge=1, description="Requests under way at a time at each server.")
+
+    def idle(self) -> dict[str, str]:
+        return {**super().idle(), **({"workers": "runner=ray"} if self.runner == "here" else {})}
 
 
 def problems_of(
@@ -60,9 +70,7 @@ def problems_of(
         found = [p for i, p in enumerate(found) if i not in out]
     if not found:
         raise DataError(f"expected problems to be left, found none; the rules took {dict(stage.dropped)}")
-    kept = part(found, recipe.shard)
-    stage.drop(["another shard"] * (len(found) - len(kept)))
-    return kept, stage, drops
+    return found, stage, drops
 
 
 def _rules(recipe: Making, out: Path) -> list[Any]:
@@ -92,13 +100,25 @@ class Engines:
         if spec not in self._connected:
             options = {
                 "dtype": self.recipe.precision, "device": self.recipe.device, "concurrency": self.recipe.concurrency,
-                "responses": self.out / "responses.sqlite",
+                "responses": self.out / f"responses{_host(self.recipe)}.sqlite",
             }  # fmt: skip
             found = model_folder(spec, self.out, style("awaker"), self.recipe.seed)
             self._connected[spec] = connect(found, **options)
         return self._connected[spec]
 
-    @property
-    def troubles(self) -> dict[str, int]:
-        """What went wrong on the way to servers, by kind."""
-        return {k: n for e in self._connected.values() for k, n in getattr(e, "troubles", {}).items()}
+    def counting(self, work: Callable[[list[Problem], int], list[Made]]) -> Work:
+        """The work on a block, with what went wrong on the way to servers meanwhile."""
+
+        def counted(problems: list[Problem], seed: int) -> tuple[list[Made], Troubles]:
+            before = self._troubles()
+            return work(problems, seed), self._troubles() - before
+
+        return counted
+
+    def _troubles(self) -> Troubles:
+        return sum((Counter(getattr(e, "troubles", {})) for e in self._connected.values()), Troubles())
+
+
+def _host(recipe: Making) -> str:
+    """Machines do not share an SQLite file, which network file systems can't keep whole."""
+    return f".{platform.node()}" if recipe.runner == "ray" else ""

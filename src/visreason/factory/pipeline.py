@@ -1,19 +1,15 @@
-"""The frame of every pipeline: problems in blocks, a row for each with all that was made, and the funnel of it all.
-
-A block is written once it is whole, so that a killed run never asks anew for a problem that was finished.
-"""
+"""What every pipeline keeps: a row for each problem with all that was made of it, and the funnel of it all."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import track
 
 from visreason.record import Problem, from_json
-from visreason.store import Run, read_rows, record_row
+from visreason.store import read_rows, record_row
 
 MADE, DROPPED, PROBLEMS = "made.jsonl", "dropped.jsonl", "problems.jsonl"
 console = Console(stderr=True)
@@ -30,7 +26,7 @@ class Made:
     why: str = ""
 
     def row(self, folder: Path) -> dict[str, Any]:
-        """The row of a file in `folder`."""
+        """The row of a file in `folder`, from which its pictures are named."""
         return {
             "problem": record_row(self.problem, folder),
             "steps": self.steps,
@@ -38,39 +34,25 @@ class Made:
             "why": self.why,
         }
 
+    @classmethod
+    def read(cls, row: dict[str, Any], folder: Path) -> "Made":
+        """What `row` wrote."""
+        problem = row["problem"]
+        images = [{**i, "path": str(folder / i["path"])} for i in problem.get("images", [])]
+        return cls(from_json(Problem, {**problem, "images": images}), row["steps"], row["rule"], row["why"])
+
+
+Troubles = Counter[str]
+"""What went wrong on the way to servers, by kind."""
+Work = Callable[[list[Problem], int], tuple[list[Made], Troubles]]
+"""From a block's problems and its seed to what became of each."""
+
 
 def read_made(path: Path) -> list[Made]:
     """The whole rows of a file."""
     if not path.exists():
         return []
-    return [
-        Made(_located(row["problem"], path.parent), row["steps"], row["rule"], row["why"])
-        for _, row in read_rows(path, growing=True)
-    ]
-
-
-def _located(row: dict[str, Any], folder: Path) -> Problem:
-    images = [{**i, "path": str(folder / i["path"])} for i in row.get("images", [])]
-    return from_json(Problem, {**row, "images": images})
-
-
-def in_blocks(
-    record: Run, problems: Sequence[Problem], size: int, work: Callable[[list[Problem], int], list[Made]]
-) -> list[Made]:
-    """What `work(block, seed)` makes of all problems, block by block; blocks on disk are not worked on again."""
-    made = read_made(record.path / MADE)
-    done = len(problems) if len(made) >= len(problems) else len(made) // size * size
-    record.keep(MADE, done)
-    made = made[:done]
-    starts = range(done, len(problems), size)
-    total, before = -(-len(problems) // size), done // size
-    for start in track(starts, record.verb, total=total, completed=before, console=console):
-        block = list(problems[start : start + size])
-        seed = int(record.recipe.get("seed") or 0) * 100_003 + start // size
-        found = work(block, seed)
-        record.append(MADE, (m.row(record.path) for m in found))
-        made += found
-    return made
+    return [Made.read(row, path.parent) for _, row in read_rows(path, growing=True)]
 
 
 @dataclass

@@ -13,11 +13,12 @@ from visreason.answer import check
 from visreason.data.filters import Limits, content, fault
 from visreason.engine import Conversation, Engine
 from visreason.errors import DataError
-from visreason.factory.asking import fenced, insist, put
+from visreason.factory.asking import fenced, insist
 from visreason.factory.distill import question as in_full
 from visreason.factory.pipeline import Made
 from visreason.prompt import STYLES
 from visreason.prompt.chat import messages
+from visreason.prompt.put import put
 from visreason.record import Check, Completion, Image, Problem
 
 ABILITIES = ("reasoning", "recognition", "text", "knowledge", "space", "mathematics")

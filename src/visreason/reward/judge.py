@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
-from visreason.engine import Engine, Sampling
+from visreason.engine import Conversation, Engine, Sampling
 from visreason.errors import DataError, RunError
 from visreason.prompt import Style
-from visreason.prompt.styles import text
+from visreason.prompt.layouts import control_token
+from visreason.prompt.put import put
 from visreason.record import Pair, Problem, Sample, Score
 from visreason.reward.correct import correct
 
@@ -38,7 +39,9 @@ class Judge:
         return [next(by_rule) if s.problem.check != "judge" else self._score(s) for s in samples]
 
     def _answer(self, sample: Sample) -> str | None:
-        return self.style.parse(sample.completion.text).answer
+        """None also for an answer whose control token could end the judge's turn."""
+        answer = self.style.parse(sample.completion.text).answer
+        return None if answer is None or control_token(answer) else answer
 
     def _key(self, sample: Sample) -> tuple[str, str, str]:
         return sample.problem.id, sample.problem.question, self._answer(sample) or ""
@@ -67,7 +70,7 @@ class Judge:
                 "0 in its place would be learned from"
             )
 
-    def _conversation(self, problem: Problem, answer: str) -> list[dict[str, Any]]:
+    def _conversation(self, problem: Problem, answer: str) -> Conversation:
         if problem.answer is None:
             raise DataError(
                 f"problem {problem.id!r}: expected an answer for the judge to mark against, found none"
@@ -75,7 +78,7 @@ class Judge:
         marks = [_number(t) for t in self.tiers]
         values = {"question": problem.question, "gold": problem.answer, "answer": answer, "tiers": ", ".join(marks),
                   "highest": marks[-1], "lowest": marks[0]}  # fmt: skip
-        return conversation(problem, "judge_answer.user.md", values)
+        return _put("judge_answer.user.md", problem, values)
 
     def _read(self, reply: str) -> float | None:
         found = re.findall(r"mark:?\s*\**\s*([\d.]+)", reply, re.IGNORECASE)
@@ -88,15 +91,17 @@ class Judge:
 
 def judge_pairs(engine: Engine, pairs: Sequence[Pair]) -> list[Verdict]:
     """What the engine says to every pair, asked in both orders: `agree` or `disagree` where both say the same, `equal`
-    where they don't, and `unparsed` where one says nothing that can be read."""
+    where they don't, and `unparsed` where one says nothing that can be read, or a side holds a control token and so
+    can't be put."""
+    plain = [not any(map(control_token, (p.chosen.text, p.rejected.text))) for p in pairs]
     asked = [
-        conversation(p.problem, "judge_pair.user.md",
-                     {"question": p.problem.question, "first": first.text, "second": second.text})
-        for p in pairs
+        _put("judge_pair.user.md", p.problem,
+             {"question": p.problem.question, "first": first.text, "second": second.text})
+        for p, askable in zip(pairs, plain, strict=True) if askable
         for first, second in ((p.chosen, p.rejected), (p.rejected, p.chosen))
     ]  # fmt: skip
-    found = [read_judgment(reply) for reply in _ask(engine, asked, 0)]
-    return [_verdict(first, second) for first, second in zip(found[::2], found[1::2], strict=True)]
+    found = iter([read_judgment(reply) for reply in _ask(engine, asked, 0)])
+    return [_verdict(next(found), next(found)) if askable else "unparsed" for askable in plain]
 
 
 def read_judgment(reply: str) -> Literal["1", "2", "equal"] | None:
@@ -118,15 +123,12 @@ def _verdict(first: str | None, second: str | None) -> Verdict:
     return {("1", "2"): "agree", ("2", "1"): "disagree"}.get((first, second), "equal")  # type: ignore[return-value]
 
 
-def conversation(problem: Problem, template: str, values: dict[str, str]) -> list[dict[str, Any]]:
-    """The problem's images, then a template filled in one pass, so that braces in the values stay text."""
-    values = values | {"images": " about the images above" if problem.images else ""}
-    filled = re.sub(r"\{(\w+)\}", lambda m: values.get(m.group(1), m.group()), text(template))
-    images = [{"type": "image", "image": image} for image in problem.images]
-    return [{"role": "user", "content": [*images, {"type": "text", "text": filled}]}]
+def _put(template: str, problem: Problem, values: dict[str, str]) -> Conversation:
+    about = {"images": " about the images above" if problem.images else ""}
+    return put(template, values | about, problem.images)
 
 
-def _ask(engine: Engine, conversations: list[list[dict[str, Any]]], attempt: int) -> list[str]:
+def _ask(engine: Engine, conversations: list[Conversation], attempt: int) -> list[str]:
     """One reply each: the likeliest first, then sampled ones."""
     sampling = Sampling(1, 0.0 if attempt == 0 else 0.7, max_tokens=MAX_TOKENS, seed=attempt)
     answers = [group[0] for group in engine.generate(conversations, sampling)]

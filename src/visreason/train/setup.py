@@ -171,11 +171,8 @@ def within_budget(
 
 def keep_rejected(run: store.Run, rejected: list[dict[str, Any]]) -> None:
     """Write what was set aside, with line and reason, and say how much it is."""
-    run.set_aside(rejected)
-    if rejected:
-        console.print(
-            f"[yellow]{len(rejected)} rows set aside, kept with their reasons in {run.path / store.REJECTED}"
-        )
+    if said := run.set_aside(rejected):
+        console.print(said, style="yellow", markup=False)
 
 
 def print_plan(title: str, rows: dict[str, object]) -> None:

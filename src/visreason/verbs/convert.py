@@ -7,7 +7,7 @@ that can't be read are kept in rejected.jsonl with line and reason.
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 from rich.console import Console
@@ -15,21 +15,23 @@ from rich.progress import track
 
 from visreason import recipe
 from visreason.data.album import Album
-from visreason.data.convert import records_of, rows_of
+from visreason.data.convert import groups_of, records_of, write_row
 from visreason.data.filters import relaid
-from visreason.data.schemas import SCHEMAS, Rows
+from visreason.data.schemas import SCHEMAS, Row, Rows, problem_of
 from visreason.data.written import write_rows
 from visreason.errors import DataError
-from visreason.prompt import style
+from visreason.prompt import Style, style
 from visreason.record import Sample
-from visreason.store import REJECTED, Run, write_json
+from visreason.store import REJECTED, Run, read_json, record_row, write_json
 
 Name = Literal[
     "problem", "sample", "pair", "flat", "wethink", "r1_onevision", "virgo", "sharegpt", "messages", "easyr1",
     "vlmevalkit", "ranking", "preference", "vl_rewardbench", "rewardbench",
 ]  # fmt: skip
-TABLED = 1000
-"""Rejected rows between two writes."""
+BLOCK = 1000
+"""Rows between two writes."""
+PROGRESS = "progress.json"
+"""How far a run is, while it is under way."""
 
 
 class Recipe(recipe.Recipe):
@@ -52,22 +54,45 @@ class Recipe(recipe.Recipe):
 console = Console(stderr=True)
 
 
-class Rejections:
-    """Rejected rows, written to the run as they come."""
+class Progress:
+    """What was read and written up to a line of the input, on disk every BLOCK rows; a killed run goes on behind it.
 
-    def __init__(self, record: Run) -> None:
-        self.record, self.count, self.waiting = record, 0, []
-        record.rewind({REJECTED: 0})
+    Rows and rejections behind that line wait in memory, since a row of several lines may still be open.
+    """
 
-    def append(self, row: dict[str, Any], /) -> None:
-        self.count += 1
-        self.waiting.append(row)
-        if len(self.waiting) == TABLED:
-            self.flush()
+    def __init__(self, record: Run, rows: str) -> None:
+        self.record, self.file = record, rows
+        self.counts = {"records": 0, "rows": 0, "rejected": 0}
+        self.line, files = 0, {rows: 0, REJECTED: 0}
+        if (record.path / PROGRESS).exists():
+            found = read_json(record.path / PROGRESS)
+            self.line, self.counts, files = found["line"], found["counts"], found["files"]
+        record.rewind(files)
+        self.records: list[int] = []
+        self.rows: list[Row] = []
+        self.rejected: list[Row] = []
 
-    def flush(self) -> None:
-        self.record.append(REJECTED, self.waiting)
-        self.waiting = []
+    def append(self, row: Row, /) -> None:
+        """Take a rejected row, unless an earlier session did."""
+        if row["line"] > self.line:
+            self.rejected.append(row)
+
+    def flush(self, line: int) -> None:
+        """Write what is known up to this line, and the line last."""
+        ready = sorted((r for r in self.rejected if r["line"] <= line), key=lambda r: r["line"])
+        self.record.append(self.file, self.rows)
+        self.record.append(REJECTED, ready)
+        done = {
+            "records": sum(n <= line for n in self.records),
+            "rows": len(self.rows),
+            "rejected": len(ready),
+        }
+        self.counts = {name: n + done[name] for name, n in self.counts.items()}
+        self.line, self.rows = line, []
+        self.rejected = [r for r in self.rejected if r["line"] > line]
+        self.records = [n for n in self.records if n > line]
+        files = self.record.cursor(self.file, REJECTED)
+        write_json(self.record.path / PROGRESS, {"line": line, "counts": self.counts, "files": files})
 
 
 def run(recipe: Recipe, out: Path) -> None:
@@ -76,33 +101,55 @@ def run(recipe: Recipe, out: Path) -> None:
     if record.finished:
         console.print(f"{out} is finished; nothing to do")
         return
-    rejected = Rejections(record)
-    album = Album(out, recipe.data.parent)
-    schema, layout = SCHEMAS[recipe.to], style(recipe.style)
-    counts = {"records": 0, "rows": 0}
-
-    def records() -> Iterator[Rows]:
-        found = records_of(recipe.data, album, rejected, recipe.read_as)
-        for one in track(found, "convert", console=console, transient=True):
-            counts["records"] += 1
-            if recipe.relay and isinstance(one, Sample):
-                try:
-                    one = relaid(one, layout)
-                except DataError as e:
-                    rejected.append({"id": one.problem.id, "reason": str(e)})
-                    continue
-            yield one
-
+    schema = SCHEMAS[recipe.to]
     path = out / f"{recipe.to}{schema.suffix}"
-    counts["rows"] = write_rows(path, rows_of(records(), recipe.to, album, layout, rejected))
-    rejected.flush()
-    counts["rejected"] = rejected.count
+    spool = path if path.suffix == ".jsonl" else path.with_suffix(".rows")
+    progress = Progress(record, spool.name)
+    _convert(recipe, Album(out, recipe.data.parent), progress)
+    counts = progress.counts
     if not counts["rows"]:
         raise DataError(
-            f"expected rows to convert in {recipe.data}, found none of {rejected.count} that can be; "
+            f"expected rows to convert in {recipe.data}, found none of {counts['rejected']} that can be; "
             f"{out / REJECTED} says why"
         )
+    if spool != path:
+        write_rows(path, spool)
     if schema.tags is not None:
         write_json(out / "dataset_info.json", {recipe.name: {"file_name": path.name, **schema.tags}})
+    (out / PROGRESS).unlink()
+    if spool != path:
+        spool.unlink()
     record.seal({"format": recipe.to}, [recipe.data], counts)
     console.print(f"{counts['rows']} rows, {counts['rejected']} rejected; {path}")
+
+
+def _convert(recipe: Recipe, album: Album, progress: Progress) -> None:
+    """Read on behind the last line that was done, to the end."""
+    layout, line = style(recipe.style), progress.line
+    groups = groups_of(_read(recipe, album, progress, layout), recipe.to)
+    for line, found in track(groups, "convert", console=console, transient=True):
+        for group in found:
+            try:
+                progress.rows.append(write_row(group, recipe.to, album, layout))
+            except DataError as e:
+                progress.append({"line": line, "reason": str(e), "row": record_row(group[0], album.out)})
+        if len(progress.rows) + len(progress.rejected) >= BLOCK:
+            progress.flush(line)
+    progress.flush(max([line, *(row["line"] for row in progress.rejected)]))
+
+
+def _read(
+    recipe: Recipe, album: Album, progress: Progress, layout: Style
+) -> Iterator[tuple[int, list[Rows]]]:
+    """Lines with their records, laid out anew where that is asked for."""
+    for line, records in records_of(recipe.data, album, progress, recipe.read_as, progress.line):
+        progress.records += [line] * len(records)
+        found: list[Rows] = []
+        for record in records:
+            try:
+                found.append(
+                    relaid(record, layout) if recipe.relay and isinstance(record, Sample) else record
+                )
+            except DataError as e:
+                progress.append({"line": line, "id": problem_of(record).id, "reason": str(e)})
+        yield line, found

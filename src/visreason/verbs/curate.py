@@ -2,10 +2,11 @@
 
 Stages: exact doubles, near doubles, a judge's verdict, a surrogate reward model's thresholds, chosen sides written
 anew. What a stage drops is kept in dropped.jsonl with its reason; a killed run goes on within the stage it was in.
+A shard is judged and scored; thresholds need all scores, so `visreason merge` draws them, and writes sides anew.
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,17 +14,17 @@ from pydantic import Field
 from rich.console import Console
 from rich.progress import track
 
-from visreason.data import read_samples
+from visreason.data import part, read_samples
 from visreason.data.files import read_rows
 from visreason.data.pairing import By, Pairing, make_pairs
 from visreason.data.pairs import is_pair, read_pairs
 from visreason.engine import Sampling, connect
 from visreason.errors import DataError
 from visreason.prompt import style
-from visreason.recipe import Paths
+from visreason.recipe import SHARD, Paths, Shard
 from visreason.recipe import Recipe as Base
 from visreason.record import Pair, from_json, to_json
-from visreason.store import Run, model_files, write_records
+from visreason.store import JUDGED, SCORED, Run, model_files, write_records
 from visreason.store import read_rows as read_lines
 
 PAIRS, DROPPED = "pairs.jsonl", "dropped.jsonl"
@@ -70,13 +71,18 @@ class Recipe(Base):
     style: str = Field("awaker", description="How problems are put to the engine that writes.")
     max_completion_tokens: int = Field(1024, ge=1, description="Longest answer it writes.")
     device: str = Field("auto", description="cpu, cuda, or auto.")
+    shard: Shard | None = Field(None, description=SHARD)
 
     def idle(self) -> dict[str, str]:
         weak = {} if self.surrogate else dict.fromkeys(("weakest", "narrowest", "regenerate"), "a surrogate")
         writing = ("answers", "style", "max_completion_tokens")
         written = {} if self.regenerate else dict.fromkeys(writing, "regenerate")
         margin = {"min_margin": "by=learned or both"} if self.by == "correct" else {}
-        models = {} if self.judge or self.surrogate else {"device": "a judge or a surrogate"}
+        models = (
+            {}
+            if self.judge or self.surrogate
+            else dict.fromkeys(("device", "shard"), "a judge or a surrogate")
+        )
         return {**super().idle(), **weak, **written, **margin, **models}
 
 
@@ -91,20 +97,24 @@ def run(recipe: Recipe, out: Path) -> None:
         return
     rejected: list[dict[str, Any]] = []
     pairs = [pair for path in recipe.data for pair in _read(path, recipe, rejected)]
-    record.set_aside(rejected)
+    if said := record.set_aside(rejected):
+        console.print(said, markup=False)
     record.rewind({DROPPED: 0})
     if not pairs:
         raise DataError(
             f"expected pairs, found none: no problem has a better and a worse sample by {recipe.by}"
         )
     counts = {"read": len(pairs), "rejected": len(rejected)}
-    console.print(f"{len(pairs)} pairs, {len(rejected)} rows set aside")
+    console.print(f"{len(pairs)} pairs")
     for name, stage in _stages(recipe, record).items():
+        if recipe.shard and name == _first_asking(recipe):
+            ours = part(pairs, recipe.shard, "pairs")
+            counts["another_shard"], pairs = len(pairs) - len(ours), ours
         pairs, dropped, changed = _apply(pairs, stage(pairs))
         counts |= {f"dropped_{name}": len(dropped)} | ({"rewritten": changed} if recipe.regenerate else {})
         record.append(DROPPED, ({"stage": name, "reason": why, "pair": to_json(p)} for p, why in dropped))
         console.print(f"{name}: {len(dropped)} dropped, {len(pairs)} left")
-    if not pairs:
+    if not pairs and not recipe.shard:
         raise DataError(f"expected pairs to be left, found none; {out / DROPPED} says why")
     counts["kept"] = write_records(out / PAIRS, pairs)
     models = [
@@ -139,11 +149,18 @@ def _stages(recipe: Recipe, record: Run) -> dict[str, Callable[[list[Pair]], Out
     return stages
 
 
+def _first_asking(recipe: Recipe) -> str:
+    """The first stage that asks a model, and so is divided over shards."""
+    return "judge" if recipe.judge else "weak"
+
+
 def _judge(recipe: Recipe, record: Run, pairs: list[Pair]) -> Outcomes:
     from visreason.reward.curation import judged
 
-    engine = connect(str(recipe.judge), device=recipe.device)
-    return _in_blocks(record, "judge", pairs, lambda block: judged(block, engine))
+    def build() -> Callable[[list[Pair]], Outcomes]:
+        return partial(judged, engine=connect(str(recipe.judge), device=recipe.device))
+
+    return _in_blocks(record, JUDGED, pairs, build)
 
 
 def _weak(recipe: Recipe, record: Run, pairs: list[Pair]) -> Outcomes:
@@ -151,36 +168,45 @@ def _weak(recipe: Recipe, record: Run, pairs: list[Pair]) -> Outcomes:
     from visreason.reward import curation
     from visreason.reward.learned import Learned
 
-    surrogate = Learned(str(recipe.surrogate), device=recipe.device)
-    gaps = _in_blocks(record, "surrogate", pairs, lambda block: curation.scored(block, surrogate))
+    surrogate = cache(partial(Learned, str(recipe.surrogate), device=recipe.device))
+    gaps = _in_blocks(record, SCORED, pairs, lambda: partial(curation.scored, surrogate=surrogate()))
+    if recipe.shard:
+        return [None] * len(pairs)
     reasons = curation.weak([(g[0], g[1]) for g in gaps], recipe.weakest, recipe.narrowest)
     if not recipe.regenerate:
         return reasons
-    engine = connect(recipe.regenerate, device=recipe.device)
     sampling = Sampling(recipe.answers, 1.0, max_tokens=recipe.max_completion_tokens, seed=recipe.seed)
     layout = style(recipe.style)
 
-    def write(block: list[Pair]) -> list[Any]:
-        found = curation.rewritten(block, engine, layout, surrogate, sampling)
-        return [to_json(f) if isinstance(f, Pair) else f for f in found]
+    def build() -> Callable[[list[Pair]], list[Any]]:
+        engine = connect(str(recipe.regenerate), device=recipe.device)
 
-    rows = iter(_in_blocks(record, "rewritten", [p for p, r in zip(pairs, reasons, strict=True) if r], write))
+        def write(block: list[Pair]) -> list[Any]:
+            found = curation.rewritten(block, engine, layout, surrogate(), sampling)
+            return [to_json(f) if isinstance(f, Pair) else f for f in found]
+
+        return write
+
+    chosen = [p for p, reason in zip(pairs, reasons, strict=True) if reason]
+    rows = iter(_in_blocks(record, "rewritten.jsonl", chosen, build))
     found = [next(rows) if reason else None for reason in reasons]
     return [from_json(Pair, f) if isinstance(f, dict) else f for f in found]
 
 
 def _in_blocks(
-    record: Run, name: str, pairs: list[Pair], work: Callable[[list[Pair]], Sequence[T]]
+    record: Run, file: str, pairs: list[Pair], build: Callable[[], Callable[[list[Pair]], Sequence[T]]]
 ) -> list[T]:
-    """What `work` finds of every pair, block by block; what is on disk already is not done again."""
-    file = f"{name}.jsonl"
+    """What the work that `build` makes finds of every pair, block by block; what is on disk is not done again, and
+    nothing is built where all of it is."""
     path = record.path / file
     done = [row["found"] for _, row in read_lines(path, growing=True)] if path.exists() else []
-    done = done[: len(done) // BLOCK * BLOCK]
+    done = done[: len(pairs) if len(done) >= len(pairs) else len(done) // BLOCK * BLOCK]
     record.keep(file, len(done))
     starts = range(len(done), len(pairs), BLOCK)
+    work = build() if starts else None
     total, before = -(-len(pairs) // BLOCK), len(done) // BLOCK
-    for start in track(starts, name, total=total, completed=before, console=console):
+    for start in track(starts, path.stem, total=total, completed=before, console=console):
+        assert work is not None
         found = work(pairs[start : start + BLOCK])
         record.append(file, ({"found": f} for f in found))
         done += found

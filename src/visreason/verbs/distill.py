@@ -4,6 +4,7 @@ A policy of one's own as the teacher makes it self-distillation; the rows then t
 is kept in made.jsonl with the rule that dropped it; samples.jsonl holds what is learned.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -11,9 +12,10 @@ from pydantic import Field
 
 from visreason.data.filters import Keep, Limits
 from visreason.engine import Sampling
+from visreason.factory.blocks import in_blocks
 from visreason.factory.distill import Distilling, Sees, distill, samples_of
 from visreason.factory.inputs import Engines, Making, problems_of
-from visreason.factory.pipeline import DROPPED, Made, Stage, console, in_blocks, lengths, share
+from visreason.factory.pipeline import DROPPED, Made, Stage, Work, console, lengths, share
 from visreason.prompt import style
 from visreason.store import SAMPLES, Run, model_files, write_records
 
@@ -72,20 +74,17 @@ def run(recipe: Recipe, out: Path) -> None:
     if record.finished:
         console.print(f"{out} is finished; nothing to do")
         return
-    engines = Engines(recipe, out)
-    how = _how(recipe, engines)
     problems, stage, drops = problems_of(recipe, record)
     console.print(
-        f"{len(problems)} problems of {stage.into}; {recipe.n} completions each from {how.teacher.name}"
+        f"{len(problems)} problems of {stage.into}; {recipe.n} completions each from {recipe.teacher}"
     )
-    made = in_blocks(record, problems, recipe.block, lambda block, seed: distill(block, how, seed))
+    made, troubles = in_blocks(record, recipe, problems, stage, partial(_work, recipe, out))
     samples = [s for m in made for s in samples_of(m)]
     write_records(out / SAMPLES, samples)
     record.rewind({DROPPED: 0})
     record.append(
         DROPPED, drops + [{"id": m.problem.id, "rule": m.rule, "why": m.why} for m in made if m.rule]
     )
-    stage.drop(m.rule for m in made)
     summary = summarize(made, stage, [s.completion.text for s in samples])
     files = [
         f
@@ -93,10 +92,14 @@ def run(recipe: Recipe, out: Path) -> None:
         if spec
         for f in model_files(spec)
     ]
-    record.seal(
-        {**summary, "troubles": engines.troubles}, [Path(recipe.data), *files], {"samples": len(samples)}
-    )
+    record.seal({**summary, "troubles": troubles}, [Path(recipe.data), *files], {"samples": len(samples)})
     console.print(f"{len(samples)} samples of {stage.into} problems in {out / SAMPLES}")
+
+
+def _work(recipe: Recipe, out: Path) -> Work:
+    engines = Engines(recipe, out)
+    how = _how(recipe, engines)
+    return engines.counting(lambda block, seed: distill(block, how, seed))
 
 
 def _how(recipe: Recipe, engines: Engines) -> Distilling:

@@ -185,7 +185,7 @@ def _run_plain(recipe: Recipe, out: Path, record: Run) -> None:
 
 def _run_bench(recipe: Recipe, out: Path, record: Run) -> None:
     task = _task(recipe, out)
-    record.set_aside(task.rejected)
+    _set_aside(record, task.rejected)
     reading = Reading(recipe.extraction, recipe.style, recipe.judge, recipe.judge_cache)
     layout = tasks.layout(task.bench, recipe.style)
     if recipe.completions:
@@ -305,8 +305,13 @@ def _problems(recipe: Recipe, data: Path, record: Run) -> tuple[list[Problem], l
     problems = [p for p in read_problems(data, rejected, need_answer=True) if has_meta(p, recipe.where)]
     if not problems:
         raise DataError(f"expected problems in {data}, found none with {recipe.where}; change where")
-    record.set_aside(rejected)
+    _set_aside(record, rejected)
     return part(problems[: recipe.limit], recipe.shard), rejected
+
+
+def _set_aside(record: Run, rejected: list[dict[str, Any]]) -> None:
+    if said := record.set_aside(rejected):
+        console.print(said, markup=False)
 
 
 def _sampling(recipe: Recipe) -> Sampling:

@@ -10,9 +10,10 @@ from typing import Any
 
 from pydantic import Field
 
+from visreason.factory.blocks import in_blocks
 from visreason.factory.formalize import Tools, formalize
 from visreason.factory.inputs import Engines, Making, problems_of
-from visreason.factory.pipeline import DROPPED, PROBLEMS, Made, console, in_blocks, lengths
+from visreason.factory.pipeline import DROPPED, PROBLEMS, Made, Work, console, lengths
 from visreason.store import Run, model_files, write_records
 
 
@@ -32,24 +33,23 @@ def run(recipe: Recipe, out: Path) -> None:
     if record.finished:
         console.print(f"{out} is finished; nothing to do")
         return
-    engines = Engines(recipe, out)
-    tools = _tools(recipe, engines, out)
+    if not recipe.boxes:
+        console.print("no model for the role boxes: descriptions have no bounding boxes")
     problems, stage, drops = problems_of(recipe, record)
-    console.print(f"{len(problems)} problems of {stage.into} for {tools.describer.name}")
-    made = in_blocks(record, problems, recipe.block, lambda block, seed: formalize(block, tools, seed))
+    console.print(f"{len(problems)} problems of {stage.into} for {recipe.describer}")
+    made, troubles = in_blocks(record, recipe, problems, stage, partial(_work, recipe, out))
     kept = [m.problem for m in made if m.rule is None]
     write_records(out / PROBLEMS, kept)
     record.rewind({DROPPED: 0})
     record.append(
         DROPPED, drops + [{"id": m.problem.id, "rule": m.rule, "why": m.why} for m in made if m.rule]
     )
-    stage.drop(m.rule for m in made)
-    summary = {**summarize(made), "funnel": [stage.row()], "troubles": engines.troubles}
+    summary = {**summarize(made), "funnel": [stage.row()], "troubles": troubles}
     record.seal(summary, [Path(recipe.data), *model_files(recipe.describer)], {"problems": len(kept)})
     console.print(f"{len(kept)} problems with descriptions in {out / PROBLEMS}")
 
 
-def _tools(recipe: Recipe, engines: Engines, out: Path) -> Tools:
+def _work(recipe: Recipe, out: Path) -> Work:
     reader: Any = None
     finder: Any = None
     if recipe.ocr:
@@ -60,10 +60,10 @@ def _tools(recipe: Recipe, engines: Engines, out: Path) -> Tools:
         from visreason.factory.boxes import Finder, draw
 
         finder = partial(_boxed, Finder(recipe.boxes, recipe.device).find, draw)
-    else:
-        console.print("no model for the role boxes: descriptions have no bounding boxes")
+    engines = Engines(recipe, out)
     describer = engines.get("describer", recipe.describer)
-    return Tools(describer, reader, finder, out / "boxes", recipe.max_completion_tokens)
+    tools = Tools(describer, reader, finder, out / "boxes", recipe.max_completion_tokens)
+    return engines.counting(lambda block, seed: formalize(block, tools, seed))
 
 
 def _boxed(find: Any, draw: Any, picture: Any, phrases: list[str], path: Path) -> dict[str, list[float]]:

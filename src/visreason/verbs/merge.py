@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,7 +12,21 @@ from visreason import recipe
 from visreason.errors import RunError
 from visreason.factory.pipeline import MADE, read_made
 from visreason.record import Sample
-from visreason.store import RECIPE, SAMPLES, Run, manifest, model_files, read_json, read_records
+from visreason.store import (
+    JUDGED,
+    RECIPE,
+    SAMPLES,
+    SCORED,
+    Run,
+    manifest,
+    model_files,
+    read_json,
+    read_records,
+    read_rows,
+)
+
+MADE_BY = ((MADE,), (JUDGED, SCORED), (SAMPLES,))
+"""What takes the time, and is joined, of data pipelines, of curate, and of all others; the rest follows from it."""
 
 
 class Recipe(recipe.Recipe):
@@ -74,30 +89,34 @@ def _model(folder: Path, recipe: Recipe, out: Path) -> None:
 
 
 def _runs(runs: list[Path], out: Path) -> None:
-    """Join the samples and let the runs' own verb count and seal them."""
+    """Join what was made and let the runs' own verb count and seal it."""
     shards, whole = _ordered(runs)
     _join(shards, out, whole)
     words = [whole["verb"], str(out / RECIPE), f"out={out}"]
     status = subprocess.run([sys.executable, "-m", "visreason", *words], check=False).returncode
     if status:
         raise RunError(
-            f"the samples of {len(shards)} shards are in {out}, but `visreason {' '.join(words)}` did not end well "
+            f"the rows of {len(shards)} shards are in {out}, but `visreason {' '.join(words)}` did not end well "
             f"(status {status}); see its message above"
         )
 
 
 def _join(shards: list[Path], out: Path, whole: dict[str, Any]) -> None:
-    """Write the undivided run's recipe and samples; the directory is free for another process afterwards."""
+    """Write the undivided run's recipe and what was made; the directory is free for another process afterwards."""
     record = Run.open(out, whole["verb"], {**whole, "shard": None})
-    if not record.finished:
-        if any((path / MADE).exists() for path in shards):
-            record.rewind({MADE: 0})
-            for path in shards:
-                record.append(MADE, (made.row(record.path) for made in read_made(path / MADE)))
-            return
-        record.rewind({SAMPLES: 0})
-        for path in shards:
-            record.append(SAMPLES, read_records(path / SAMPLES, Sample))
+    if record.finished:
+        return
+    for name in next(names for names in MADE_BY if any((shards[0] / n).exists() for n in names)):
+        record.rewind({name: 0})
+        for path in (shard / name for shard in shards):
+            record.append(name, _rows(path, record.path) if path.exists() else ())
+
+
+def _rows(path: Path, out: Path) -> Iterable[Sample | dict[str, Any]]:
+    """The rows of a shard's file, as they are appended to one in `out`."""
+    if path.name == MADE:
+        return (made.row(out) for made in read_made(path))
+    return read_records(path, Sample) if path.name == SAMPLES else (row for _, row in read_rows(path))
 
 
 def _ordered(paths: list[Path]) -> tuple[list[Path], dict[str, Any]]:

@@ -30,7 +30,7 @@ from visreason.reward.agreement import summarize
 from visreason.reward.correct import correct_or_extracted
 from visreason.reward.ranking import Ranked, best_over_mean, calibration, choices, pair_summary
 from visreason.stats import Interval, accuracies, counts
-from visreason.store import IMAGES, REJECTED, SAMPLES, Run, model_files, model_path
+from visreason.store import IMAGES, SAMPLES, Run, model_files, model_path
 
 GOLDS = "golds.jsonl"
 BLOCK, ALONE = 256, 1_000
@@ -138,11 +138,8 @@ def _say(recipe: Recipe, summary: dict[str, Any], scored: list[Sample], out: Pat
 
 
 def _set_aside(record: Run, rejected: list[dict[str, Any]]) -> None:
-    """Keep the rows that could not be read, and say how many they are."""
-    record.set_aside(rejected)
-    if rejected:
-        first = f"line {rejected[0]['line']}: {rejected[0]['reason']}"
-        console.print(f"{len(rejected)} rows are rejected ({record.path / REJECTED}); {first}", markup=False)
+    if said := record.set_aside(rejected):
+        console.print(said, markup=False)
 
 
 def _learned(recipe: Recipe, record: Run, out: Path) -> None:

@@ -4,6 +4,7 @@ Pictures are those of the problems in `data`, each once. Every intermediate is k
 the questions, which `visreason convert to=wethink` writes with WeThink's seven fields.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,19 @@ from pydantic import Field
 
 from visreason.data import sift
 from visreason.engine import Engine
+from visreason.errors import DataError
 from visreason.factory import synthesize as making
+from visreason.factory.blocks import in_blocks
 from visreason.factory.inputs import Engines, Making, problems_of
-from visreason.factory.pipeline import DROPPED, PROBLEMS, Stage, console, in_blocks, lengths, share
+from visreason.factory.pipeline import DROPPED, PROBLEMS, Stage, Work, console, lengths, share
 from visreason.record import Problem
 from visreason.store import Run, model_files, write_records
+
+WITHOUT = {
+    "adjudicator": "disagreements are dropped", "judge": "open questions are dropped",
+    "refiner": "thoughts stay as they were written, and those that show a description are dropped",
+}  # fmt: skip
+"""Roles that nobody need have, and what follows then."""
 
 
 class Recipe(Making):
@@ -48,14 +57,13 @@ def run(recipe: Recipe, out: Path) -> None:
     if record.finished:
         console.print(f"{out} is finished; nothing to do")
         return
-    engines = Engines(recipe, out)
-    roles = _roles(recipe, engines)
+    for role, so in WITHOUT.items():
+        if getattr(recipe, role) is None:
+            console.print(f"no engine for the role {role}: {so}")
     found, stage, drops = problems_of(recipe, record, sifted=False)
     pictures = _distinct(found, stage)
     console.print(f"{len(pictures)} pictures, at most {recipe.questions} questions each")
-    made = in_blocks(
-        record, pictures, recipe.block, lambda block, seed: making.synthesize(block, roles, seed)
-    )
+    made, troubles = in_blocks(record, recipe, pictures, stage, partial(_work, recipe, out))
     problems = [p for m in made for p in making.problems_of(m)]
     doubles = sift.duplicates(problems, recipe.near)
     kept = [p for i, p in enumerate(problems) if i not in doubles]
@@ -67,38 +75,26 @@ def run(recipe: Recipe, out: Path) -> None:
         *({"id": q["id"], "rule": q["rule"], "why": q["why"]} for q in rows if q["rule"]),
         *({"id": problems[i].id, "rule": rule, "why": why} for i, (rule, why) in sorted(doubles.items())),
     ])  # fmt: skip
-    stage.drop(m.rule for m in made)
     questions = Stage("questions", len(rows))
     questions.drop([*(q["rule"] for q in rows), *(rule for rule, _ in doubles.values())])
     specs = (recipe.seer, recipe.writer, recipe.reader, recipe.adjudicator, recipe.judge, recipe.refiner)
     files = [f for spec in specs if spec for f in model_files(spec)]
-    summary = {
-        **summarize(rows, kept),
-        "funnel": [stage.row(), questions.row()],
-        "troubles": engines.troubles,
-    }
+    summary = {**summarize(rows, kept), "funnel": [stage.row(), questions.row()], "troubles": troubles}
     record.seal(summary, [Path(recipe.data), *files], {"problems": len(kept)})
     console.print(f"{len(kept)} questions of {len(rows)} in {out / PROBLEMS}")
 
 
-def _roles(recipe: Recipe, engines: Engines) -> making.Roles:
-    """The engines; says which roles have none, and what follows."""
-    without = {
-        "adjudicator": "disagreements are dropped", "judge": "open questions are dropped",
-        "refiner": "thoughts stay as they were written, and those that show a description are dropped",
-    }  # fmt: skip
-    found: dict[str, Engine | None] = {}
-    for role, so in without.items():
-        spec = getattr(recipe, role)
-        found[role] = engines.get(role, spec) if spec else None
-        if spec is None:
-            console.print(f"no engine for the role {role}: {so}")
+def _work(recipe: Recipe, out: Path) -> Work:
+    engines = Engines(recipe, out)
+    specs = {role: getattr(recipe, role) for role in WITHOUT}
+    found: dict[str, Engine | None] = {r: engines.get(r, spec) if spec else None for r, spec in specs.items()}
     writer = engines.get("writer", recipe.writer)
     reader = engines.get("reader", recipe.reader) if recipe.reader else writer
-    return making.Roles(
+    roles = making.Roles(
         engines.get("seer", recipe.seer), writer, reader, **found, rounds=recipe.rounds,
         questions=recipe.questions, max_tokens=recipe.max_completion_tokens,
     )  # fmt: skip
+    return engines.counting(lambda block, seed: making.synthesize(block, roles, seed))
 
 
 def _distinct(problems: list[Problem], stage: Stage) -> list[Problem]:
@@ -108,6 +104,8 @@ def _distinct(problems: list[Problem], stage: Stage) -> list[Problem]:
         if p.images:
             first.setdefault(tuple(i.sha256 or i.path for i in p.images), p)
     without = sum(not p.images for p in problems)
+    if not first:
+        raise DataError(f"expected problems with pictures, found none in {len(problems)} of them")
     stage.drop(["no picture"] * without + ["same picture"] * (len(problems) - without - len(first)))
     return list(first.values())
 

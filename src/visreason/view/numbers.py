@@ -93,10 +93,11 @@ def level(problem: Problem) -> str:
 def percent(interval: Interval) -> str:
     """An interval as words.
 
-    >>> percent(Interval(0.5, 0.4, 0.6, 100))
-    '50.0 % [40.0, 60.0]'
+    >>> percent(Interval(0.5, 0.4, 0.6, 100)), percent(Interval(0.05, 0.01, 0.09, 100, difference=True))
+    ('50.0 % [40.0, 60.0]', '+5.0 points [1.0, 9.0]')
     """
-    return f"{100 * interval.value:.1f} % [{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
+    value = _points(interval) if interval.difference else f"{100 * interval.value:.1f} %"
+    return f"{value} [{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
 
 
 def _gain(run: RunView, before: RunView) -> Card | None:

@@ -138,6 +138,21 @@ FORMS: Forms = {
 }
 
 
+def read(picture: np.ndarray) -> Chart:
+    """The chart in a painted picture, from its pixels: the colour of each bar, and how many blocks are stacked in it.
+
+    >>> read(_paint({"red": 4, "blue": 7}))
+    {'red': 4, 'blue': 7}
+    """
+    names = {color: name for name, color in pen.COLORS.items()}
+    chart = {}
+    for x in range(pen.CELL // 2, pen.SIZE, pen.CELL):
+        stack = [names.get(tuple(picture[y, x].tolist())) for y in range(UNIT // 2, pen.SIZE, UNIT)]
+        blocks = [name for name in stack if name]
+        chart |= {blocks[-1]: len(blocks)} if blocks else {}
+    return chart
+
+
 def _chart(rng: Random, level: int) -> Chart:
     return {color: rng.choice(HEIGHTS[level]) for color in rng.sample(COLORS, BARS[level])}
 

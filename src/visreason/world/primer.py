@@ -63,7 +63,7 @@ def _sum(rng: Random, seed: int) -> Lesson:
 def _told(rng: Random, seed: int, style: Style) -> Lesson:
     """A question of the first level, with words in place of the picture, its thought and its answer."""
     draft = _draft(rng, seed, levels=(1,))
-    told = _columns(draft.scene) if draft.scene.tall else _rows(draft.scene, slice(None))
+    told = read_scene(draft.scene)
     choices = choice_lines(Problem("", "", choices=draft.choices))
     question = "\n".join(filter(None, (told, draft.question, choices)))
     return question, style.target(draft.thought, draft.answer), None
@@ -94,6 +94,11 @@ def _picture(rng: Random, seed: int) -> Lesson:
         return "What is in each column?", _columns(scene), scene.paint()
     asked = rng.randrange(3 if max(map(len, scene.cells.values())) > 1 else 1)
     return PICTURE[asked], _rows(scene, (slice(0, 1), slice(-1, None), slice(None))[asked]), scene.paint()
+
+
+def read_scene(scene: Scene) -> str:
+    """Everything in a picture, in words."""
+    return _columns(scene) if scene.tall else _rows(scene, slice(None))
 
 
 def _columns(scene: Scene) -> str:

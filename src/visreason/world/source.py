@@ -6,9 +6,9 @@ from visreason.errors import UsageError
 from visreason.prompt import Style, messages
 from visreason.record import Problem
 from visreason.store import model_path
-from visreason.world import coldstart, preferences, primer, problems, vlm
+from visreason.world import coldstart, describing, preferences, primer, problems, vlm
 
-SPLITS = ("train", "heldout", "coldstart", "train_pairs", "heldout_pairs", "primer")
+SPLITS = ("train", "heldout", "coldstart", "train_pairs", "heldout_pairs", "primer", "describe")
 VOCABULARY_PROBLEMS = 3000
 """Drawn problems whose text teaches the tokenizer."""
 
@@ -17,7 +17,7 @@ def data_file(spec: str, folder: Path, style: Style) -> Path:
     """The file a data spec names; `world:...` is drawn into folder/world first, unless it is there already.
 
     Splits: train, heldout, coldstart (train problems answered in several ways), train_pairs and heldout_pairs (a better
-    and a worse answer to each), and primer (lessons in seeing).
+    and a worse answer to each), primer (lessons in seeing), and describe (lessons in describing).
     """
     if not spec.startswith("world:"):
         return Path(spec)
@@ -29,6 +29,8 @@ def data_file(spec: str, folder: Path, style: Style) -> Path:
         return path
     if split == "primer":
         return primer.write(target, n, style, seed)
+    if split == "describe":
+        return describing.write(target, n, seed)
     drawn_file = target / f"{drawn}.jsonl"
     if drawn == split or not drawn_file.exists():
         drawn_file = problems.write(target, drawn, n, seed)
