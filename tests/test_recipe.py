@@ -116,7 +116,7 @@ def test_the_default_directory_is_named_by_content():
 def test_every_field_is_described_required_ones_first():
     rows = describe(Recipe)
     assert rows[0] == ("data", "str", "required", "Problems to read.")
-    assert ("kind", "Literal['a', 'b']", '"a"', "Which.") in rows
+    assert ("kind", "a | b", '"a"', "Which.") in rows
     assert ("limit", "int | None", "5", "At most.") in rows
     assert {r[0] for r in rows} == set(Recipe.model_fields)
     assert all(sentence.endswith(".") for *_, sentence in rows)

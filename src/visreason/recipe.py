@@ -4,7 +4,8 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Self, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import (
@@ -185,16 +186,31 @@ def describe(kind: type[Recipe]) -> list[tuple[str, str, str, str]]:
     """Rows (field, type, default, sentence) for `--help`, required fields first."""
     rows = []
     for name, f in sorted(kind.model_fields.items(), key=lambda item: not item[1].is_required()):
-        type_name = str(f.annotation) if not isinstance(f.annotation, type) else f.annotation.__name__
-        for noise in ("typing.", "pathlib.", "_local."):
-            type_name = type_name.replace(noise, "")
         default = (
             "required"
             if f.is_required()
             else json.dumps(f.get_default(call_default_factory=True), default=str)
         )
-        rows.append((name, type_name, default, f.description or ""))
+        rows.append((name, type_words(f.annotation), default, f.description or ""))
     return rows
+
+
+def type_words(annotation: Any) -> str:
+    """A field's type as `--help` says it.
+
+    >>> [type_words(t) for t in (Shard | None, Literal["a", "b"], tuple[Path, ...], dict[str, str | int])]
+    ['str | None', 'a | b', 'tuple[Path]', 'dict[str, str | int]']
+    """
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return type_words(parts[0])
+    if origin is Literal:
+        return " | ".join(map(str, parts))
+    if origin in (Union, UnionType):
+        return " | ".join(type_words(p) for p in parts)
+    if parts:
+        return f"{origin.__name__}[{', '.join(type_words(p) for p in parts if p is not ...)}]"
+    return "None" if annotation is NoneType else getattr(annotation, "__name__", str(annotation))
 
 
 def _file(path: Path, verb: str | None) -> dict[str, Any]:
