@@ -102,14 +102,16 @@ class Policy:
             for name, module in self.base.named_modules()
             if hasattr(module, "get_delta_weight")
         }
-        found = {}
+        found, made = {}, {}
         for name, p in self.base.named_parameters(remove_duplicate=False):
             if ".lora_" in name:
                 continue
-            weight = four_bits.full_width(p)
-            if name in adapted:
-                weight = weight + adapted[name].get_delta_weight("default")
-            found[name.replace(".base_layer.", ".")] = self.whole(weight.detach())
+            if id(p) not in made:  # tied ones once
+                weight = four_bits.full_width(p)
+                if name in adapted:
+                    weight = weight + adapted[name].get_delta_weight("default")
+                made[id(p)] = self.whole(weight.detach())
+            found[name.replace(".base_layer.", ".")] = made[id(p)]
         return found
 
     def save(self, folder: Path, weights: dict[str, torch.Tensor] | None = None) -> None:

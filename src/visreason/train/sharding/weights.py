@@ -106,6 +106,9 @@ def _at_first_of_node(tensor: torch.Tensor) -> torch.Tensor:
 def written(policy: Policy) -> Iterator[Path]:
     """A folder with the policy's merged weights, which the first process of every node writes for the others."""
     if local_rank() == 0:
+        policy.base.should_save_on_this_rank = lambda main: (
+            main
+        )  # transformers writes on the first node alone
         with sync.written(policy) as folder:
             gather(folder)
             yield folder
