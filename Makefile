@@ -27,7 +27,7 @@ demo: setup
 test: setup
 	$(PYTHON) -m pytest -q
 
-test-slow: setup  # a minute on two cores
+test-slow: setup  # a quarter of an hour on two cores
 	$(PYTHON) -m pytest -q -m slow
 
 test-vllm: setup-vllm
