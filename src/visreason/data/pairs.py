@@ -167,7 +167,10 @@ def chosen_is_right(pairs: list[Pair], most: int = 500) -> Interval | None:
     for pair in pairs[:most]:
         if pair.problem.answer is None or pair.problem.check == "judge":
             continue
-        chosen, rejected = (check(pair.problem, getattr(pair, name).text).correct for name in SIDES)
-        if chosen != rejected:
-            found.append([float(chosen)])
+        try:
+            chosen, rejected = (check(pair.problem, getattr(pair, name).text) for name in SIDES)
+        except DataError:  # an answer that can't be checked
+            continue
+        if chosen.correct != rejected.correct and "errored" not in (chosen.reason, rejected.reason):
+            found.append([float(chosen.correct)])
     return accuracy(found) if found else None

@@ -7,12 +7,12 @@ place (Skywork-VL Reward, arXiv 2505.07263, section 3.2, whose prompts and thres
 from collections.abc import Sequence
 from dataclasses import replace
 
-from visreason.answer import check
 from visreason.data.near import near_duplicates
 from visreason.engine import Engine, Sampling
 from visreason.errors import DataError
 from visreason.prompt import Style, messages
-from visreason.record import Pair, Problem
+from visreason.record import Completion, Pair, Problem, Sample, Score
+from visreason.reward.correct import rules_verdict
 from visreason.reward.judge import judge_pairs
 from visreason.reward.learned import Learned
 
@@ -100,7 +100,11 @@ def rewritten(
 
 
 def _may_be_right(problem: Problem, text: str) -> bool:
-    return problem.answer is None or problem.check == "judge" or check(problem, text).correct
+    """Whether the rules say so, or can't tell."""
+    if problem.answer is None or problem.check == "judge":
+        return True
+    verdict = rules_verdict(Sample(problem, Completion(text), Score(0.0)))
+    return verdict.correct or verdict.reason == "errored"
 
 
 def _quantile(values: Sequence[float], share: float) -> float:
