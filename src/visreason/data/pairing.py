@@ -51,9 +51,7 @@ def _of_problem(group: list[Sample], how: Pairing) -> Iterator[Pair]:
     fitting = [
         (a, b, m)
         for a, b in product(group, group)
-        if a.completion.finish == "stop"
-        and (m := _margin(a, b, how.by)) is not None
-        and m >= how.min_margin
+        if a.completion.finish == "stop" and (m := _margin(a, b, how.by)) is not None and m >= how.min_margin
     ]
     uses: dict[tuple[str, str], int] = {}
     for _ in range(min(how.per_problem, len(fitting))):

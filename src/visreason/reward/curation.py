@@ -17,6 +17,7 @@ from visreason.reward.judge import judge_pairs
 from visreason.reward.learned import Learned
 
 Outcome = Pair | str | None
+UNREADABLE = "can't be read: "
 
 
 def exact(pairs: Sequence[Pair]) -> list[Outcome]:
@@ -49,33 +50,35 @@ def near(pairs: Sequence[Pair], threshold: float) -> list[Outcome]:
 
 
 def judged(pairs: Sequence[Pair], engine: Engine) -> list[Outcome]:
-    """Drops what a judge disagrees with, finds equal, or says nothing readable about."""
+    """Drops what a judge disagrees with, finds equal, or says nothing readable about, and what it can't be asked."""
     return [None if v == "agree" else f"the judge: {v}" for v in judge_pairs(engine, pairs)]
 
 
-def weak(gaps: Sequence[tuple[float, float]], weakest: float, narrowest: float) -> list[str | None]:
+def weak(gaps: Sequence[Sequence[float] | str], weakest: float, narrowest: float) -> list[str | None]:
     """Of (chosen score, chosen less rejected) of every pair, why one is weak: its chosen side is among the `weakest`
-    share of all, or its gap among the `narrowest`."""
-    lowest, least = (_quantile([g[i] for g in gaps], q) for i, q in ((0, weakest), (1, narrowest)))
-    return [
-        f"the chosen side's score {chosen:.3f} is under {lowest:.3f}"
-        if chosen < lowest
-        else f"the sides' scores differ by {gap:.3f}, less than {least:.3f}"
-        if gap < least
-        else None
-        for chosen, gap in gaps
-    ]
+    share of all, or its gap among the `narrowest`. A pair without scores is weak for the reason in their place."""
+    known = [g for g in gaps if not isinstance(g, str)]
+    if not known:
+        return [str(g) for g in gaps]
+    lowest, least = (_quantile([g[i] for g in known], q) for i, q in ((0, weakest), (1, narrowest)))
+
+    def reason(gap: Sequence[float] | str) -> str | None:
+        if isinstance(gap, str):
+            return gap
+        if gap[0] < lowest:
+            return f"the chosen side's score {gap[0]:.3f} is under {lowest:.3f}"
+        return f"the sides' scores differ by {gap[1]:.3f}, less than {least:.3f}" if gap[1] < least else None
+
+    return [reason(gap) for gap in gaps]
 
 
-def scored(pairs: Sequence[Pair], surrogate: Learned) -> list[tuple[float, float]]:
-    """The surrogate's score of the chosen side, and how much higher it is than the other's."""
+def scored(pairs: Sequence[Pair], surrogate: Learned) -> list[tuple[float, float] | str]:
+    """The surrogate's score of the chosen side, and how much higher it is than the other's; or why it has none."""
     groups = [(p.problem, (p.chosen.text, p.rejected.text)) for p in pairs]
-    found = []
-    for scores in surrogate.scores(groups):
-        if isinstance(scores, DataError):
-            raise scores
-        found.append((scores[0], scores[0] - scores[1]))
-    return found
+    return [
+        f"{UNREADABLE}{scores}" if isinstance(scores, DataError) else (scores[0], scores[0] - scores[1])
+        for scores in surrogate.scores(groups)
+    ]
 
 
 def rewritten(
@@ -92,7 +95,8 @@ def rewritten(
         candidates = [pair.chosen, pair.rejected, *texts]
         (scores,) = surrogate.scores([(pair.problem, [c.text for c in candidates])])
         if isinstance(scores, DataError):
-            raise scores
+            found.append(f"{UNREADABLE}{scores}")
+            continue
         best = scores.index(max(scores))
         new = replace(candidates[best], logps=())
         found.append(replace(pair, chosen=new) if best > 1 else "weak, and no new answer is better")
