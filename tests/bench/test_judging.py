@@ -4,11 +4,15 @@ import json
 
 import pytest
 
+from tests.bench.rows import judge as answering
 from tests.bench.rows import mathvision, outputs
 from visreason import cli
+from visreason.bench import bench
 from visreason.bench.judging import EXTRACT, TRIES, Judge, filled, letter, yes_or_no
+from visreason.bench.kind import Rules
+from visreason.bench.scoring import by_judge
 from visreason.engine.script import Script
-from visreason.record import Completion, Problem, Sample
+from visreason.record import Completion, Problem, Sample, Score
 from visreason.store import manifest, read_records
 from visreason.view.comparison import protocol_differences
 
@@ -90,6 +94,21 @@ def test_a_judge_that_comes_to_its_senses_is_believed(tmp_path):
     judge = Judge(Script(lambda conversation, i: next(replies)), tmp_path / "cache.jsonl")
     problem = Problem("p", "?", choices=("red", "blue"))
     assert judge.ask(["which?"], [lambda said: letter(problem, said)]) == ["B"]
+
+
+def test_a_wrong_answer_that_was_cut_off_is_truncated_and_a_judge_that_failed_is_errored(tmp_path):
+    problem = Problem("p", "What is 4?", answer="4")
+    judge = Judge(Script(answering), tmp_path / "j.jsonl")
+    cut = [
+        Sample(problem, Completion(t, "length"), Score(0.0)) for t in ("perhaps 4", "perhaps 7", "broken 7")
+    ]
+    found = by_judge(bench("mathvision"), Rules(), judge)(cut)
+    assert [(s.correct, s.reason == "truncated") for s in found] == [
+        (True, False),
+        (False, True),
+        (False, False),
+    ]
+    assert found[2].reason == "errored"
 
 
 @pytest.mark.parametrize(
