@@ -89,6 +89,12 @@ def test_replies_are_kept_and_nothing_is_asked_again_but_what_failed(tmp_path, w
     assert manifest(tmp_path / "a")["summary"]["figures"] == manifest(tmp_path / "b")["summary"]["figures"]
 
 
+def test_judges_share_their_replies_while_both_run(tmp_path):
+    one, two = (Judge(Script(lambda *_: "B"), tmp_path / "shared.db") for _ in range(2))
+    assert one.ask(["which?"], [lambda said: said]) == two.ask(["which?"], [lambda said: said]) == ["B"]
+    assert (one.asked, two.asked) == (1, 0)
+
+
 def test_a_judge_that_comes_to_its_senses_is_believed(tmp_path):
     replies = iter(["well", Completion("away", finish="error"), "(B)"])
     judge = Judge(Script(lambda conversation, i: next(replies)), tmp_path / "cache.jsonl")

@@ -44,10 +44,11 @@ def test_a_pair_that_the_surrogate_can_not_read_is_weak_and_sets_no_threshold():
 
 def rewritten(*pairs):
     sampling, layout = Sampling(1, 1.0, max_tokens=8), style("direct")
-    return curation.rewritten(pairs, Script(lambda *_: "a longer one"), layout, Surrogate(), sampling)
+    return curation.rewritten(pairs, Script(lambda *_: "a longer one"), layout, Surrogate(), sampling)  # type: ignore[arg-type]
 
 
 def test_a_chosen_side_is_written_anew_also_where_rules_can_not_tell():
     unreadable, uncheckable = rewritten(pair("long"), pair(choices=("a", "b"), answer="E"))
     assert unreadable == "can't be read: expected a shorter prompt"
+    assert isinstance(uncheckable, Pair)
     assert uncheckable.chosen.text == "a longer one"

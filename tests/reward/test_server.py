@@ -66,6 +66,19 @@ def test_a_server_that_failed_says_so_and_serves_the_next(reward, monkeypatch):
         assert client.post("/score", json=asked).status_code == 200
 
 
+def test_a_request_that_fails_fails_alone(reward, monkeypatch):
+    scores = reward.scores
+
+    def picky(groups):
+        return 1 / 0 if any(p.question == "bad" for p, _ in groups) else scores(groups)
+
+    monkeypatch.setattr(reward, "scores", picky)
+    asked = [{"groups": [{"question": q, "texts": ["2"]}]} for q in ("bad", "1+1?", "2+2?")]
+    with TestClient(app(reward, Limits(wait_s=0.5))) as client, ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(lambda a: client.post("/score", json=a).status_code, asked))
+    assert found == [500, 200, 200]
+
+
 def test_requests_at_the_same_time_get_their_own_scores(served, reward, drawn):
     expected = [s.value for s in reward(samples(drawn))]
     with ThreadPoolExecutor(6) as pool:

@@ -124,7 +124,11 @@ def _verdict(first: Completion, second: Completion) -> str:
         if reply.finish == "error":
             return f"error: {reply.text}"
     said = read_judgment(first.text), read_judgment(second.text)
-    return "unparsed" if None in said else {("1", "2"): "agree", ("2", "1"): "disagree"}.get(said, "equal")
+    if said == ("1", "2"):
+        return "agree"
+    if said == ("2", "1"):
+        return "disagree"
+    return "unparsed" if None in said else "equal"
 
 
 def _put(template: str, problem: Problem, values: dict[str, str]) -> Conversation:
