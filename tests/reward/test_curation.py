@@ -52,3 +52,9 @@ def test_a_chosen_side_is_written_anew_also_where_rules_can_not_tell():
     assert unreadable == "can't be read: expected a shorter prompt"
     assert isinstance(uncheckable, Pair)
     assert uncheckable.chosen.text == "a longer one"
+
+
+def test_pairs_of_other_options_are_others():
+    pairs = [pair(choices=("2", "3")), pair(choices=("4", "5")), pair(choices=("2", "3"))]
+    assert [bool(found) for found in curation.exact(pairs)] == [False, False, True]
+    assert [bool(found) for found in curation.near(pairs, 0.9)] == [False, False, True]

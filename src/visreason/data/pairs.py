@@ -152,10 +152,14 @@ def split(pairs: list[Pair], one_in: int) -> tuple[list[Pair], list[Pair]]:
     and images, so that the same problem under another id stays on its side."""
     sides: tuple[list[Pair], list[Pair]] = ([], [])
     for pair in pairs:
-        content = (pair.problem.question, *(i.sha256 or i.path for i in pair.problem.images))
-        digest = hashlib.sha256("\0".join(content).encode()).digest()
+        digest = hashlib.sha256("\0".join(content(pair)).encode()).digest()
         sides[int.from_bytes(digest[:8]) % one_in == 0].append(pair)
     return sides
+
+
+def content(pair: Pair) -> tuple[str, ...]:
+    """The question and images of a pair's problem, whatever its id."""
+    return pair.problem.question, *(i.sha256 or i.path for i in pair.problem.images)
 
 
 def chosen_is_right(pairs: list[Pair], most: int = 500) -> Interval | None:

@@ -21,8 +21,8 @@ UNREADABLE = "can't be read: "
 
 
 def exact(pairs: Sequence[Pair]) -> list[Outcome]:
-    """Drops a pair whose question, images and texts were there before, also with its sides the other way round: there
-    the first stays, since nothing says which is right."""
+    """Drops a pair whose question, images, options and texts were there before, also with its sides the other way
+    round: there the first stays, since nothing says which is right."""
     seen: set[tuple] = set()
     found: list[Outcome] = []
     for pair in pairs:
@@ -34,8 +34,9 @@ def exact(pairs: Sequence[Pair]) -> list[Outcome]:
 
 
 def near(pairs: Sequence[Pair], threshold: float) -> list[Outcome]:
-    """Drops a pair that is like an earlier one about the same images, in the words of question and both sides."""
-    groups: dict[tuple[str, ...], list[int]] = {}
+    """Drops a pair that is like an earlier one about the same images and options, in the words of question and both
+    sides."""
+    groups: dict[tuple, list[int]] = {}
     for i, pair in enumerate(pairs):
         groups.setdefault(_shown(pair.problem), []).append(i)
     found: list[Outcome] = [None] * len(pairs)
@@ -117,5 +118,6 @@ def _quantile(values: Sequence[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
-def _shown(problem: Problem) -> tuple[str, ...]:
-    return tuple(i.sha256 or i.path for i in problem.images)
+def _shown(problem: Problem) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Images and options."""
+    return tuple(i.sha256 or i.path for i in problem.images), problem.choices
