@@ -93,6 +93,6 @@ def _pass_at(group: list[Sample], k: int) -> float:
 
 
 def _majority(group: list[Sample]) -> float:
-    votes = Counter(s.score.answer for s in group if s.score.answer is not None)
+    votes: Counter[str | None] = Counter(s.score.answer for s in group if s.score.answer is not None)
     most = max(votes.values(), default=0)
     return next((right(s) for s in group if most and votes[s.score.answer] == most), 0.0)

@@ -23,7 +23,7 @@ GROUPS = 32
 class Stay(urllib.request.HTTPRedirectHandler):
     """Follows no redirect, which would take the key along."""
 
-    def redirect_request(self, *_: Any) -> None:
+    def redirect_request(self, req, fp, code, msg, headers, newurl) -> None:
         return None
 
 
