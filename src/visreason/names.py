@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any
+from urllib.parse import urlsplit
 
 from visreason.errors import UsageError
 
@@ -29,6 +30,17 @@ def engine_kind(spec: str) -> str:
     kind, colon, _ = spec.partition(":")
     kind = "http" if kind == "https" else kind
     return kind if colon and kind in ("script", "http", "vllm") else "hf"
+
+
+def address(url: str) -> str:
+    """The address of a server to ask. Raises UsageError for one with a key in it, or one that is none."""
+    found = urlsplit(url)
+    if found.scheme not in ("http", "https") or not found.hostname or found.username or found.query:
+        raise UsageError(
+            f"expected an address as http://HOST:8000/v1, found {found.scheme}://{found.hostname}...; a key belongs "
+            f"into the environment variable {KEY}"
+        )
+    return url.rstrip("/")
 
 
 def idle_options(spec: str) -> dict[str, str]:

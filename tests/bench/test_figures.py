@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from itertools import combinations
 
 import pytest
@@ -13,6 +14,7 @@ from visreason.bench.dynamath import aggregate as dynamath
 from visreason.bench.figures import sampling
 from visreason.bench.kind import Rules
 from visreason.bench.olympiadbench import score as olympiad
+from visreason.bench.rewardbench import aggregate as rewardbench
 from visreason.bench.scoring import by_rule
 from visreason.bench.vl_rewardbench import aggregate as vl_rewardbench
 from visreason.bench.wemath import dimension
@@ -57,6 +59,60 @@ def test_rewards_from_a_file_choose_the_best(tmp_path):
     for name, more, best in (("own", [], 100.0), ("file", [f"rewards={tmp_path / 'r.jsonl'}"], 0.0)):
         assert cli.main([*words, *more, f"out={tmp_path / name}"]) == 0
         assert manifest(tmp_path / name)["summary"]["sampling"]["best@2"]["value"] == best
+
+
+def test_no_answer_has_no_vote_and_problems_of_one_sample_are_left_out():
+    made = [sample("p", False, ""), sample("p", False, ""), sample("p", True, "8")]
+    made[:2] = [replace(s, score=Score(0.0, None, "unparsed")) for s in made[:2]]
+    assert sampling([*made, sample("q", False)])["majority@3"].value == 1.0
+    assert sampling(made[:2])["majority@2"].value == 0.0
+
+
+def test_every_problem_counts_with_as_many_samples_as_the_one_with_the_fewest():
+    right = [sample("q", i > 1, "8" if i > 1 else "7") for i in range(8)]
+    found = sampling([sample("p", True, "8"), sample("p", True, "8"), *right])
+    assert {name: f.value for name, f in found.items()} == dict.fromkeys(
+        ("average@2", "pass@1", "pass@2", "majority@2"), 0.5
+    )
+
+
+@pytest.mark.parametrize(
+    ("rows", "best"),
+    [
+        ([{"id": "p", "reward": -1.5}, {"id": "p", "reward": -2}], 100.0),
+        ([{"problem": {"id": "p"}, "score": {"value": -1.5, "reason": "exact"}},
+          {"problem": {"id": "p"}, "score": {"value": 0.0, "reason": "errored"}}], 100.0),
+        ([{"id": "p"}, {"id": "p", "reward": 1}], "expected a reward as a number, found None"),
+        ([{"id": "p", "rewards": [1, 2, 3, 4]}], "expected one reward a sample"),
+        ([{"id": "p", "rewards": [1]}], "expected a reward for every sample"),
+    ],
+)  # fmt: skip
+def test_an_errored_sample_is_under_every_other_and_rewards_fit_the_samples(rows, best, tmp_path, capsys):
+    made = [{"id": "p", "question": "1+1?", "answer": "2", "response": r} for r in ("2", "3")]
+    for name, lines in (("o", made), ("r", rows)):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(r) + "\n" for r in lines))
+    words = [
+        "evaluate",
+        "bench=flat",
+        f"completions={tmp_path / 'o.jsonl'}",
+        "samples=2",
+        f"out={tmp_path / 'run'}",
+    ]
+    status = cli.main([*words, f"rewards={tmp_path / 'r.jsonl'}"])
+    if isinstance(best, str):
+        assert (status, best in " ".join(capsys.readouterr().err.split())) == (1, True)
+    else:
+        assert manifest(tmp_path / "run")["summary"]["sampling"]["best@2"]["value"] == best
+
+
+def test_a_cut_reply_without_a_verdict_counts_a_half_and_one_with_a_verdict_what_it_says():
+    pair = Problem("x", "?", answer="1", meta={"subset": "math-prm"})
+    cut = [Sample(pair, Completion(t, "length"), Score(0.0)) for t in ("Well, answer", "[[B]] since")]
+    scores = by_rule(bench("rewardbench"), Rules())(cut)
+    assert [s.reason for s in scores] == ["truncated", "truncated"]
+    assert [
+        rewardbench([replace(s, score=x)])["math-prm"].value for s, x in zip(cut, scores, strict=True)
+    ] == [0.5, 0]
 
 
 def test_worst_case_is_right_in_every_variant():

@@ -4,11 +4,15 @@ import json
 
 import pytest
 
+from tests.bench.rows import judge as answering
 from tests.bench.rows import mathvision, outputs
 from visreason import cli
+from visreason.bench import bench
 from visreason.bench.judging import EXTRACT, TRIES, Judge, filled, letter, yes_or_no
+from visreason.bench.kind import Rules
+from visreason.bench.scoring import by_judge
 from visreason.engine.script import Script
-from visreason.record import Completion, Problem, Sample
+from visreason.record import Completion, Problem, Sample, Score
 from visreason.store import manifest, read_records
 from visreason.view.comparison import protocol_differences
 
@@ -85,11 +89,32 @@ def test_replies_are_kept_and_nothing_is_asked_again_but_what_failed(tmp_path, w
     assert manifest(tmp_path / "a")["summary"]["figures"] == manifest(tmp_path / "b")["summary"]["figures"]
 
 
+def test_judges_share_their_replies_while_both_run(tmp_path):
+    one, two = (Judge(Script(lambda *_: "B"), tmp_path / "shared.db") for _ in range(2))
+    assert one.ask(["which?"], [lambda said: said]) == two.ask(["which?"], [lambda said: said]) == ["B"]
+    assert (one.asked, two.asked) == (1, 0)
+
+
 def test_a_judge_that_comes_to_its_senses_is_believed(tmp_path):
     replies = iter(["well", Completion("away", finish="error"), "(B)"])
     judge = Judge(Script(lambda conversation, i: next(replies)), tmp_path / "cache.jsonl")
     problem = Problem("p", "?", choices=("red", "blue"))
     assert judge.ask(["which?"], [lambda said: letter(problem, said)]) == ["B"]
+
+
+def test_a_wrong_answer_that_was_cut_off_is_truncated_and_a_judge_that_failed_is_errored(tmp_path):
+    problem = Problem("p", "What is 4?", answer="4")
+    judge = Judge(Script(answering), tmp_path / "j.jsonl")
+    cut = [
+        Sample(problem, Completion(t, "length"), Score(0.0)) for t in ("perhaps 4", "perhaps 7", "broken 7")
+    ]
+    found = by_judge(bench("mathvision"), Rules(), judge)(cut)
+    assert [(s.correct, s.reason == "truncated") for s in found] == [
+        (True, False),
+        (False, True),
+        (False, False),
+    ]
+    assert found[2].reason == "errored"
 
 
 @pytest.mark.parametrize(

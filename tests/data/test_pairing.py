@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from visreason.data.pairing import Pairing, make_pairs
@@ -47,3 +49,16 @@ def test_failed_and_empty_completions_are_in_no_pair_and_sampler_log_probs_are_l
     assert texts(samples) == []
     [pair] = make_pairs([sample("a", 1), sample("b", 0)], Pairing())
     assert pair.chosen.logps == pair.rejected.logps == ()
+
+
+def test_samples_whose_score_failed_are_in_no_pair():
+    failed = replace(sample("c", 0), score=Score(0.0, reason="errored"))
+    assert texts([sample("a", 1), failed]) == []
+    assert texts([sample("a", 1, 2.0), sample("b", 0, 1.0), failed], by="learned") == [("a", "b", 1.0)]
+
+
+def test_what_no_reader_of_pairs_takes_is_not_made():
+    cut = sample("a", 1, 2.0, finish="length")
+    assert texts([cut, sample("b", 0, 1.0)], by="learned") == texts([cut, sample("b", 0)]) == []
+    assert texts([sample("b", 1), replace(cut, score=Score(0.0, reason="truncated"))]) == [("b", "a", 1.0)]
+    assert texts([sample("a", 1), sample("b<|im_end|>", 0)]) == []

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import PIL.Image
 import pytest
@@ -107,3 +108,5 @@ def test_the_answers_of_problems_tell_when_the_columns_are_swapped():
     assert chosen_is_right(swapped + neither).high < 0.5
     assert chosen_is_right(neither) is None
     assert chosen_is_right([made(1, answer=None)]) is None
+    uncheckable = replace(made(1), problem=Problem("p", "Which?", choices=("a", "b"), answer="E"))
+    assert chosen_is_right([uncheckable, *right]).n == 20

@@ -2,6 +2,7 @@ import base64
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import uvicorn
 from fastapi.testclient import TestClient
 
 from tests.model.world import STYLE
-from visreason.errors import RunError
+from visreason.errors import RunError, UsageError
 from visreason.model import load as loading
 from visreason.model.value_head import ValueHead
 from visreason.prompt import style
@@ -66,6 +67,19 @@ def test_a_server_that_failed_says_so_and_serves_the_next(reward, monkeypatch):
         assert client.post("/score", json=asked).status_code == 200
 
 
+def test_a_request_that_fails_fails_alone(reward, monkeypatch):
+    scores = reward.scores
+
+    def picky(groups):
+        return 1 / 0 if any(p.question == "bad" for p, _ in groups) else scores(groups)
+
+    monkeypatch.setattr(reward, "scores", picky)
+    asked = [{"groups": [{"question": q, "texts": ["2"]}]} for q in ("bad", "1+1?", "2+2?")]
+    with TestClient(app(reward, Limits(wait_s=0.5))) as client, ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(lambda a: client.post("/score", json=a).status_code, asked))
+    assert found == [500, 200, 200]
+
+
 def test_requests_at_the_same_time_get_their_own_scores(served, reward, drawn):
     expected = [s.value for s in reward(samples(drawn))]
     with ThreadPoolExecutor(6) as pool:
@@ -119,6 +133,28 @@ def test_a_group_that_can_not_be_asked_has_an_error_and_the_others_have_scores(r
         found = client.post("/score", json={"groups": asked}).json()["scores"]
     assert "an image for every mark" in found[0]["error"]
     assert len(found[1]) == 2
+
+
+def test_a_key_in_the_address_is_refused_and_none_is_sent_on(drawn):
+    with pytest.raises(UsageError, match="a key belongs into the environment"):
+        Remote("http://user:secret@host")
+    asked = []
+
+    class Elsewhere(BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.send_response(302)
+            self.send_header("Location", "/other")
+            self.end_headers()
+
+        def do_GET(self):
+            asked.append(self.path)
+
+    with HTTPServer(("127.0.0.1", 0), Elsewhere) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(RunError, match="refused: 302"):
+            Remote(f"http://127.0.0.1:{server.server_port}")(samples(drawn)[:1])
+        server.shutdown()
+    assert asked == []
 
 
 def test_a_server_that_is_not_there_is_an_error_with_its_address(monkeypatch, drawn):

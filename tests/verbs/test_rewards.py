@@ -131,6 +131,16 @@ def test_a_held_out_prompt_over_the_budget_is_told_before_the_first_step(world, 
     assert not (tmp_path / "rm" / "metrics.jsonl").exists()
 
 
+def test_pairs_of_held_out_problems_are_not_learned(world, tmp_path, capsys):
+    first, *_ = drawn_pairs(world)
+    write_records(tmp_path / "heldout.jsonl", [first])
+    words = [f"model={world}/small", f"data={pairs_file(world)}", *SHORT, "steps=1"]
+    heldout = f"heldout={tmp_path}/heldout.jsonl"
+    status, printed = obey(capsys, "reward_model", *words, heldout, f"out={tmp_path / 'rm'}")
+    assert status == 0, printed
+    assert "pairs are not learned: their problems are held out" in printed
+
+
 def test_a_reward_model_trains_without_its_matrix_to_words(world, tmp_path, capsys):
     untied(world / "small").save(tmp_path / "untied")
     words = [f"model={tmp_path}/untied", f"data={pairs_file(world)}", *SHORT, "steps=2", "heldout_one_in=4"]

@@ -6,7 +6,7 @@ import pytest
 
 from visreason import cli
 from visreason.answer import budget
-from visreason.record import Sample
+from visreason.record import Sample, Score
 from visreason.store import read_json, read_records
 from visreason.verbs import score
 
@@ -51,6 +51,21 @@ def test_agreement_counts_what_was_accepted_or_refused_against_the_record(file, 
     assert (found["n"], found["value"], found["wrong_accepts"], found["wrong_rejects"]) == (4, 0.5, 1, 1)
     assert found["by_kind"]["choice"]["wrong_rejects"] == 1
     assert found["responses_alone"]["value"] == 0.25
+
+
+built = []
+
+
+def mine(samples):
+    return [Score(1.0, reason="exact") for _ in samples]
+
+
+def test_a_reward_is_made_once_for_all_blocks(file, tmp_path, monkeypatch):
+    made = score.from_names
+    monkeypatch.setattr(score, "BLOCK", 2)
+    monkeypatch.setattr(score, "from_names", lambda *a: built.append(a) or made(*a))
+    assert run(file, tmp_path / "run", "reward=tests.verbs.test_score:mine") == 0
+    assert len(built) == 2, "to look at it before anything is read, and to score"
 
 
 def test_gold_answers_that_can_not_be_checked_are_listed_before_the_run(file, tmp_path, capsys):
@@ -111,8 +126,8 @@ def test_a_killed_run_goes_on_after_its_last_whole_block(file, tmp_path, monkeyp
     (out / "manifest.json").unlink()
     lines = (out / "samples.jsonl").read_text().splitlines(keepends=True)
     (out / "samples.jsonl").write_text("".join(lines[:3]) + '{"cut')
-    once = score.score_block
-    monkeypatch.setattr(score, "score_block", lambda *a: asked.append(len(a[2])) or once(*a))
+    once = score.correct_or_extracted
+    monkeypatch.setattr(score, "correct_or_extracted", lambda s: asked.append(len(s)) or once(s))
     assert run(file, out) == 0
     assert asked == [2, 2]
     assert (out / "samples.jsonl").read_text() == (whole / "samples.jsonl").read_text()

@@ -68,17 +68,19 @@ def sampling(samples: list[Sample], rewards: Sequence[float] | None = None) -> d
     """Figures of several answers to each problem: average@n, pass@k for k = 1, 2, 4 ... n, majority@n, best@n.
 
     pass@k is the unbiased estimate 1 - C(n - c, k) / C(n, k) (Chen et al. 2021, section 2.1). The majority is the
-    largest group of samples with the same answer, the first of them where several are as large; best@n takes the first
-    sample with the highest of `rewards`, one for each sample. Empty where a problem has one sample.
+    largest group of samples with the same answer, the first of them where several are as large; samples without an
+    answer have no vote. best@n takes the first sample with the highest of `rewards`, one for each sample. Problems of
+    one sample are left out; of the others the first n samples count, as many as the one with the fewest has.
     """
-    groups = list(by_problem(samples).values())
-    n = min(len(g) for g in groups)
-    if n < 2:
+    groups = [g for g in by_problem(samples).values() if len(g) > 1]
+    if not groups:
         return {}
+    n = min(map(len, groups))
+    groups = [g[:n] for g in groups]
     ks = [*(2**i for i in range(n.bit_length()) if 2**i < n), n]
     found = {f"average@{n}": accuracy([[right(s) for s in g] for g in groups])}
     found |= {f"pass@{k}": accuracy([[_pass_at(g, k)] for g in groups]) for k in ks}
-    found[f"majority@{n}"] = accuracy([[right(_majority(g))] for g in groups])
+    found[f"majority@{n}"] = accuracy([[_majority(g)] for g in groups])
     if rewards is not None:
         value = {id(s): r for s, r in zip(samples, rewards, strict=True)}
         found[f"best@{n}"] = accuracy([[right(max(g, key=lambda s: value[id(s)]))] for g in groups])
@@ -90,7 +92,7 @@ def _pass_at(group: list[Sample], k: int) -> float:
     return 1.0 - math.comb(wrong, k) / math.comb(len(group), k)
 
 
-def _majority(group: list[Sample]) -> Sample:
-    answers = Counter(s.score.answer for s in group)
-    most = max(answers.values())
-    return next(s for s in group if answers[s.score.answer] == most)
+def _majority(group: list[Sample]) -> float:
+    votes: Counter[str | None] = Counter(s.score.answer for s in group if s.score.answer is not None)
+    most = max(votes.values(), default=0)
+    return next((right(s) for s in group if most and votes[s.score.answer] == most), 0.0)

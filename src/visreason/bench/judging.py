@@ -4,8 +4,6 @@ The steps are those that each benchmark's authors publish; the words of the prom
 `prompt/texts/judge.*.md`. A judge that answers nonsense, or fails, is asked again, at most TRIES times in all.
 """
 
-import hashlib
-import json
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,11 +11,11 @@ from typing import Any
 
 from visreason.bench.kind import Judging
 from visreason.engine import Engine, Sampling
+from visreason.engine.responses import Responses, digest
 from visreason.prompt.chat import choice_lines
 from visreason.prompt.layouts import disarmed
 from visreason.prompt.styles import text
 from visreason.record import Problem
-from visreason.store import read_rows
 
 TRIES = 3
 MAX_TOKENS = 256
@@ -62,10 +60,8 @@ class Judge:
     """An engine that is asked in text, with every reply kept in a file, so that nothing is asked twice."""
 
     def __init__(self, engine: Engine, cache: Path, seed: int = 0) -> None:
-        self.engine, self.cache, self.seed = engine, cache, seed
-        self._known = (
-            {row["key"]: row["reply"] for _, row in read_rows(cache, True)} if cache.exists() else {}
-        )
+        self.engine, self.seed = engine, seed
+        self.cache = Responses(cache)
         self.asked = 0
 
     def ask(self, prompts: Sequence[str], readers: Sequence[Read]) -> list[str | None]:
@@ -81,29 +77,18 @@ class Judge:
 
     def _replies(self, prompts: list[str], attempt: int) -> list[str | None]:
         """Replies from the cache or the engine, None for a failure; each try is warmer than the one before."""
-        keys = [hashlib.sha256(f"{self.engine.name}\n{attempt}\n{p}".encode()).hexdigest() for p in prompts]
-        fresh = {k: p for k, p in zip(keys, prompts, strict=True) if k not in self._known}
+        keys = [digest([self.engine.name, attempt, p]) for p in prompts]
+        known = {key: found for key in keys if (found := self.cache.get(key))}
+        fresh = {k: p for k, p in zip(keys, prompts, strict=True) if k not in known}
         if fresh:
             self.asked += len(fresh)
             sampling = Sampling(1, 0.5 * attempt, max_tokens=MAX_TOKENS, seed=self.seed + attempt)
             groups = self.engine.generate([_asked(p) for p in fresh.values()], sampling)
-            self._keep(
-                {
-                    key: group[0].text if group[0].finish != "error" else None
-                    for key, group in zip(fresh, groups, strict=True)
-                }
-            )
-        return [self._known[k] for k in keys]
-
-    def _keep(self, replies: dict[str, str | None]) -> None:
-        """Failures are remembered for this run only: another day the judge may answer."""
-        self._known |= replies
-        self.cache.parent.mkdir(parents=True, exist_ok=True)
-        rows = [
-            {"key": k, "judge": self.engine.name, "reply": r} for k, r in replies.items() if r is not None
-        ]
-        with open(self.cache, "a", encoding="utf-8") as out:
-            out.write("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+            known |= dict(zip(fresh, groups, strict=True))
+        for key in fresh:
+            if known[key][0].finish != "error":  # another day the judge may answer
+                self.cache.put(key, known[key])
+        return [known[k][0].text if known[k][0].finish != "error" else None for k in keys]
 
 
 def read_by(

@@ -97,7 +97,8 @@ def aggregate(samples: list[Sample]) -> dict[str, Interval]:
     marks: dict[str, dict[str, list[float]]] = {}
     for s in samples:
         pair = str(s.problem.meta.get("pair", s.problem.id))
-        mark = 0.5 if s.score.reason == "unparsed" else float(s.score.correct)
+        none = s.score.reason == "unparsed" or (s.score.reason, s.score.answer) == ("truncated", None)
+        mark = 0.5 if none else float(s.score.correct)
         marks.setdefault(str(s.problem.meta["subset"]), {}).setdefault(pair, []).append(mark)
     found = {subset: accuracy(list(by.values())) for subset, by in marks.items()}
     sections = {

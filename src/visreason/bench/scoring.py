@@ -58,7 +58,7 @@ def by_judge(bench: Bench, rules: Rules, judge: Judge, style: Style | None = Non
                 judging.verdict, judge, [samples[i].problem for i, _ in read], [a for _, a in read]
             )
             found |= {i: _judged(a, v) for (i, a), v in zip(read, said, strict=True)}
-        return [_with_answer(found[i], s) for i, s in enumerate(samples)]
+        return [_with_answer(_cut(found[i], s), s) for i, s in enumerate(samples)]
 
     return scores
 
@@ -79,12 +79,15 @@ def _by_rule(bench: Bench, rules: Rules, style: Style | None, sample: Sample) ->
     if found is None and rules.random_fallback and sample.problem.choices:
         found = by_chance(sample.problem.id, len(sample.problem.choices), rules.seed)
     if found is None:
-        cut = sample.completion.finish == "length"
-        return _with_answer(Score(0.0, None, "truncated" if cut else "unparsed"), sample)
-    score = bench.score(sample.problem, found, rules)
-    if not score.correct and sample.completion.finish == "length":
-        score = replace(score, reason="truncated")
-    return _with_answer(score, sample)
+        return _with_answer(_cut(Score(0.0, None, "unparsed"), sample), sample)
+    return _with_answer(_cut(bench.score(sample.problem, found, rules), sample), sample)
+
+
+def _cut(score: Score, sample: Sample) -> Score:
+    """The score, with the reason truncated where it is that of a wrong or missing answer of one that was cut off."""
+    if score.correct or score.reason == "errored" or sample.completion.finish != "length":
+        return score
+    return replace(score, reason="truncated")
 
 
 def _by_stored(bench: Bench, rules: Rules, sample: Sample) -> Score:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from dataclasses import asdict
 from typing import Any
 
@@ -64,12 +65,16 @@ def summarize(bench: Bench, samples: list[Sample], extraction: str, missing: int
     if labelled:
         agreed = sum(s.score.correct == s.problem.meta["judged"] for s in labelled)
         summary["recorded_verdicts"] = {"n": len(labelled), "agree": agreed}
-    rewards = [s.problem.meta.get("reward") for s in samples]
-    known = [float(r) for r in rewards if r is not None]
-    several = sampling(samples, known if len(known) == len(samples) else None)
+    rewards = [_reward(s.problem.meta["reward"]) for s in samples if "reward" in s.problem.meta]
+    several = sampling(samples, rewards if len(rewards) == len(samples) else None)
     if several:
         summary["sampling"] = {name: percent(interval) for name, interval in several.items()}
     return summary
+
+
+def _reward(given: Any) -> float:
+    """An errored sample's reward is None, and under every other."""
+    return -math.inf if given is None else float(given)
 
 
 def _not_read(bench: Bench, samples: list[Sample]) -> dict[str, dict[str, float]]:

@@ -12,7 +12,7 @@ from visreason.bench import pairs
 from visreason.bench.columns import identity
 from visreason.bench.files import rows
 from visreason.bench.judging import Judge
-from visreason.bench.kind import Bench, Rules
+from visreason.bench.kind import Bench, Row, Rules
 from visreason.bench.outputs import read_outputs, some
 from visreason.bench.problems import Source, read_problems
 from visreason.bench.scoring import by_judge, by_rule, by_stored
@@ -148,13 +148,12 @@ def questions(task: Task) -> list[Problem]:
 
 def with_rewards(task: Task, path: Path) -> Task:
     """The given samples with rewards from a file: samples that `score` wrote, or rows with a reward, in the same order
-    for each problem. Raises DataError unless every sample has one."""
-    found: dict[str, list[float]] = {}
+    for each problem. An errored sample has the reward None. Raises DataError unless there is one for every sample."""
+    found: dict[str, list[float | None]] = {}
     for row in rows(path):
         own = isinstance(row.value.get("problem"), dict)
         name = str(row.value["problem"]["id"]) if own else identity(row)
-        value = row.value["score"]["value"] if own else row.get("reward", "pred_score", "score", "rewards")
-        found.setdefault(name, []).extend(map(float, value) if isinstance(value, list) else [float(value)])
+        found.setdefault(name, []).extend([_own_reward(row.value["score"])] if own else _rewards(row))
     given = []
     for sample in task.given:
         if not found.get(sample.problem.id):
@@ -163,7 +162,21 @@ def with_rewards(task: Task, path: Path) -> Task:
             )
         meta = {**sample.problem.meta, "reward": found[sample.problem.id].pop(0)}
         given.append(replace(sample, problem=replace(sample.problem, meta=meta)))
+    if more := [s.problem.id for s in given if found[s.problem.id]]:
+        raise DataError(f"expected one reward a sample in {path}, found more of {more[0]!r}")
     return replace(task, given=given)
+
+
+def _own_reward(score: dict[str, Any]) -> float | None:
+    return None if score.get("reason") == "errored" else float(score["value"])
+
+
+def _rewards(row: Row) -> list[float]:
+    value = row.get("reward", "pred_score", "score", "rewards")
+    try:
+        return [float(v) for v in (value if isinstance(value, list) else [value])]
+    except (TypeError, ValueError) as e:
+        raise DataError(f"{row.where}: expected a reward as a number, found {value!r}") from e
 
 
 def layout(bench: Bench, name: str, problem: Problem | None = None) -> Style:

@@ -6,6 +6,7 @@ import binascii
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from visreason.errors import DataError
 from visreason.prompt.images import ending
 
 NAME_CHARS = 24
+PICTURES = re.compile(r"images?|image_\d+|image_path")
 MIN_BASE64 = 64
 """Shorter texts are paths, or the index of another row."""
 
@@ -31,7 +33,7 @@ class Embedded:
         found = dict(row)
         if decoded := found.pop("decoded_image", None):
             found["image"] = decoded
-        for name in [n for n in found if n.startswith("image")]:
+        for name in [n for n in found if PICTURES.fullmatch(n)]:
             held = [self.path(row, cell) or _named(cell) for cell in cells(found[name])]
             paths = [path for path in held if path is not None]
             found[name] = paths[0] if len(paths) == 1 else paths
@@ -98,6 +100,8 @@ def held(value: Any) -> bytes | None:
     if isinstance(value, bytes):
         return value
     if not isinstance(value, str) or len(value) < MIN_BASE64 or "." in value[-6:]:
+        return None
+    if " " in value or "://" in value:
         return None
     text = value.partition(",")[2] if value.startswith("data:image") else value
     try:

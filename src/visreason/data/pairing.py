@@ -7,6 +7,7 @@ from itertools import product
 from typing import Literal
 
 from visreason.errors import DataError
+from visreason.prompt.layouts import control_token
 from visreason.record import Completion, Pair, Sample
 from visreason.stats import by_problem
 
@@ -25,8 +26,9 @@ class Pairing:
 
 
 def make_pairs(samples: Iterable[Sample], how: Pairing) -> Iterator[Pair]:
-    """Pairs of every problem's samples; one without any has none. Completions that failed are left out, and no text
-    stands in two pairs of a problem on the same side before every other text did.
+    """Pairs of every problem's samples; one without any has none. Completions that failed, or whose score did, are left
+    out, one that was cut off is never the better side, and no text stands in two pairs of a problem on the same side
+    before every other text did.
 
     >>> from visreason.record import Problem, Score
     >>> made = [Sample(Problem("p", "1+1?"), Completion(t), Score(v, t, r)) for t, v, r in
@@ -35,19 +37,21 @@ def make_pairs(samples: Iterable[Sample], how: Pairing) -> Iterator[Pair]:
     [('2', '3', 1.0)]
     """
     for group in by_problem(samples).values():
-        found = {
-            s.completion.text.strip(): s
-            for s in group
-            if s.completion.finish != "error" and s.completion.text.strip()
-        }
+        found = {s.completion.text.strip(): s for s in group if _usable(s)}
         yield from _of_problem(list(found.values()), how)
+
+
+def _usable(sample: Sample) -> bool:
+    """Whether it was made and scored, and can be read back as a side of a pair."""
+    failed = sample.completion.finish == "error" or sample.score.reason == "errored"
+    return not failed and bool(sample.completion.text.strip()) and not control_token(sample.completion.text)
 
 
 def _of_problem(group: list[Sample], how: Pairing) -> Iterator[Pair]:
     fitting = [
         (a, b, m)
         for a, b in product(group, group)
-        if (m := _margin(a, b, how.by)) is not None and m >= how.min_margin
+        if a.completion.finish == "stop" and (m := _margin(a, b, how.by)) is not None and m >= how.min_margin
     ]
     uses: dict[tuple[str, str], int] = {}
     for _ in range(min(how.per_problem, len(fitting))):

@@ -152,10 +152,14 @@ def split(pairs: list[Pair], one_in: int) -> tuple[list[Pair], list[Pair]]:
     and images, so that the same problem under another id stays on its side."""
     sides: tuple[list[Pair], list[Pair]] = ([], [])
     for pair in pairs:
-        content = (pair.problem.question, *(i.sha256 or i.path for i in pair.problem.images))
-        digest = hashlib.sha256("\0".join(content).encode()).digest()
+        digest = hashlib.sha256("\0".join(content(pair)).encode()).digest()
         sides[int.from_bytes(digest[:8]) % one_in == 0].append(pair)
     return sides
+
+
+def content(pair: Pair) -> tuple[str, ...]:
+    """The question and images of a pair's problem, whatever its id."""
+    return pair.problem.question, *(i.sha256 or i.path for i in pair.problem.images)
 
 
 def chosen_is_right(pairs: list[Pair], most: int = 500) -> Interval | None:
@@ -167,7 +171,10 @@ def chosen_is_right(pairs: list[Pair], most: int = 500) -> Interval | None:
     for pair in pairs[:most]:
         if pair.problem.answer is None or pair.problem.check == "judge":
             continue
-        chosen, rejected = (check(pair.problem, getattr(pair, name).text).correct for name in SIDES)
-        if chosen != rejected:
-            found.append([float(chosen)])
+        try:
+            chosen, rejected = (check(pair.problem, getattr(pair, name).text) for name in SIDES)
+        except DataError:  # an answer that can't be checked
+            continue
+        if chosen.correct != rejected.correct and "errored" not in (chosen.reason, rejected.reason):
+            found.append([float(chosen.correct)])
     return accuracy(found) if found else None

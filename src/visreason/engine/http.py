@@ -13,7 +13,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import openai
 from rich.console import Console
@@ -31,7 +30,7 @@ from visreason.engine.chat import (
 )
 from visreason.engine.responses import Responses, digest
 from visreason.errors import DataError, RunError, UsageError
-from visreason.names import KEY
+from visreason.names import KEY, address
 from visreason.prompt.chat import VISUAL_TOKENS
 from visreason.record import Completion
 
@@ -86,7 +85,7 @@ class HTTP:
         responses: Path | None = None,
     ) -> None:
         addresses, _, self.model = spec.partition("#")
-        self.urls = [_checked(url) for url in addresses.split(",")]
+        self.urls = [address(url) for url in addresses.split(",")]
         self.name, self.concurrency = spec, concurrency
         self.timeout_s, self.patience_s = timeout_s, patience_s
         self.responses = Responses(responses)
@@ -267,14 +266,3 @@ class Call:
 
     def _error(self, reason: str) -> Completion:
         return Completion(reason, finish="error", model=self.engine.name)
-
-
-def _checked(url: str) -> str:
-    """An address to ask. Raises UsageError for one with a key in it, or one that is none."""
-    found = urlsplit(url)
-    if found.scheme not in ("http", "https") or not found.hostname or found.username or found.query:
-        raise UsageError(
-            f"expected an address as http://HOST:8000/v1, found {found.scheme}://{found.hostname}...; a key belongs "
-            f"into the environment variable {KEY}"
-        )
-    return url.rstrip("/")

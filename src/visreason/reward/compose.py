@@ -1,4 +1,7 @@
-"""Rewards put together: by weight, and by the names a recipe gives. One that fails stops the run, never scores 0."""
+"""Rewards put together: by weight, and by the names a recipe gives.
+
+One that raises stops the run. An answer that takes too long to check, or breaks the checker, scores 0 as errored.
+"""
 
 import math
 from collections.abc import Callable

@@ -7,21 +7,22 @@ place (Skywork-VL Reward, arXiv 2505.07263, section 3.2, whose prompts and thres
 from collections.abc import Sequence
 from dataclasses import replace
 
-from visreason.answer import check
 from visreason.data.near import near_duplicates
 from visreason.engine import Engine, Sampling
 from visreason.errors import DataError
 from visreason.prompt import Style, messages
-from visreason.record import Pair, Problem
+from visreason.record import Completion, Pair, Problem, Sample, Score
+from visreason.reward.correct import rules_verdict
 from visreason.reward.judge import judge_pairs
 from visreason.reward.learned import Learned
 
 Outcome = Pair | str | None
+UNREADABLE = "can't be read: "
 
 
 def exact(pairs: Sequence[Pair]) -> list[Outcome]:
-    """Drops a pair whose question, images and texts were there before, also with its sides the other way round: there
-    the first stays, since nothing says which is right."""
+    """Drops a pair whose question, images, options and texts were there before, also with its sides the other way
+    round: there the first stays, since nothing says which is right."""
     seen: set[tuple] = set()
     found: list[Outcome] = []
     for pair in pairs:
@@ -33,8 +34,9 @@ def exact(pairs: Sequence[Pair]) -> list[Outcome]:
 
 
 def near(pairs: Sequence[Pair], threshold: float) -> list[Outcome]:
-    """Drops a pair that is like an earlier one about the same images, in the words of question and both sides."""
-    groups: dict[tuple[str, ...], list[int]] = {}
+    """Drops a pair that is like an earlier one about the same images and options, in the words of question and both
+    sides."""
+    groups: dict[tuple, list[int]] = {}
     for i, pair in enumerate(pairs):
         groups.setdefault(_shown(pair.problem), []).append(i)
     found: list[Outcome] = [None] * len(pairs)
@@ -49,33 +51,35 @@ def near(pairs: Sequence[Pair], threshold: float) -> list[Outcome]:
 
 
 def judged(pairs: Sequence[Pair], engine: Engine) -> list[Outcome]:
-    """Drops what a judge disagrees with, finds equal, or says nothing readable about."""
+    """Drops what a judge disagrees with, finds equal, or says nothing readable about, and what it can't be asked."""
     return [None if v == "agree" else f"the judge: {v}" for v in judge_pairs(engine, pairs)]
 
 
-def weak(gaps: Sequence[tuple[float, float]], weakest: float, narrowest: float) -> list[str | None]:
+def weak(gaps: Sequence[Sequence[float] | str], weakest: float, narrowest: float) -> list[str | None]:
     """Of (chosen score, chosen less rejected) of every pair, why one is weak: its chosen side is among the `weakest`
-    share of all, or its gap among the `narrowest`."""
-    lowest, least = (_quantile([g[i] for g in gaps], q) for i, q in ((0, weakest), (1, narrowest)))
-    return [
-        f"the chosen side's score {chosen:.3f} is under {lowest:.3f}"
-        if chosen < lowest
-        else f"the sides' scores differ by {gap:.3f}, less than {least:.3f}"
-        if gap < least
-        else None
-        for chosen, gap in gaps
-    ]
+    share of all, or its gap among the `narrowest`. A pair without scores is weak for the reason in their place."""
+    known = [g for g in gaps if not isinstance(g, str)]
+    if not known:
+        return [str(g) for g in gaps]
+    lowest, least = (_quantile([g[i] for g in known], q) for i, q in ((0, weakest), (1, narrowest)))
+
+    def reason(gap: Sequence[float] | str) -> str | None:
+        if isinstance(gap, str):
+            return gap
+        if gap[0] < lowest:
+            return f"the chosen side's score {gap[0]:.3f} is under {lowest:.3f}"
+        return f"the sides' scores differ by {gap[1]:.3f}, less than {least:.3f}" if gap[1] < least else None
+
+    return [reason(gap) for gap in gaps]
 
 
-def scored(pairs: Sequence[Pair], surrogate: Learned) -> list[tuple[float, float]]:
-    """The surrogate's score of the chosen side, and how much higher it is than the other's."""
+def scored(pairs: Sequence[Pair], surrogate: Learned) -> list[tuple[float, float] | str]:
+    """The surrogate's score of the chosen side, and how much higher it is than the other's; or why it has none."""
     groups = [(p.problem, (p.chosen.text, p.rejected.text)) for p in pairs]
-    found = []
-    for scores in surrogate.scores(groups):
-        if isinstance(scores, DataError):
-            raise scores
-        found.append((scores[0], scores[0] - scores[1]))
-    return found
+    return [
+        f"{UNREADABLE}{scores}" if isinstance(scores, DataError) else (scores[0], scores[0] - scores[1])
+        for scores in surrogate.scores(groups)
+    ]
 
 
 def rewritten(
@@ -92,7 +96,8 @@ def rewritten(
         candidates = [pair.chosen, pair.rejected, *texts]
         (scores,) = surrogate.scores([(pair.problem, [c.text for c in candidates])])
         if isinstance(scores, DataError):
-            raise scores
+            found.append(f"{UNREADABLE}{scores}")
+            continue
         best = scores.index(max(scores))
         new = replace(candidates[best], logps=())
         found.append(replace(pair, chosen=new) if best > 1 else "weak, and no new answer is better")
@@ -100,7 +105,11 @@ def rewritten(
 
 
 def _may_be_right(problem: Problem, text: str) -> bool:
-    return problem.answer is None or problem.check == "judge" or check(problem, text).correct
+    """Whether the rules say so, or can't tell."""
+    if problem.answer is None or problem.check == "judge":
+        return True
+    verdict = rules_verdict(Sample(problem, Completion(text), Score(0.0)))
+    return verdict.correct or verdict.reason == "errored"
 
 
 def _quantile(values: Sequence[float], share: float) -> float:
@@ -109,5 +118,6 @@ def _quantile(values: Sequence[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
-def _shown(problem: Problem) -> tuple[str, ...]:
-    return tuple(i.sha256 or i.path for i in problem.images)
+def _shown(problem: Problem) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Images and options."""
+    return tuple(i.sha256 or i.path for i in problem.images), problem.choices

@@ -9,14 +9,13 @@ from visreason.errors import DataError, RunError
 from visreason.prompt import Style
 from visreason.prompt.layouts import control_token
 from visreason.prompt.put import put
-from visreason.record import Pair, Problem, Sample, Score
+from visreason.record import Completion, Pair, Problem, Sample, Score
 from visreason.reward.correct import correct
 
 TIERS = (0.0, 0.5, 1.0)
 """Marks of an open answer. WeThink says discrete tiers and not which; these are ours."""
 ATTEMPTS = 3
 MAX_TOKENS = 1024
-Verdict = Literal["agree", "disagree", "equal", "unparsed"]
 
 
 class Judge:
@@ -59,7 +58,10 @@ class Judge:
             if not waiting:
                 return
             conversations = [self._conversation(s.problem, key[2]) for key, s in waiting.items()]
-            replies = _ask(self.engine, conversations, attempt)
+            answers = _ask(self.engine, conversations, attempt)
+            if failed := next((a for a in answers if a.finish == "error"), None):
+                raise RunError(f"the judge {self.engine.name} could not answer: {failed.text}")
+            replies = [a.text for a in answers]
             found = {key: self._read(reply) for key, reply in zip(waiting, replies, strict=True)}
             self._marks |= {key: mark for key, mark in found.items() if mark is not None}
             waiting = {key: s for key, s in waiting.items() if found[key] is None}
@@ -89,10 +91,10 @@ class Judge:
         return mark if mark in self.tiers else None
 
 
-def judge_pairs(engine: Engine, pairs: Sequence[Pair]) -> list[Verdict]:
+def judge_pairs(engine: Engine, pairs: Sequence[Pair]) -> list[str]:
     """What the engine says to every pair, asked in both orders: `agree` or `disagree` where both say the same, `equal`
-    where they don't, and `unparsed` where one says nothing that can be read, or a side holds a control token and so
-    can't be put."""
+    where they don't, `unparsed` where one says nothing that can be read, or a side holds a control token and so can't
+    be put, and `error` with the reason where it failed."""
     plain = [not any(map(control_token, (p.chosen.text, p.rejected.text))) for p in pairs]
     asked = [
         _put("judge_pair.user.md", p.problem,
@@ -100,7 +102,7 @@ def judge_pairs(engine: Engine, pairs: Sequence[Pair]) -> list[Verdict]:
         for p, askable in zip(pairs, plain, strict=True) if askable
         for first, second in ((p.chosen, p.rejected), (p.rejected, p.chosen))
     ]  # fmt: skip
-    found = iter([read_judgment(reply) for reply in _ask(engine, asked, 0)])
+    found = iter(_ask(engine, asked, 0))
     return [_verdict(next(found), next(found)) if askable else "unparsed" for askable in plain]
 
 
@@ -117,10 +119,16 @@ def read_judgment(reply: str) -> Literal["1", "2", "equal"] | None:
     return found[-1][0] or "equal"
 
 
-def _verdict(first: str | None, second: str | None) -> Verdict:
-    if first is None or second is None:
-        return "unparsed"
-    return {("1", "2"): "agree", ("2", "1"): "disagree"}.get((first, second), "equal")  # type: ignore[return-value]
+def _verdict(first: Completion, second: Completion) -> str:
+    for reply in (first, second):
+        if reply.finish == "error":
+            return f"error: {reply.text}"
+    said = read_judgment(first.text), read_judgment(second.text)
+    if said == ("1", "2"):
+        return "agree"
+    if said == ("2", "1"):
+        return "disagree"
+    return "unparsed" if None in said else "equal"
 
 
 def _put(template: str, problem: Problem, values: dict[str, str]) -> Conversation:
@@ -128,14 +136,10 @@ def _put(template: str, problem: Problem, values: dict[str, str]) -> Conversatio
     return put(template, values | about, problem.images)
 
 
-def _ask(engine: Engine, conversations: list[Conversation], attempt: int) -> list[str]:
+def _ask(engine: Engine, conversations: list[Conversation], attempt: int) -> list[Completion]:
     """One reply each: the likeliest first, then sampled ones."""
     sampling = Sampling(1, 0.0 if attempt == 0 else 0.7, max_tokens=MAX_TOKENS, seed=attempt)
-    answers = [group[0] for group in engine.generate(conversations, sampling)]
-    failed = next((a for a in answers if a.finish == "error"), None)
-    if failed is not None:
-        raise RunError(f"the judge {engine.name} could not answer: {failed.text}")
-    return [a.text for a in answers]
+    return [group[0] for group in engine.generate(conversations, sampling)]
 
 
 def _number(tier: float) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from visreason.errors import RunError
-from visreason.names import KEY
+from visreason.names import KEY, address
 from visreason.record import Problem, Sample, Score
 from visreason.stats import by_prompt
 
@@ -20,11 +20,18 @@ GROUPS = 32
 """Problems sent at a time."""
 
 
+class Stay(urllib.request.HTTPRedirectHandler):
+    """Follows no redirect, which would take the key along."""
+
+    def redirect_request(self, req, fp, code, msg, headers, newurl) -> None:
+        return None
+
+
 class Remote:
-    """The reward of a server started by `visreason serve reward=PATH`."""
+    """The reward of a server started by `visreason serve reward=PATH`. Raises UsageError for an address with a key."""
 
     def __init__(self, url: str) -> None:
-        self.url = url.rstrip("/")
+        self.url = address(url)
 
     def __call__(self, samples: list[Sample]) -> list[Score]:
         """Raw scores. Raises RunError when the server can't be reached, refuses, or can't read a problem."""
@@ -48,10 +55,11 @@ class Remote:
         if key := os.environ.get(KEY):
             headers["Authorization"] = f"Bearer {key}"
         request = urllib.request.Request(f"{self.url}/score", json.dumps(body).encode(), headers)
+        opener = urllib.request.build_opener(Stay)
         why: Exception | None = None
         for attempt in range(ATTEMPTS):
             try:
-                with urllib.request.urlopen(request, timeout=TIMEOUT_S) as reply:
+                with opener.open(request, timeout=TIMEOUT_S) as reply:
                     return json.loads(reply.read())["scores"]
             except urllib.error.HTTPError as e:
                 if e.code not in (429, 502, 503, 504):

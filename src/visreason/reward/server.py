@@ -106,15 +106,23 @@ async def _work(reward: Learned, waiting: asyncio.Queue, wait_s: float) -> None:
         await asyncio.sleep(wait_s)
         while not waiting.empty():
             jobs.append(waiting.get_nowait())
-        groups = [g for job, _ in jobs for g in job]
-        try:
-            found = await asyncio.to_thread(lambda g=groups: list(reward.scores(g)))
-        except Exception as e:  # any: those who wait must hear of it, and the next are still served
-            found = e
+        found = await _scores(reward, [g for job, _ in jobs for g in job])
         for job, done in jobs:
-            part = found if isinstance(found, Exception) else [found.pop(0) for _ in job]
+            if not isinstance(found, Exception):
+                part = [found.pop(0) for _ in job]
+            else:  # whose fault it was shows alone
+                part = await _scores(reward, job) if len(jobs) > 1 else found
             if not done.done():  # the client may be gone
                 done.set_result(part)
+
+
+async def _scores(reward: Learned, groups: list[Group]) -> list[list[float] | DataError] | Exception:
+    """What the model gives, off the event loop, or the error, whatever it is: those who wait must hear of it, and the
+    next are still served."""
+    try:
+        return await asyncio.to_thread(lambda: list(reward.scores(groups)))
+    except Exception as e:
+        return e
 
 
 async def _body(request: Request, most: int) -> bytes:

@@ -172,7 +172,7 @@ def _weak(recipe: Recipe, record: Run, pairs: list[Pair]) -> Outcomes:
     gaps = _in_blocks(record, SCORED, pairs, lambda: partial(curation.scored, surrogate=surrogate()))
     if recipe.shard:
         return [None] * len(pairs)
-    reasons = curation.weak([(g[0], g[1]) for g in gaps], recipe.weakest, recipe.narrowest)
+    reasons = curation.weak(gaps, recipe.weakest, recipe.narrowest)
     if not recipe.regenerate:
         return reasons
     sampling = Sampling(recipe.answers, 1.0, max_tokens=recipe.max_completion_tokens, seed=recipe.seed)

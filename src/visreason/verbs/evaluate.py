@@ -67,7 +67,8 @@ class Recipe(Answering):
     )
     judge: str | None = Field(None, description="Engine that extracts and judges (extraction=judge).")
     judge_cache: Path = Field(
-        Path("runs/judge.jsonl"), description="Replies of judges; nothing in it is asked again."
+        Path("runs/judge.sqlite"),
+        description="Replies of judges (SQLite); nothing in it is asked again, and runs may share it.",
     )
     integer: Literal["strict", "float"] = Field(
         "strict",

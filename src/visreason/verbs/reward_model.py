@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from visreason.data import has_meta
-from visreason.data.pairs import chosen_is_right, read_pairs, split
+from visreason.data.pairs import chosen_is_right, content, read_pairs, split
 from visreason.errors import DataError, UsageError
 from visreason.prompt import Style, messages
 from visreason.record import Pair
@@ -57,8 +57,12 @@ def _objective(
 
     learned, heldout = split(pairs, recipe.heldout_one_in)
     if recipe.heldout:
-        learned, heldout = pairs, _heldout(recipe.heldout, recipe.where)
+        heldout = _heldout(recipe.heldout, recipe.where)
         _refuse_long(policy, heldout, style)
+        known = set(map(content, heldout))
+        learned = [p for p in pairs if content(p) not in known]
+        if shared := len(pairs) - len(learned):
+            console.print(f"{shared} pairs are not learned: their problems are held out")
     if not learned or not heldout:
         raise DataError(
             f"expected pairs to learn and pairs held out, found {len(learned)} and {len(heldout)}; give more pairs, "

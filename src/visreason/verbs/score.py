@@ -4,7 +4,7 @@ With reward=learned:PATH a reward model scores samples, and says what choosing t
 says how often the chosen side has the higher score.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -272,8 +272,10 @@ def _score(record: Run, recipe: Recipe, samples: list[Sample]) -> list[Sample]:
     blocks = [samples[i : i + BLOCK] for i in range(len(scored) // BLOCK * BLOCK, len(samples), BLOCK)]
     scored = scored[: len(samples) - sum(map(len, blocks))]
     record.keep(SAMPLES, len(scored))
-    work = partial(score_block, recipe.reward, recipe.style)
     many = recipe.reward in REWARDS and sum(map(len, blocks)) > ALONE
+    work = (
+        partial(score_block, recipe.reward, recipe.style) if many else _scoring(recipe.reward, recipe.style)
+    )
     done = over_cores(work, blocks, alone=not many, start=sandbox.start)
     for block in _shown(done, len(scored) // BLOCK, len(blocks)):
         record.append(SAMPLES, block)
@@ -286,6 +288,11 @@ def _shown(blocks: Iterable[list[Sample]], before: int, left: int) -> Iterator[l
 
 
 def score_block(reward: str, layout: str, samples: list[Sample]) -> list[Sample]:
-    """Samples with their scores."""
+    """Samples with their scores, for another process."""
+    return _scoring(reward, layout)(samples)
+
+
+def _scoring(reward: str, layout: str) -> Callable[[list[Sample]], list[Sample]]:
+    """What scores samples; a judge or a model is loaded once."""
     judge = correct_or_extracted if reward == "correct" else from_names({reward: 1.0}, style(layout))
-    return [replace(s, score=score) for s, score in zip(samples, judge(samples), strict=True)]
+    return lambda samples: [replace(s, score=x) for s, x in zip(samples, judge(samples), strict=True)]
