@@ -79,6 +79,19 @@ def test_an_option_with_a_unit_wants_it():
     assert not check(problem, r"\boxed{2}").correct
 
 
+def test_a_time_of_day_and_a_compound_are_read_in_short():
+    pairs = [
+        ("3:00 PM", "3 PM"),
+        ("3 pm", "15:00"),
+        ("H_2O", "H2O"),
+        ("CO2", "$CO_2$"),
+        ("H_2O", "H₂O"),
+    ]
+    assert all(check(Problem("p", "Q?", answer=gold), answer).correct for gold, answer in pairs)
+    pairs = [("3:00 PM", "3 AM"), ("15:00", "3 AM"), ("3:00 PM", "3:00"), ("H_2O", "H_2O_2"), ("10_2", "102")]
+    assert not any(check(Problem("p", "Q?", answer=gold), answer).correct for gold, answer in pairs)
+
+
 def test_what_was_read_is_shown_in_a_bounded_length():
     score = check(Problem("p", "Q?", answer="4"), "<answer>" + "word " * 1000 + "</answer>")
     assert len(score.answer) == 200
