@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from visreason.answer import check
+from visreason.answer.recorded import check_extraction
 from visreason.errors import DataError
 from visreason.record import Problem
 
@@ -90,6 +91,12 @@ def test_a_time_of_day_and_a_compound_are_read_in_short():
     assert all(check(Problem("p", "Q?", answer=gold), answer).correct for gold, answer in pairs)
     pairs = [("3:00 PM", "3 AM"), ("15:00", "3 AM"), ("3:00 PM", "3:00"), ("H_2O", "H_2O_2"), ("10_2", "102")]
     assert not any(check(Problem("p", "Q?", answer=gold), answer).correct for gold, answer in pairs)
+
+
+def test_a_kept_extraction_is_compared_with_the_option_that_a_gold_letter_names():
+    problem = Problem("p", "Q?", answer="B", choices=("Yes", "No"), meta={"question_type": "multi_choice"})
+    assert check_extraction(problem, "(B)").correct
+    assert not check_extraction(problem, "(A)").correct
 
 
 def test_what_was_read_is_shown_in_a_bounded_length():
