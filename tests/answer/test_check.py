@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from visreason.answer import check
+from visreason.answer.recorded import check_extraction
 from visreason.errors import DataError
 from visreason.record import Problem
 
@@ -77,6 +78,25 @@ def test_an_option_with_a_unit_wants_it():
     problem = Problem("p", "Q?", answer="B", choices=("1 cm", "2 cm", "3 cm"))
     assert check(problem, r"\boxed{20 mm}").correct
     assert not check(problem, r"\boxed{2}").correct
+
+
+def test_a_time_of_day_and_a_compound_are_read_in_short():
+    pairs = [
+        ("3:00 PM", "3 PM"),
+        ("3 pm", "15:00"),
+        ("H_2O", "H2O"),
+        ("CO2", "$CO_2$"),
+        ("H_2O", "H₂O"),
+    ]
+    assert all(check(Problem("p", "Q?", answer=gold), answer).correct for gold, answer in pairs)
+    pairs = [("3:00 PM", "3 AM"), ("15:00", "3 AM"), ("3:00 PM", "3:00"), ("H_2O", "H_2O_2"), ("10_2", "102")]
+    assert not any(check(Problem("p", "Q?", answer=gold), answer).correct for gold, answer in pairs)
+
+
+def test_a_kept_extraction_is_compared_with_the_option_that_a_gold_letter_names():
+    problem = Problem("p", "Q?", answer="B", choices=("Yes", "No"), meta={"question_type": "multi_choice"})
+    assert check_extraction(problem, "(B)").correct
+    assert not check_extraction(problem, "(A)").correct
 
 
 def test_what_was_read_is_shown_in_a_bounded_length():

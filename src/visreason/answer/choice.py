@@ -16,7 +16,8 @@ OUTSIDE = -1
 ALONE = re.compile(r"\(?\s*([A-Za-z])\s*(?:[).:、．。]\s*)?(?:\(?\1[).:]?\s*)*")
 LEADING = re.compile(r"\(?([A-Z])[).:、．。]\s*(\S.*)", re.DOTALL)
 LISTED = re.compile(
-    r"\(?[A-Z]\)?\.?(?:\s*(?:,|/|&|(?i:\bor\b|\band\b)|或|和|、)\s*(?:(?i:\bor\b|\band\b)\s*)?\(?[A-Z]\)?\.?(?![\w']))+"
+    r"\(?[A-Z]\)?\.?(?:\s*(?:,|/|&|(?i:\bor\b|\band\b|\bas well as\b)|或|和|、)\s*"
+    r"(?:(?i:\bor\b|\band\b)\s*)?\(?[A-Z]\)?\.?(?![\w']))+"
 )
 STRONG = re.compile(
     r"\(([A-Z])\)|\b(?:option|choice|answer|figure|picture)s? ?(?:is )?:? ?\(?([A-Z])\b(?!')"
@@ -43,8 +44,27 @@ CONTRAST = re.compile(
     re.IGNORECASE,
 )
 DENIED_LETTER = re.compile(
-    r"(?<![,，。.;\s])[,，。.;\s]*(?:\bnot\b|\bnon\b|不是)\s*(?:option\s*|choice\s*)?\(?[A-Z]\)?(?![\w'])"
+    r"(?:(?i:\b(?:not|non|never|neither|nor|cannot|except(?: for)?|excluding|exclude[sd]?|anything but|all but"
+    r"|other than|rather than|instead of|eliminat(?:e[sd]?|ing)|reject(?:s|ed|ing)?|rul(?:e[sd]?|ing) out)\b|n['’]t\b)"
+    r"|不(?:应|能|要|可能)?[是选]?|排除|除了)\s*"
+    r"(?i:(?:be|is|choose|pick|select|the|option|choice|answer|correct|选?项)\b:?\s*)*"
+    r"\(?[A-Z]\)?(?![\w'’])(?:\s*(?:,?\s*\b(?:or|nor)\b|/|或)\s*\(?[A-Z]\)?(?![\w'’]))*"
+    r"|(?i:\b(?:option|choice)\s*)?\(?(?<![A-Za-z\\])[A-HJ-Z]"
+    r"(?:\)?\s*(?:不(?:对|正确|符合|成立|可能)|错|被?排除)|\s+(?:\w*n['’]t|cannot|never)\b"
+    r"|\)?\s+(?:(?:is|are|was|be|can|could|would|should|must|does|did|seems|looks|also|therefore|thus)\s+)*"
+    r"(?:(?:is|was|does|did|could|would|should)n['’]t|(?<=[a-z] )(?:not|incorrect|wrong|false|impossible|eliminated"
+    r"|excluded|rejected|ruled out))\b(?!\s*\(?[A-Z]\)?(?![\w'’])))"
 )
+"""A letter that is denied, with the words that deny it."""
+REASON = re.compile(
+    r",?\s+(?:since|because|(?<!well )as(?! well)|which|while|whereas)\b|[,，]?因为|\s\((?!\s*[A-Z]\s*\))"
+)
+"""Where the reason for a letter begins."""
+MORE = re.compile(
+    r"\b(?:also|too|both|equally|as well)(?! (?:\w+ly\b|small|large|big|high|low|long|short|few|many))\b",
+    re.I,
+)
+"""Words by which a reason names a further answer."""
 WEAK = re.compile(
     r"(?<![A-Za-z\\])([B-HJ-Z])(?![A-Za-z'’])|(?<![A-Za-z\\])([AI])(?=[).:,/]|\s*$|\s+(?:or|and)\b)"
 )
@@ -59,7 +79,9 @@ def pick(text: str, choices: tuple[str, ...]) -> frozenset[int]:
     """
     if len(bare := text.strip()) > 1 and bare in choices:  # options may be called (a), (b) in another order
         return frozenset(i for i, choice in enumerate(choices) if choice == bare)
-    text = DENIED_LETTER.sub("", unwrap(text[:READ_CHARS]))
+    text = unwrap(text[:READ_CHARS])
+    if not _by_text(text, choices):
+        text = _without_reason(DENIED_LETTER.sub("", text).strip())
     text = text.upper() if LISTED.fullmatch(text.upper()) else text
     if alone := ALONE.fullmatch(text):
         letter = _index(alone.group(1), choices)
@@ -97,7 +119,7 @@ def pick_from_prose(sentences: list[str], choices: tuple[str, ...]) -> frozenset
     if closing := _closing(sentences[-1], choices):
         return closing
     last, said = sentences[-1], [s for s in reversed(sentences) if not s.endswith(":")]
-    if found := _letters(STRONG, DENIED.split(last)[0], choices):
+    if found := _letters(STRONG, DENIED.split(DENIED_LETTER.sub("", last))[0], choices):
         return found
     if last in said[:1] and (found := _affirmed(last, choices)):
         return found
@@ -144,6 +166,12 @@ def without_options(lines: list[str]) -> list[str]:
     return [line for i, line in enumerate(lines) if not letters[i] or not listed(i)]
 
 
+def _without_reason(text: str) -> str:
+    """What stands before the reason for a letter, unless that names a further answer."""
+    head, tail = text[: m.start()] if (m := REASON.search(text)) else text, text[m.end() :] if m else ""
+    return head if WEAK.search(head) and not MORE.search(tail) else text
+
+
 def _index(letter: str, choices: tuple[str, ...]) -> frozenset[int]:
     i = LETTERS.index(letter.upper())
     return frozenset({i if i < len(choices) else OUTSIDE})
@@ -178,7 +206,7 @@ def _mentioned(text: str, choices: tuple[str, ...]) -> frozenset[int]:
 def _standing(option: str) -> re.Pattern[str]:
     """An option's text as whole words, not denied; a number or formula not as part of another."""
     before, after = (r"+*/^_{\\-", r"\\}^*/") if option[0] in FORMULA else ("", "")
-    return re.compile(rf"(?<!\bnot )(?<![\w.{before}]){re.escape(option)}(?![\w{after}]|\.\d)")
+    return re.compile(rf"(?<!\bnot )(?<!\bexcept )(?<![\w.{before}]){re.escape(option)}(?![\w{after}]|\.\d)")
 
 
 def by_value(text: str, choices: tuple[str, ...]) -> frozenset[int]:

@@ -59,6 +59,8 @@ def read_command(reader: Reader, name: str, depth: int) -> Tree:
         return ("set",)
     if name in ("operatorname", "mathrm", "mathop", "mathbf", "mathit", "rm", "variable"):
         return _named(reader, depth)
+    if name in ("angle", "triangle", "vec", "overrightarrow") and (points := _points(reader)):
+        return ("sym", f"{ACCENTS.get(name, name)}{{{_ordered(name, points)}}}")
     if name in ACCENTS:
         return _accented(reader, name, depth)
     if name == "mathbb":
@@ -69,6 +71,23 @@ def read_command(reader: Reader, name: str, depth: int) -> Tree:
     if name in CONSTANT_NAMES:
         return ("const", CONSTANT_NAMES[name])
     return read_name(reader, name, depth, command=True)
+
+
+def _points(reader: Reader) -> list[str]:
+    """Two or more capitals that follow; none are taken where there is something else."""
+    start, braced, found = reader.at, reader.accept("{"), []
+    while re.fullmatch("[A-Z]", reader.peek()):
+        found.append(reader.take() + reader.subscript())
+    if len(found) < 2 or (braced and not reader.accept("}")):
+        reader.at = start
+        return []
+    return found
+
+
+def _ordered(name: str, points: list[str]) -> str:
+    """An angle is the same from either side, a triangle from every corner, a vector has a direction."""
+    order = min(points, points[::-1]) if name == "angle" else sorted(points) if name == "triangle" else points
+    return "".join(order)
 
 
 def _accented(reader: Reader, name: str, depth: int) -> Tree:

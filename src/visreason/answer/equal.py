@@ -13,7 +13,7 @@ from functools import lru_cache
 from visreason.answer.budget import spend
 from visreason.answer.compute import symbols
 from visreason.answer.lists import parts, shape
-from visreason.answer.normalize import normalize, spell, split_name, split_percent, split_unit
+from visreason.answer.normalize import normalize, spell, split_name, split_percent, split_unit, unwrap
 from visreason.answer.parse import parse
 from visreason.answer.quantity import same_quantity, worded
 from visreason.answer.rules import DEFAULT, Rules
@@ -28,6 +28,8 @@ STEPS = 50
 """What a comparison costs at least."""
 FRACTION = re.compile(r"-?(?:\\frac\{(\d+)\}\{(\d+)\}|(\d+)/(\d+))")
 ARTICLE = re.compile(r"^\s*(?:the|an?)\s+(?=[A-Za-z]{2})", re.IGNORECASE)
+COMPOUND = re.compile(r"(?=.*[A-Z].*[A-Z])(?:[A-Z][a-z]?\d*){2,8}")
+SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
 WORDS = re.compile(r"[A-Za-z]{2,}|[A-Za-z]+(?: [A-Za-z]+)+")
 
 
@@ -68,9 +70,15 @@ def equal(gold: str, answer: str, rules: Rules = DEFAULT, depth: int = 0) -> Rea
 
 
 def _alike(gold: str, answer: str) -> bool:
-    """Whether two texts are spelled the same, the article before a name aside."""
-    spelling = normalize(ARTICLE.sub("", gold))
-    return spelling != "" and spelling == normalize(ARTICLE.sub("", answer))
+    """Whether two texts are spelled the same, the article before a name and the subscripts of a formula aside."""
+    spelling = normalize(_unscripted(ARTICLE.sub("", gold)))
+    return spelling != "" and spelling == normalize(_unscripted(ARTICLE.sub("", answer)))
+
+
+def _unscripted(text: str) -> str:
+    """A chemical formula in one line: H2O of H_2O."""
+    line = re.sub(r"_\{?(\d+)\}?", r"\1", unwrap(text)).translate(SUBSCRIPTS)
+    return line if COMPOUND.fullmatch(line) else text
 
 
 def is_value(text: str) -> bool:

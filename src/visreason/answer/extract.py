@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from visreason.answer.normalize import COMMAND
 from visreason.answer.prose import FEW_WORDS, HEDGE, MATH, WORD, bare, plain, values
 
 BOX_CHARS, MAX_BOXES = 2_000, 20
@@ -28,7 +29,16 @@ LEADING = re.compile(
 """A number and the reason behind it."""
 SAID = re.compile(r"(yes|no|true|false)[,.!;:]\s(?!.*\b(?:yes|no|true|false)\b)", re.IGNORECASE)
 """A word that is the answer, and its reason behind it."""
-DENIAL = re.compile(r"\b(?:not|neither|nor)\b|n't\b|不", re.IGNORECASE)
+PROSE = re.compile(r"(?<![\\\w{])[^\W\d_]{2,}")
+"""A word, not a command, nor letters behind a number."""
+DENIAL = re.compile(r"\b(?:not|neither|nor|wrong|incorrect)\b|n't\b|不", re.IGNORECASE)
+RELATED = re.compile(
+    r"\b(?:than|least|most|above|below|under|over|beyond|up to|multiples? of|factors? of|divisors? of|divisible by"
+    r"|powers? of|the power|root of|half of|base|except|but|mod|modulo|plus|minus|negative|sin|cos|tan|log|ln|sqrt)\b"
+    r"[\s$:}(]*[-−]?\d",
+    re.IGNORECASE,
+)
+"""Words that say what a number has to do with the answer, which it is not."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +89,13 @@ def inside(text: str) -> str:
     found = set(values(text))
     if not found and (said := SAID.match(text)):
         return said.group(1)
-    return found.pop() if len(found) == 1 and not HEDGE.search(text) and not DENIAL.search(text) else text
+    return found.pop() if len(found) == 1 and _states_one(text) else text
+
+
+def _states_one(text: str) -> bool:
+    """Whether a text is prose that says of its number that it is the answer."""
+    spelled = COMMAND.sub(r" \1 ", text)
+    return PROSE.search(spelled) is not None and not any(p.search(spelled) for p in (HEDGE, DENIAL, RELATED))
 
 
 def _blocks(text: str, cut: bool) -> list[str]:

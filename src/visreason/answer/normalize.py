@@ -59,6 +59,7 @@ SPELLINGS: tuple[tuple[str, str], ...] = (
     (r"²", "^2"),
     (r"³", "^3"),
     (r"\s+", " "),
+    (r"(?<=\d) ?M(W|Pa|V|J)(?![A-Za-z])", r" mega\1"),  # which case alone tells from milli
     (r" ?([_^]) ?(?:\{(\w)\}|(?=\S))", r"\1\2"),
 )
 """Pattern and replacement, in this order. A LaTeX command ends where letters end, so a digit may follow it."""

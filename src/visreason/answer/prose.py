@@ -15,6 +15,10 @@ WORDED = re.compile(
     r"(?! (?:times|of)\b)"
 )
 RANGE = re.compile(r"\s?[-–~]\s?\d")
+FACTOR = re.compile(
+    r"(?:[abceiknpqrtuxyz](?![A-Za-z])|[π√∠]|\\(?:pi|sqrt|frac|times|cdot|left)(?![A-Za-z]))|\s?[-−] ?[a-z]\b"
+)
+"""What makes a number behind which it stands a part of an expression."""
 WORD = re.compile(r"(?<![\\A-Za-z{])[^\W\d_]{3,}")
 VALUED = re.compile(r"\d|\\pi|\\infty|\\emptyset")
 DECLINED = re.compile(
@@ -72,11 +76,15 @@ def _is_compared(text: str, at: int) -> bool:
 
 def _stands_alone(text: str, start: int, end: int) -> bool:
     before, after = text[max(0, start - 2) : start].strip()[-1:], text[end : end + 2].strip()[:1]
-    if RANGE.match(text, end) or (text[start] == "-" and text[start - 1 : start].isdigit()):
+    if (
+        RANGE.match(text, end)
+        or FACTOR.match(text, end)
+        or (text[start] == "-" and text[start - 1 : start].isdigit())
+    ):
         return False
     if re.search(r"[A-Za-z]\($", text[max(0, start - 2) : start]):  # f(0)
         return False
-    return before not in tuple("+-*/^<>_{\\") and after not in tuple("+*/^<>_{=(")
+    return before not in tuple("+-*/^<>≤≥≠±_{\\") and after not in tuple("+*/^<>_{=(")
 
 
 def sentences(text: str) -> list[str]:

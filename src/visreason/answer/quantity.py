@@ -9,6 +9,7 @@ from visreason.answer.units import measure
 
 READ_CHARS = 100
 CLOCK = re.compile(r"(\d{1,2}):([0-5]\d)(?::([0-5]\d))?(?:\s*([ap])(?:\.?\s?m)?\.?)?", re.IGNORECASE)
+HOUR = re.compile(r"(\d{1,2})\s*([ap])\.?\s?m\.?", re.IGNORECASE)
 PART = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+|[\u4e00-\u9fff]{1,2})\.?(?:\s*,?\s*(?:and\b)?\s*|$)")
 FEET = re.compile(r"(\d+)\s*['′]\s*(\d+)\s*[\"″]")
 MONEY = re.compile(r"(?:US)?(\\?\$|€|£)\s?(\d[\d,]*(?:\.\d+)?)\.?")
@@ -57,7 +58,7 @@ def same_quantity(gold: str, answer: str) -> bool | None:
     """
     if max(len(gold), len(answer)) > READ_CHARS:
         return None
-    times = CLOCK.fullmatch(gold), CLOCK.fullmatch(answer)
+    times = tuple(CLOCK.fullmatch(HOUR.sub(r"\1:00 \2m", text)) for text in (gold, answer))
     if times[0] and times[1]:
         return _same_time(times[0], times[1])
     if RATIO.fullmatch(gold) and RATIO.fullmatch(answer):

@@ -7,6 +7,7 @@ scored by MathVista's published rule (calculate_score.py): nearest option by edi
 import re
 
 from visreason.answer.check import check
+from visreason.answer.choice import OUTSIDE, pick
 from visreason.record import Problem, Score
 
 MATHVISTA = ("multi_choice", "free_form")
@@ -27,7 +28,7 @@ def check_extraction(problem: Problem, extraction: str) -> Score:
     found = _mathvista(problem, extraction.strip()[:MAX_CHARS])
     if found is None:
         return Score(0.0, extraction[:MAX_CHARS], "wrong")
-    right = found == problem.answer
+    right = found in (problem.answer, _text_of(problem))
     rule = "choice" if problem.choices else "numeric"
     return Score(float(right), found, rule if right else "wrong")
 
@@ -41,10 +42,16 @@ def _mathvista(problem: Problem, extraction: str) -> str | None:
         if kind == "integer":
             return str(int(extraction))
         if kind == "float":
-            return str(round(float(extraction), int(float(problem.meta.get("precision") or 2))))
+            return str(round(float(extraction), int(float(problem.meta.get("precision") or 0))))
     except (ValueError, OverflowError):
         return None
     return extraction
+
+
+def _text_of(problem: Problem) -> str | None:
+    """The text of the option that a gold letter names."""
+    named = pick(problem.answer or "", problem.choices) if problem.choices else frozenset()
+    return problem.choices[min(named)] if len(named) == 1 and OUTSIDE not in named else None
 
 
 def _option(choices: tuple[str, ...], extraction: str) -> str:
