@@ -119,7 +119,7 @@ def pick_from_prose(sentences: list[str], choices: tuple[str, ...]) -> frozenset
     if closing := _closing(sentences[-1], choices):
         return closing
     last, said = sentences[-1], [s for s in reversed(sentences) if not s.endswith(":")]
-    if found := _letters(STRONG, DENIED.split(DENIED_LETTER.sub("", last))[0], choices):
+    if found := _letters(STRONG, DENIED.split(DENIED_LETTER.sub("", last[:READ_CHARS]))[0], choices):
         return found
     if last in said[:1] and (found := _affirmed(last, choices)):
         return found

@@ -28,6 +28,7 @@ STEPS = 50
 """What a comparison costs at least."""
 FRACTION = re.compile(r"-?(?:\\frac\{(\d+)\}\{(\d+)\}|(\d+)/(\d+))")
 ARTICLE = re.compile(r"^\s*(?:the|an?)\s+(?=[A-Za-z]{2})", re.IGNORECASE)
+COMPOUND_CHARS = 60
 COMPOUND = re.compile(r"(?=.*[A-Z].*[A-Z])(?:[A-Z][a-z]?\d*){2,8}")
 SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
 WORDS = re.compile(r"[A-Za-z]{2,}|[A-Za-z]+(?: [A-Za-z]+)+")
@@ -77,6 +78,8 @@ def _alike(gold: str, answer: str) -> bool:
 
 def _unscripted(text: str) -> str:
     """A chemical formula in one line: H2O of H_2O."""
+    if len(text) > COMPOUND_CHARS:
+        return text
     line = re.sub(r"_\{?(\d+)\}?", r"\1", unwrap(text)).translate(SUBSCRIPTS)
     return line if COMPOUND.fullmatch(line) else text
 
