@@ -96,6 +96,8 @@ def given(row: Row) -> Given | None:
         return own(row)
     said = next((n for n in RESPONSES if n in row.value), "")
     answered = text(row, said)
+    if said and answered is None:  # a response that is none is not replaced by what a judge made of another
+        answered = ""
     extracted = text(row, *(n for n in EXTRACTIONS if n != said))
     if answered is None and extracted is None:
         raise DataError(
