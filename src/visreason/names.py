@@ -46,9 +46,8 @@ def address(url: str) -> str:
 def idle_options(spec: str) -> dict[str, str]:
     """Options that an engine does not take, and what would."""
     kind = engine_kind(spec)
-    strange = [
-        n for n in OF_MODELS if kind == "http" or n != "device"
-    ]  # a script is given one like any other
+    # A script is given a device like any other engine.
+    strange = [n for n in OF_MODELS if kind == "http" or n != "device"]
     needed = {
         "a model in process": () if kind in ("hf", "vllm") else strange,
         "model=vllm:PATH": () if kind == "vllm" else OF_VLLM,
