@@ -5,14 +5,17 @@ scored by MathVista's published rule (calculate_score.py): nearest option by edi
 """
 
 import re
+from functools import lru_cache
+from string import ascii_uppercase
 
 from visreason.answer.check import check
 from visreason.answer.choice import OUTSIDE, pick
+from visreason.errors import DataError
 from visreason.record import Problem, Score
 
 MATHVISTA = ("multi_choice", "free_form")
 """Values of the column question_type in MathVista's result files."""
-MAX_CHARS = 400
+MAX_CHARS = 2_000
 
 
 def check_extraction(problem: Problem, extraction: str) -> Score:
@@ -25,7 +28,7 @@ def check_extraction(problem: Problem, extraction: str) -> Score:
     kind = problem.meta.get("question_type")
     if kind not in MATHVISTA or problem.answer is None or (kind == "multi_choice" and not problem.choices):
         return check(problem, extraction)
-    found = _mathvista(problem, extraction.strip()[:MAX_CHARS])
+    found = mathvista_form(problem, extraction.strip()[:MAX_CHARS])
     if found is None:
         return Score(0.0, extraction[:MAX_CHARS], "wrong")
     right = found in (problem.answer, _text_of(problem))
@@ -33,14 +36,15 @@ def check_extraction(problem: Problem, extraction: str) -> Score:
     return Score(float(right), found, rule if right else "wrong")
 
 
-def _mathvista(problem: Problem, extraction: str) -> str | None:
-    """The extraction in MathVista's normal form."""
-    if problem.meta["question_type"] == "multi_choice":
-        return _option(problem.choices, extraction)
+def mathvista_form(problem: Problem, extraction: str, integer: str = "strict") -> str | None:
+    """An extraction in MathVista's normal form (calculate_score.py, normalize_extracted_answer); None where it is no
+    number of the right kind. `integer` is "float" where 3.0 is 3. Raises DataError for a choice without choices."""
     kind = problem.meta.get("answer_type")
     try:
+        if problem.meta["question_type"] == "multi_choice":
+            return _option(problem, extraction.strip())
         if kind == "integer":
-            return str(int(extraction))
+            return str(int(extraction) if integer == "strict" else int(float(extraction)))
         if kind == "float":
             return str(round(float(extraction), int(float(problem.meta.get("precision") or 0))))
     except (ValueError, OverflowError):
@@ -54,15 +58,18 @@ def _text_of(problem: Problem) -> str | None:
     return problem.choices[min(named)] if len(named) == 1 and OUTSIDE not in named else None
 
 
-def _option(choices: tuple[str, ...], extraction: str) -> str:
+def _option(problem: Problem, extraction: str) -> str:
+    if not problem.choices:
+        raise DataError(f"problem {problem.id!r}: expected choices for a multi_choice question, found none")
     letter = re.search(r"\(([a-zA-Z])\)", extraction)
-    text = letter.group(1).upper() if letter else extraction
-    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[: len(choices)]
+    text = letter.group(1).upper() if letter else extraction[:MAX_CHARS]
+    letters = ascii_uppercase[: len(problem.choices)]
     if len(text) == 1 and text in letters:
-        return choices[letters.index(text)]
-    return min(choices, key=lambda choice: edit_distance(choice[:MAX_CHARS], text))
+        return problem.choices[letters.index(text)]
+    return min(problem.choices, key=lambda choice: edit_distance(choice[:MAX_CHARS], text))
 
 
+@lru_cache(maxsize=65_536)
 def edit_distance(a: str, b: str) -> int:
     """Insertions, deletions and substitutions that turn one text into the other (Levenshtein 1966).
 

@@ -1,13 +1,9 @@
 """MathVista, testmini. Source: lupantech/MathVista@53d52587, evaluation/calculate_score.py and README."""
 
-import re
-from functools import lru_cache
-
-from visreason.answer.recorded import edit_distance
+from visreason.answer.recorded import mathvista_form
 from visreason.bench.columns import LETTERS, given, identity, need, options, pictures
 from visreason.bench.judging import EXTRACT, reply
 from visreason.bench.kind import ALL, Bench, Judging, Published, Row, Rules
-from visreason.errors import DataError
 from visreason.prompt import Style
 from visreason.prompt.layouts import parse_plain, write_plain
 from visreason.record import Problem, Score
@@ -38,7 +34,6 @@ DIVIDED_BY = (
     "grade",
     "skills",
 )
-MAX_CHARS = 2_000
 HINTS = {
     "integer": "requiring an integer answer and provide the final value, e.g., 1, 2, 3, at the end.",
     "float1": "requiring a floating-point number with one decimal place and provide the final value, e.g., 1.2, 1.3, "
@@ -85,7 +80,7 @@ def problem(row: Row) -> Problem:
 
 def score(problem: Problem, extraction: str, rules: Rules) -> Score:
     """Nearest option by edit distance (an empty extraction too); numbers in the normal form of their type."""
-    found = _normal(problem, extraction, rules)
+    found = mathvista_form(problem, extraction, rules.integer)
     if found is None or found != problem.answer:
         return Score(0.0, found, "unparsed" if not extraction.strip() else "wrong")
     return Score(1.0, found, "choice" if problem.choices else "exact")
@@ -115,36 +110,6 @@ def prompt(problem: Problem) -> Style:
         hint, below = HINTS.get(kind, "and provide the final answer at the end."), ""
     user = f"Hint: Please answer the question {hint}\nQuestion: {{question}}{unit}{below}"
     return Style("mathvista", None, user, write_plain, parse_plain)
-
-
-def _normal(problem: Problem, extraction: str, rules: Rules) -> str | None:
-    """The extraction in MathVista's normal form; None where it is no number of the right kind."""
-    kind = problem.meta.get("answer_type")
-    try:
-        if problem.meta["question_type"] == "multi_choice":
-            return _option(problem.id, problem.choices, extraction.strip())
-        if kind == "integer":
-            return str(int(extraction) if rules.integer == "strict" else int(float(extraction)))
-        if kind == "float":
-            return str(round(float(extraction), int(float(problem.meta.get("precision") or 0))))
-    except (ValueError, OverflowError):
-        return None
-    return extraction
-
-
-def _option(name: str, choices: tuple[str, ...], extraction: str) -> str:
-    if not choices:
-        raise DataError(f"problem {name!r}: expected choices for a multi_choice question, found none")
-    letter = re.search(r"\(([a-zA-Z])\)", extraction)
-    text = letter.group(1).upper() if letter else extraction
-    if len(text) == 1 and text in LETTERS[: len(choices)]:
-        return choices[LETTERS.index(text)]
-    return min(choices, key=lambda choice: _distance(choice, text[:MAX_CHARS]))
-
-
-@lru_cache(maxsize=65_536)
-def _distance(a: str, b: str) -> int:
-    return edit_distance(a, b)
 
 
 README = "lupantech/MathVista@53d52587 README, testmini"
