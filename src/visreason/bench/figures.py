@@ -4,12 +4,12 @@ Values are fractions here; `percent` makes the figure that a manifest holds.
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from visreason.bench.kind import ALL, Bench
 from visreason.errors import DataError
 from visreason.record import Problem, Sample
-from visreason.reward.ranking import majority
 from visreason.stats import Interval, accuracy, by_problem
 
 Verdict = Callable[[Sample], float]
@@ -68,7 +68,7 @@ def sampling(samples: list[Sample], rewards: Sequence[float] | None = None) -> d
     """Figures of several answers to each problem: average@n, pass@k for k = 1, 2, 4 ... n, majority@n, best@n.
 
     pass@k is the unbiased estimate 1 - C(n - c, k) / C(n, k) (Chen et al. 2021, section 2.1). The majority is the
-    largest group of samples with the same answer, the mean of them where several are as large; samples without an
+    largest group of samples with the same answer, the first of them where several are as large; samples without an
     answer have no vote. best@n takes the first sample with the highest of `rewards`, one for each sample. Problems of
     one sample are left out; of the others the first n samples count, as many as the one with the fewest has.
     """
@@ -80,7 +80,7 @@ def sampling(samples: list[Sample], rewards: Sequence[float] | None = None) -> d
     ks = [*(2**i for i in range(n.bit_length()) if 2**i < n), n]
     found = {f"average@{n}": accuracy([[right(s) for s in g] for g in groups])}
     found |= {f"pass@{k}": accuracy([[_pass_at(g, k)] for g in groups]) for k in ks}
-    found[f"majority@{n}"] = accuracy([[majority(g, right)] for g in groups])
+    found[f"majority@{n}"] = accuracy([[_majority(g)] for g in groups])
     if rewards is not None:
         value = {id(s): r for s, r in zip(samples, rewards, strict=True)}
         found[f"best@{n}"] = accuracy([[right(max(g, key=lambda s: value[id(s)]))] for g in groups])
@@ -90,3 +90,9 @@ def sampling(samples: list[Sample], rewards: Sequence[float] | None = None) -> d
 def _pass_at(group: list[Sample], k: int) -> float:
     wrong = sum(not s.score.correct for s in group)
     return 1.0 - math.comb(wrong, k) / math.comb(len(group), k)
+
+
+def _majority(group: list[Sample]) -> float:
+    votes: Counter[str | None] = Counter(s.score.answer for s in group if s.score.answer is not None)
+    most = max(votes.values(), default=0)
+    return next((right(s) for s in group if most and votes[s.score.answer] == most), 0.0)

@@ -179,12 +179,13 @@ def best(group: Sequence[Sample], part: str = "learned") -> float:
     return sum(top) / len(top)
 
 
-def majority(
-    group: Sequence[Sample], right: Callable[[Sample], float] = lambda s: float(s.score.correct)
-) -> float:
+def majority(group: Sequence[Sample]) -> float:
     """Whether the most frequent answer is right; the mean over the answers that share the first place, weighed by how
     often each form of them is right. Completions without an answer have no vote."""
     votes = Counter(s.score.answer for s in group if s.score.answer is not None)
-    most = max(votes.values(), default=0)
-    values = [right(s) for s in group if s.score.answer is not None and votes[s.score.answer] == most]
-    return sum(values) / len(values) if values else 0.0
+    if not votes:
+        return 0.0
+    first = max(votes.values())
+    tied = [answer for answer, n in votes.items() if n == first]
+    right = [s.score.correct for s in group if s.score.answer in tied]
+    return sum(right) / len(right)
