@@ -5,6 +5,7 @@ import sys
 import pytest
 import torch
 
+from tests.model.adapters import adapted
 from tests.model.world import STYLE
 from tests.train.test_resume import Killed, assert_alike, die, on_call, train
 from visreason.engine import Sampling
@@ -13,13 +14,11 @@ from visreason.errors import UsageError
 from visreason.model.check import self_check
 from visreason.model.forest import Branch, Tree, plant
 from visreason.model.four_bits import full_width
-from visreason.model.load import add_lora, load
+from visreason.model.load import load
 from visreason.prompt import messages, style
 from visreason.recipe import fill
 from visreason.train import optimizer, sharding, update
 from visreason.train.settings import Reinforcement, Training
-
-PARTS = ("vision", "merger", "language")
 
 
 def settings(**changes):
@@ -30,13 +29,7 @@ def settings(**changes):
 def four(world):
     """The world's model with adapters that are not zero, over a base in 4 bits."""
     pytest.importorskip("bitsandbytes")
-    policy = load(str(world / "model"), device="cpu", quantised=True)
-    add_lora(policy, 4, 8, PARTS)
-    torch.manual_seed(0)
-    for name, p in policy.model.named_parameters():
-        if "lora_" in name:
-            p.data = 0.05 * torch.randn_like(p)
-    return policy
+    return adapted(load(str(world / "model"), device="cpu", quantised=True), 4, 0.05)
 
 
 def small(policy):

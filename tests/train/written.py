@@ -6,20 +6,15 @@ import sys
 import torch
 from safetensors.torch import load_file
 
+from tests.model.adapters import adapted
 from visreason.engine import sync
-from visreason.model.load import add_lora, load
+from visreason.model.load import load
 from visreason.train import sharding
 from visreason.train.settings import Training
 
 
 def policy(path, spread):
-    found = load(path, device="cpu", spread=spread)
-    add_lora(found, 3, 8, ("vision", "merger", "language"))
-    torch.manual_seed(0)
-    for name, p in found.model.named_parameters():
-        if "lora_" in name:
-            p.data = 0.1 * torch.randn_like(p)
-    return found
+    return adapted(load(path, device="cpu", spread=spread), 3, 0.1)
 
 
 def tensors(folder):
