@@ -16,7 +16,7 @@ import subprocess
 import time
 import weakref
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -208,6 +208,22 @@ class Run:
         if text and not text.endswith(b"\n"):
             os.truncate(path, text.rfind(b"\n") + 1)
         return path
+
+    def answered(self, ids: Sequence[str], block: int = 1) -> list[Sample]:
+        """The samples on disk, of problems `ids` in this order, to the last whole block; what follows is cut off.
+
+        Raises RunError where they are of other problems.
+        """
+        found = self.records(SAMPLES, Sample)[: len(ids)]
+        for sample, id in zip(found, ids, strict=False):
+            if sample.problem.id != id:
+                raise RunError(
+                    f"expected an answer to {id!r} next in {self.path / SAMPLES}, found one to {sample.problem.id!r}: "
+                    "the data changed since the run began; start again in another directory (out=...)"
+                )
+        whole = len(found) if len(found) == len(ids) else len(found) // block * block
+        self.keep(SAMPLES, whole)
+        return found[:whole]
 
     def keep(self, name: str, lines: int) -> None:
         """Cut an appended file back to its first lines."""

@@ -11,7 +11,6 @@ from rich.progress import track
 
 from visreason.bench.task import BLOCK, Reading, Task, scored_blocks
 from visreason.engine import Engine, Sampling
-from visreason.errors import RunError
 from visreason.prompt import Style, messages
 from visreason.record import Problem, Sample, Score
 from visreason.store import SAMPLES, Run
@@ -37,7 +36,7 @@ def answers(
 ) -> tuple[list[Sample], Engine | None]:
     """Samples of every problem, in order, and the engine, if one was needed; samples on disk are not asked again."""
     n, size = asked.sampling.n, asked.block
-    samples = _on_disk(record, asked)
+    samples = record.answered([p.id for p in asked.problems for _ in range(n)], n * size)
     if len(samples) == n * len(asked.problems):
         return samples, None
     engine = connect()
@@ -59,32 +58,12 @@ def answers(
 
 def scored_given(record: Run, task: Task, reading: Reading, console: Console) -> list[Sample]:
     """Scored samples of completions made elsewhere, in order; those on disk are not scored again."""
-    scored = record.records(SAMPLES, Sample)
+    scored = record.answered([s.problem.id for s in task.given], BLOCK)
     done = len(scored) // BLOCK
-    scored = scored[: done * BLOCK]
-    record.keep(SAMPLES, len(scored))
-    blocks = [task.given[i : i + BLOCK] for i in range(done * BLOCK, len(task.given), BLOCK)]
+    blocks = [task.given[i : i + BLOCK] for i in range(len(scored), len(task.given), BLOCK)]
     console.print(f"{len(task.given)} completions of {len(task.problems)} problems of {task.bench.title}")
     fresh = scored_blocks(task, reading, blocks)
     for block in track(fresh, "score", total=done + len(blocks), completed=done, console=console):
         record.append(SAMPLES, block)
         scored += block
     return scored
-
-
-def _on_disk(record: Run, asked: Asked) -> list[Sample]:
-    """The samples of the whole blocks that were answered before; what follows them is cut off."""
-    n = asked.sampling.n
-    samples = record.records(SAMPLES, Sample)
-    for sample, problem in zip(samples[::n], asked.problems, strict=False):
-        if sample.problem.id != problem.id:
-            raise RunError(
-                f"expected an answer to {problem.id!r} next in {record.path / SAMPLES}, found one to "
-                f"{sample.problem.id!r}: the data changed since the run began; start again in another "
-                "directory (out=...)"
-            )
-    whole = min(len(samples) // n, len(asked.problems))
-    if whole < len(asked.problems):
-        whole -= whole % asked.block
-    record.keep(SAMPLES, n * whole)
-    return samples[: n * whole]
