@@ -19,6 +19,8 @@ LISTED = re.compile(
     r"\(?[A-Z]\)?\.?(?:\s*(?:,|/|&|(?i:\bor\b|\band\b|\bas well as\b)|或|和|、)\s*"
     r"(?:(?i:\bor\b|\band\b)\s*)?\(?[A-Z]\)?\.?(?![\w']))+"
 )
+RUN = re.compile(r"[A-J]{2,10}")
+"""Letters of several options without anything between them, in alphabetical order."""
 STRONG = re.compile(
     r"\(([A-Z])\)|\b(?:option|choice|answer|figure|picture)s? ?(?:is )?:? ?\(?([A-Z])\b(?!')"
     r"|(?:^|\n)[ \t]*([A-Z])[.):。](?=\s|$|不)|选项? ?([A-Z])"
@@ -99,6 +101,8 @@ def pick(text: str, choices: tuple[str, ...]) -> frozenset[int]:
         return letter if OUTSIDE not in letter else _by_text(text, choices) or letter
     if found := _by_text(text, choices):
         return found
+    if RUN.fullmatch(text) and "".join(sorted(set(text))) == text:  # ABD
+        return frozenset().union(*(_index(letter, choices) for letter in text))
     if listed := LISTED.match(text):
         return frozenset().union(
             *(_index(c, choices) for c in re.findall(r"(?<![A-Za-z])[A-Z](?![A-Za-z])", listed.group()))
