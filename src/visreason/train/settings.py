@@ -86,12 +86,10 @@ class Training(Asking):
     )
 
     def idle(self) -> dict[str, str]:
-        adapters = ("lora_alpha", "lora_parts", "quantize")
-        without = dict.fromkeys(adapters, "lora_rank above 0")
-        lora = (
-            {"freeze": "lora_rank left out (lora_parts says what is trained)"} if self.lora_rank else without
-        )
-        return {**super().idle(), **lora, **({"epochs": "steps left out"} if self.steps else {})}
+        adapters = dict.fromkeys(("lora_alpha", "lora_parts", "quantize"), "lora_rank above 0")
+        whole = {"freeze": "lora_rank left out (lora_parts says what is trained)"}
+        steps = {"epochs": "steps left out"} if self.steps else {}
+        return {**super().idle(), **(whole if self.lora_rank else adapters), **steps}
 
 
 class Reinforcement(Training):
