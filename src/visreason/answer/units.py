@@ -90,7 +90,7 @@ def ratio(unit: str, other: str) -> Fraction | None:
         return Fraction(1)
     (name, power), (other_name, other_power) = _base(unit), _base(other)
     if name not in NAMES or other_name not in NAMES:
-        return Fraction(1) if _alike(name, other_name) else None
+        return Fraction(1) if power == other_power and _alike(name, other_name) else None
     dimension, factor = KNOWN[NAMES[name]]
     other_dimension, other_factor = KNOWN[NAMES[other_name]]
     if not dimension or not other_dimension:
@@ -107,10 +107,11 @@ def _base(unit: str) -> tuple[str, int]:
     base = base.strip()
     if base.endswith((" squared", " cubed")):
         return base.rpartition(" ")[0], 2 if base.endswith("squared") else 3
-    return base, int(power) if power in ("2", "3") else 1
+    return (base, int(power)) if power in ("2", "3") else (unit, 1)
 
 
 def _alike(name: str, other: str) -> bool:
-    """Whether words of things counted name the same: one holds the other, plurals aside."""
-    words, others = ({w.rstrip("s") for w in n.split()} for n in (name, other))
-    return words <= others or others <= words
+    """Whether words of things counted name the same: one holds the other, plurals aside. A unit more is another."""
+    words, others = ({w.rstrip("s") or w for w in n.split()} for n in (name, other))
+    more = words ^ others
+    return (words <= others or others <= words) and not any(w in NAMES or re.search(r"[/^]", w) for w in more)
