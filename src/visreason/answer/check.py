@@ -9,7 +9,7 @@ from visreason.answer.equal import equal, is_value
 from visreason.answer.extract import Extraction, extract, inside
 from visreason.answer.lists import parts
 from visreason.answer.normalize import normalize, unwrap
-from visreason.answer.prose import plain, sentences
+from visreason.answer.prose import bare, plain, sentences
 from visreason.answer.quantity import worded
 from visreason.answer.rules import Rules, rules_of
 from visreason.answer.sandbox import Fault
@@ -177,8 +177,9 @@ def _named(
         return None, frozenset()
     if said and (named := pick_from_prose(said, choices)):
         return said[-1], named
-    if found is not None and len(found.texts) == 1 and (named := by_value(found.texts[0], choices)):
-        return found.texts[0], named
+    stated = found.texts if found is not None and found.kind != "bare" else (bare("\n".join(said)),)
+    if len(stated) == 1 and stated[0] and (named := by_value(stated[0], choices)):
+        return stated[0], named
     return None, frozenset()
 
 

@@ -28,9 +28,12 @@ STRONG = re.compile(
     re.IGNORECASE,
 )
 CLOSING = re.compile(
-    r"(?:^|\b(?:is|be|by):? )\(?([A-Z])\)?\.?$|\b([A-Z]) is (?:the |thus )?(?:correct|right|best)\b"
+    r"(?:^|\b(?:is|be|by):? |^(?:[Tt]herefore|[Tt]hus|[Hh]ence|[Ss]o),? )\(?([A-Z])\)?\.?$"
+    r"|\b([A-Z]) is (?:the |thus )?(?:correct|right|best)\b"
 )
 """How the last sentence names an option by its letter alone."""
+LABELLED = re.compile(r"(?:(?i:option|choice|answer)\s+)?\(?([A-Z])\)?\s*[,:(]\s*(.+?)\)?")
+"""A letter and what may be the text of an option."""
 LEFT = re.compile(
     r"\b(?:left with|leav(?:es|ing)(?: us with)?|remain(?:s|ing)(?: \w+)? is)(?: only)?(?: (?:option|choice))? "
     r"\(?([A-Z])\)?\.?$"
@@ -48,7 +51,8 @@ DENIED = re.compile(
     re.IGNORECASE,
 )
 CONTRAST = re.compile(
-    r"\b(?:other|others|rather than|instead of|unlike|except|whereas|while|although|compared (?:to|with)|than)\b",
+    r"\b(?:other(?= (?:options?|choices?|answers?)\b)|others|rather than|instead of|unlike|except|whereas|while"
+    r"|although|compared (?:to|with)|than)\b",
     re.IGNORECASE,
 )
 DENIED_LETTER = re.compile(
@@ -58,9 +62,10 @@ DENIED_LETTER = re.compile(
     r"|不(?:应|能|要|可能)?[是选]?|排除|除了)\s*"
     r"(?i:(?:be|is|it|that|choose|pick|select|the|option|choice|answer|correct|选?项)\b:?\s*)*"
     r"\(?[A-Z]\)?(?![\w'’])(?:\s*(?:,?\s*\b(?:or|nor)\b|/|或)\s*\(?[A-Z]\)?(?![\w'’]))*"
-    r"|(?i:\b(?:option|choice)\s*)?\(?(?<![A-Za-z\\])[A-HJ-Z]"
-    r"(?:\)?\s*是?(?:不(?:对|正确|符合|成立|可能)|错误?|被?排除)的?|\s+(?:\w*n['’]t|cannot|never)\b"
-    r"|\)?\s+(?:(?:is|are|was|be|can|could|would|should|must|does|did|seems|looks|also|therefore|thus)\s+)*"
+    r"|(?i:\b(?:option|choice)s?\s*)?\(?(?<![A-Za-z\\])"
+    r"(?:[A-HJ-Z]\)?\s*(?:[,/、，]|(?i:,?\s*\band\b)|和)\s*\(?){0,8}[A-HJ-Z]"
+    r"(?:\)?\s*[都均]?是?(?:不(?:对|正确|符合|成立|可能)|错误?|被?排除)的?|\s+(?:\w*n['’]t|cannot|never)\b"
+    r"|\)?\s+(?:(?:is|are|was|be|can|could|would|should|must|does|did|do|seems|looks|also|all|both|therefore|thus)\s+)*"
     r"(?:(?:is|was|does|did|could|would|should)n['’]t|(?<=[a-z] )(?:not|incorrect|wrong|false|impossible|eliminated"
     r"|excluded|rejected|ruled out))\b(?!\s*\(?[A-Z]\)?(?![\w'’])))"
 )
@@ -70,8 +75,9 @@ REASON = re.compile(
 )
 """Where the reason for a letter begins."""
 MORE = re.compile(
-    r"\b(?:also|too|both|equally|as well)(?! (?:\w+ly\b|small|large|big|high|low|long|short|few|many))\b",
-    re.I,
+    r"\b(?:also|too|both|equally|as well)(?! (?:\w+ly\b|small|large|big|high|low|long|short|few|many))\b"
+    r"|\bor(?: (?:maybe|perhaps|possibly))? \(?(?-i:[A-HJ-Z])\b",
+    re.IGNORECASE,
 )
 """Words by which a reason names a further answer."""
 ANOTHER = re.compile(
@@ -93,6 +99,8 @@ def pick(text: str, choices: tuple[str, ...]) -> frozenset[int]:
     if len(bare := text.strip()) > 1 and bare in choices:  # options may be called (a), (b) in another order
         return frozenset(i for i, choice in enumerate(choices) if choice == bare)
     text = unwrap(text[:READ_CHARS])
+    if (labelled := LABELLED.fullmatch(text)) and (other := _by_text(labelled.group(2), choices)):
+        return _index(labelled.group(1), choices) | other
     if not _by_text(text, choices):
         text = _without_reason(DENIED_LETTER.sub("", text).strip())
     text = text.upper() if LISTED.fullmatch(text.upper()) else text
@@ -221,7 +229,10 @@ def _mentioned(text: str, choices: tuple[str, ...]) -> frozenset[int]:
 def _standing(option: str) -> re.Pattern[str]:
     """An option's text as whole words, not denied; a number or formula not as part of another."""
     before, after = (r"+*/^_{\\-", r"\\}^*/") if option[0] in FORMULA else ("", "")
-    return re.compile(rf"(?<!\bnot )(?<!\bexcept )(?<![\w.{before}]){re.escape(option)}(?![\w{after}]|\.\d)")
+    denied = "".join(
+        rf"(?<!\b{word} {article})" for word in ("not", "except") for article in ("", "a ", "an ", "the ")
+    )
+    return re.compile(rf"{denied}(?<![\w.{before}]){re.escape(option)}(?![\w{after}]|\.\d)")
 
 
 def by_value(text: str, choices: tuple[str, ...]) -> frozenset[int]:

@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from visreason.answer.normalize import COMMAND
-from visreason.answer.prose import FEW_WORDS, HEDGE, MATH, WORD, bare, plain, undenied, values
+from visreason.answer.normalize import COMMAND, unwrap
+from visreason.answer.prose import FEW_WORDS, HEDGE, MATH, SAID, WORD, bare, plain, undenied, values
 
 BOX_CHARS, MAX_BOXES = 2_000, 20
 PHRASE = re.compile(
@@ -25,9 +25,9 @@ JOINED = re.compile(
 """What stands between boxes that state one answer together."""
 LEADING = re.compile(
     r"\s*(?:(?:probably|likely|perhaps|maybe) )?[$*]*([-−]?\d[\d,.]*?)\**[.,]? "
-    r"(?:though|although|with|because|since|for|as|which|where|when|from|given|due|after)\b"
+    r"(?:(?:though|although|with|because|since|for|as|which|where|when|from|given|due|after)\b|\((?!or\b|and\b)[^()]*\)\W*$)"
 )
-"""A number and the reason behind it."""
+"""A number and the reason behind it, which may stand in brackets."""
 WITHDRAWN = re.compile(
     r"[$*.,;)\s]{0,4}(?:but |and )?(?:(?:this|that|it|which) )?(?:is|was|would be|seems) (?:clearly |also )?"
     r"(?:wrong|incorrect|not (?:right|correct|possible|the answer))\b",
@@ -36,21 +36,22 @@ WITHDRAWN = re.compile(
 """What takes a value back that stands before it; of a letter it may be what was asked ("Which is incorrect?")."""
 LETTER = re.compile(r"(?:\\text\{)?\(?[A-J]\)?\}?")
 DOUBTED = re.compile(
-    r"(?:\b(?:not|never|doubt)|n['’]t)(?: (?:think|believe|say|claim|mean|sure|certain|that|the|correct|final))*\s*$",
+    r"(?:\b(?:not|never|doubt|(?:wrong|incorrect|mistaken?) to (?:say|think|claim|conclude))|n['’]t)"
+    r"(?: (?:think|believe|say|claim|mean|sure|certain|that|the|correct|final))*\s*$",
     re.IGNORECASE,
 )
 """What stands before "the answer is" in a sentence that doubts it."""
 SUPPOSED = re.compile(r"\bif\b[^.!?\n]*$", re.IGNORECASE)
 """What stands before "the answer would be" where it is said of another case."""
 BEFORE_CHARS = 200
-SAID = re.compile(r"(yes|no|true|false)[,.!;:]\s(?!.*\b(?:yes|no|true|false)\b)", re.IGNORECASE)
-"""A word that is the answer, and its reason behind it."""
 IS = re.compile(
     r"\s*(?:it|this|that|these|they|the (?:\w+ ){1,4}?)\s?(?:is|are|['’]s)(?: (?:a|an|the))? "
     r"([^\W\d_][\w '’-]{0,40})\.?\s*",
     re.IGNORECASE,
 )
 """A sentence of a few words and the word it says."""
+VALUE_FIRST = re.compile(r"([$(\\]*[-−]?\d[\d,.]*[%)$]*)[.。]\s+(?=[A-Z])")
+"""A number that is a sentence, before another one."""
 EXPLAINED = re.compile(
     r"\n\s*(?:explanation|reason(?:ing)?|justification|解释|理由|解析)\s*[:：]", re.IGNORECASE
 )
@@ -110,6 +111,7 @@ def inside(text: str) -> str:
     >>> inside("Therefore the answer is 45 cm."), inside("It has 7 sides."), inside("3 or 4"), inside("Yes, it is.")
     ('45 cm', '7', '3 or 4', 'Yes')
     """
+    text = unwrap(text)
     if boxes := _boxes(text):
         return ", ".join(_distinct(boxes))
     if stated := _stated(text):
@@ -169,8 +171,8 @@ def _final_boxes(text: str) -> tuple[list[str], list[str]]:
     boxes = _boxes_at(text)
     if not boxes:
         return [], []
-    last_at, _, content = boxes[-1]
-    after = FINAL.split(text[last_at:])
+    _, last_end, content = boxes[-1]
+    after = FINAL.split(text[last_end:])
     if len(after) > 1 and len(after[-1].split()) <= FEW_WORDS and STATES.match(after[-1]):
         return ([], []) if inside(after[-1]) != content else ([], [content])
     first = len(boxes) - 1
@@ -202,6 +204,8 @@ def _preceded(pattern: re.Pattern[str], text: str, mark: re.Match[str]) -> bool:
 
 def _first_sentence(line: str) -> str:
     """Up to a full stop that ends a sentence: not the one of `B.`, `3.5` or `e.g.`."""
+    if value := VALUE_FIRST.match(line):
+        return value.group(1)
     stop = re.search(r"(?<=[^\s.][^\s.])[.。](?:\s+(?=[A-Z])|$)|(?<=\w\))[.。](?:\s|$)", line[2:])
     return line[: stop.start() + 2].strip() if stop else line
 

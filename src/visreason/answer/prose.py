@@ -4,16 +4,23 @@ import re
 
 NUMBER = re.compile(
     r"(?<![^\W\u4e00-\u9fff])(?<!\.)[-−]?[$€£]?(?:\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
-    r"(?:/\d+(?![\d.])|(?::\d+)+)?(?:\s?\\?[%°])?"
+    r"(?:/\d+(?!\d|\.\d)|(?::\d+)+)?(?:\s?\\?[%°])?"
 )
 MATH = re.compile(r"\$\$?([^$]{1,300})\$\$?|\\\(([^\n]{1,300}?)\\\)|\\\[(.{1,300}?)\\\]", re.DOTALL)
+POINT = re.compile(r"\((?!\d{1,3}(?:,\d{3})+\))[-−]?\d[\d./]{0,9}(?:, ?[-−]?\d[\d./]{0,9}){1,3}\)")
+"""A point by its coordinates."""
 COMPARED = re.compile(r"\b(?:than|exactly|least|most|above|below|under|over|beyond)\s{1,3}[$]?$")
 COMPARED_CHARS = 12
 """How far before a number COMPARED may begin."""
+DIGIT_WORDS = "one|two|three|four|five|six|seven|eight|nine|ten"
 WORDED = re.compile(
-    r"\b(?:are|is|has|have|were|was|only|total of) (one|two|three|four|five|six|seven|eight|nine|ten|no)\b"
+    rf"\b(?:are|is|has|have|were|was|only|total of|shows?|contains?|counts?|counted|sees?) ({DIGIT_WORDS}|no)\b"
     r"(?! (?:times|of)\b)"
 )
+SAID = re.compile(
+    r"\s*(yes|no|true|false)[,.!;:]\s(?!.*(?:[,.!;:]|\b(?:or|and))\s(?:yes|no|true|false)\b)", re.IGNORECASE
+)
+"""A word that is the answer, and its reason behind it."""
 RANGE = re.compile(r"\s?[-–~]\s?\d")
 FACTOR = re.compile(
     r"(?:[abceiknpqrtuxyz](?![A-Za-z])|[π√∠]|\\(?:pi|sqrt|frac|times|cdot|left)(?![A-Za-z]))|\s?[-−] ?[a-z]\b"
@@ -41,10 +48,16 @@ DENIED_NUMBER = re.compile(
     re.IGNORECASE,
 )
 """A number that is denied, with the words that deny it."""
-ASKED = re.compile(r"[?？][\s\"'”’)\]*]*$")
-STEP = re.compile(r"^[ \t]*\d{1,2}[.)][ \t]+(?=\S)", re.MULTILINE)
+ASIDE = re.compile(
+    r"[?？][\s\"'”’)\]*]*$|\bif\b[^.]*\bwould\b|\bwould\b[^.]*\bif\b"
+    r"|^\W*confidence\b|\b(?:am|['’]m) \S+ (?:confident|sure|certain)\b",
+    re.IGNORECASE,
+)
+"""A sentence that asks, speaks of another case, or of how sure it is: a number in it is no answer."""
+STEP = re.compile(r"^[ \t]*(?:step )?\d{1,2}[.):][ \t]+(?=\S)", re.MULTILINE | re.IGNORECASE)
 """The number of a step in a list of them."""
-COUNTS = re.compile(r"\d[\d,.]{0,20} [a-z]+(?: [a-z]+){0,2},? and \d[\d,.]* [a-z]")
+COUNT = rf"(?:\d[\d,.]{{0,20}}|\b(?:{DIGIT_WORDS}))"
+COUNTS = re.compile(rf"{COUNT} [a-z]+(?: [a-z]+){{0,4}},? and {COUNT} [a-z]")
 """Several things counted, of which none is the answer."""
 HEDGE = re.compile(r"\b(?:or|either)\b|\b(?:between|from) \S+ (?:and|to) \S+$|或", re.IGNORECASE)
 FEW_WORDS = 6
@@ -62,15 +75,17 @@ def bare(text: str) -> str | None:
         return text.strip() or None
     steps = STEP.sub("", text)
     text = steps if len(STEP.findall(text)) > 1 else text
-    for sentence in [s for s in reversed(sentences(text)[-3:]) if not ASKED.search(s)]:
+    said = SAID.match(text)
+    for sentence in [s for s in reversed(sentences(text)[-3:]) if not ASIDE.search(s)]:
         if DECLINED.search(sentence) or COUNTS.search(sentence):
             return None
         stated = undenied(sentence)
-        if found := values(stated, compared=False) or WORDED.findall(stated) or values(stated):
+        worded = [] if said else WORDED.findall(stated)
+        if found := values(stated, compared=False) or worded or values(stated):
             return stated if len(set(found)) > 1 and HEDGE.search(stated) else found[-1]
         if stated != sentence:
             return None
-    return None
+    return said.group(1) if said else None
 
 
 def undenied(text: str) -> str:
@@ -89,6 +104,8 @@ def values(sentence: str, compared: bool = True) -> list[str]:
     found = [(m.start(), next(g for g in m.groups() if g).strip()) for m in MATH.finditer(sentence)]
     found = [(at, formula) for at, formula in found if VALUED.search(formula)]
     prose = MATH.sub(lambda m: " " * len(m.group()), sentence)
+    found += [(m.start(), m.group()) for m in POINT.finditer(prose)]
+    prose = POINT.sub(lambda m: " " * len(m.group()), prose)
     if not compared:
         found = [(at, text) for at, text in found if not _is_compared(sentence, at)]
     found += [
@@ -114,7 +131,11 @@ def _stands_alone(text: str, start: int, end: int) -> bool:
         return False
     if re.search(r"[A-Za-z]\($", text[max(0, start - 2) : start]):  # f(0)
         return False
-    return before not in tuple("+-*/^<>≤≥≠±_{\\") and after not in tuple("+*/^<>_{=(")
+    return (
+        before not in tuple("+-*/^<>≤≥≠±_{\\")
+        and after not in tuple("+*/^<>_{=")
+        and text[end : end + 1] != "("
+    )
 
 
 def sentences(text: str) -> list[str]:

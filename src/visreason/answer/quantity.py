@@ -49,8 +49,8 @@ def unit_word(unit: str) -> str:
 
 
 def same_quantity(gold: str, answer: str) -> bool | None:
-    """Whether two answers are the same date, time, duration, measure, temperature, range, size or ratio of several terms;
-    None where neither is a date, and the gold answer or the answer none of the others.
+    """Whether two answers are the same date, time, duration, measure, temperature, range, size or ratio of several
+    terms; None where neither is a date, and the gold answer or the answer none of the others.
 
     >>> same_quantity("1:02:03", "1 h 2 min 3 s"), same_quantity("2:30 pm", "14:30"), same_quantity("2:30", "1:15")
     (True, True, False)
