@@ -13,7 +13,7 @@ from functools import lru_cache
 from visreason.answer.budget import spend
 from visreason.answer.compute import symbols
 from visreason.answer.lists import parts, shape
-from visreason.answer.normalize import normalize, spell, split_name, split_percent, split_unit, unwrap
+from visreason.answer.normalize import normalize, spell, split_name, split_percent, split_unit
 from visreason.answer.parse import parse
 from visreason.answer.quantity import same_quantity, worded
 from visreason.answer.rules import DEFAULT, Rules
@@ -30,7 +30,6 @@ FRACTION = re.compile(r"-?(?:\\frac\{(\d+)\}\{(\d+)\}|(\d+)/(\d+))")
 ARTICLE = re.compile(r"^\s*(?:the|an?)\s+(?=[A-Za-z]{2})", re.IGNORECASE)
 COMPOUND_CHARS = 60
 COMPOUND = re.compile(r"(?=.*[A-Z].*[A-Z])(?:[A-Z][a-z]?\d*){2,8}")
-SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
 WORDS = re.compile(r"[A-Za-z]{2,}|[A-Za-z]+(?: [A-Za-z]+)+")
 
 
@@ -84,7 +83,7 @@ def _unscripted(text: str) -> str:
 def _formula(text: str) -> str:
     if len(text) > COMPOUND_CHARS:
         return ""
-    line = re.sub(r"_\{?(\d+)\}?", r"\1", unwrap(text)).translate(SUBSCRIPTS)
+    line = re.sub(r"_\{?(\d+)\}?", r"\1", spell(text)).replace(" ", "")
     return line if COMPOUND.fullmatch(line) else ""
 
 

@@ -5,7 +5,20 @@ from dataclasses import dataclass
 from typing import Literal
 
 from visreason.answer.normalize import COMMAND, unwrap
-from visreason.answer.prose import FEW_WORDS, HEDGE, MATH, SAID, WORD, bare, plain, undenied, values
+from visreason.answer.prose import (
+    DECLINED,
+    FEW_WORDS,
+    HEDGE,
+    MATH,
+    SAID,
+    WORD,
+    WORDED,
+    bare,
+    plain,
+    sentences,
+    undenied,
+    values,
+)
 
 BOX_CHARS, MAX_BOXES = 2_000, 20
 PHRASE = re.compile(
@@ -45,13 +58,16 @@ SUPPOSED = re.compile(r"\bif\b[^.!?\n]*$", re.IGNORECASE)
 """What stands before "the answer would be" where it is said of another case."""
 BEFORE_CHARS = 200
 IS = re.compile(
-    r"\s*(?:it|this|that|these|they|the (?:\w+ ){1,4}?)\s?(?:is|are|['’]s)(?: (?:a|an|the))? "
+    r"\s*(?:it|this|that|these|they|the (?:\w+ ){1,12}?)\s?"
+    r"(?:is|are|was|were|['’]s|(?:appears?|seems?|looks?)(?: to be)?)(?: (?:a|an|the))? "
     r"([^\W\d_][\w '’-]{0,40})\.?\s*",
     re.IGNORECASE,
 )
-"""A sentence of a few words and the word it says."""
-VALUE_FIRST = re.compile(r"([$(\\]*[-−]?\d[\d,.]*[%)$]*)[.。]\s+(?=[A-Z])")
-"""A number that is a sentence, before another one."""
+"""A sentence and the word it says."""
+VALUE_FIRST = re.compile(
+    r"([$(\\]*[-−]?\d[\d,.]*[%)$]*)[.。]\s+(?=[A-Z])(?!(?:Actually|Wait|No|Hmm|But|Correction|Sorry)\b)"
+)
+"""A number that is a sentence, before another one that does not take it back."""
 EXPLAINED = re.compile(
     r"\n\s*(?:explanation|reason(?:ing)?|justification|解释|理由|解析)\s*[:：]", re.IGNORECASE
 )
@@ -99,9 +115,16 @@ def extract(text: str, cut: bool = False) -> Extraction | None:
     if stated := _stated(text[: text.rfind("\n") + 1] if cut else text):
         return Extraction((stated,), "phrase")
     head = EXPLAINED.split(text)[0]
-    if not cut and (value := bare(head if len(head.split()) <= FEW_WORDS else text)):
+    if not cut and (value := bare(head if len(head.split()) <= FEW_WORDS else text) or _described(text)):
         return Extraction((value,), "bare")
     return None
+
+
+def _described(text: str) -> str | None:
+    """The word that the last sentence says of something."""
+    last = sentences(text)[-1:]
+    said = IS.fullmatch(last[0]) if last and not DECLINED.search(last[0]) else None
+    return said.group(1) if said else None
 
 
 def inside(text: str) -> str:
@@ -120,7 +143,9 @@ def inside(text: str) -> str:
         return leading.group(1)
     kept = undenied(text)
     found = set(values(kept))
-    if not found and (said := SAID.match(text) or IS.fullmatch(text)):
+    if not found and (
+        said := SAID.match(text) or (WORDED.search(text) if _states(text) else None) or IS.fullmatch(text)
+    ):
         return said.group(1)
     return found.pop() if len(found) == 1 and PROSE.search(_spelled(text)) and _states(kept) else text
 

@@ -5,6 +5,7 @@ import re
 NUMBER = re.compile(
     r"(?<![^\W\u4e00-\u9fff])(?<!\.)[-−]?[$€£]?(?:\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
     r"(?:/\d+(?!\d|\.\d)|(?::\d+)+)?(?:\s?\\?[%°])?"
+    r"(?: (?:thousand|million|billion|trillion)\b)?"
 )
 MATH = re.compile(r"\$\$?([^$]{1,300})\$\$?|\\\(([^\n]{1,300}?)\\\)|\\\[(.{1,300}?)\\\]", re.DOTALL)
 POINT = re.compile(r"\((?!\d{1,3}(?:,\d{3})+\))[-−]?\d[\d./]{0,9}(?:, ?[-−]?\d[\d./]{0,9}){1,3}\)")
@@ -57,7 +58,7 @@ ASIDE = re.compile(
 STEP = re.compile(r"^[ \t]*(?:step )?\d{1,2}[.):][ \t]+(?=\S)", re.MULTILINE | re.IGNORECASE)
 """The number of a step in a list of them."""
 COUNT = rf"(?:\d[\d,.]{{0,20}}|\b(?:{DIGIT_WORDS}))"
-COUNTS = re.compile(rf"{COUNT} [a-z]+(?: [a-z]+){{0,4}},? and {COUNT} [a-z]")
+COUNTS = re.compile(rf"{COUNT} [a-z]+(?: [a-z]+){{0,4}},? and {COUNT} [a-z]|\d\),? and \([-−]?\d")
 """Several things counted, of which none is the answer."""
 HEDGE = re.compile(r"\b(?:or|either)\b|\b(?:between|from) \S+ (?:and|to) \S+$|或", re.IGNORECASE)
 FEW_WORDS = 6
