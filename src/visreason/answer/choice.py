@@ -6,6 +6,7 @@ from functools import lru_cache
 from visreason.answer.budget import spend
 from visreason.answer.equal import equal
 from visreason.answer.normalize import normalize, spell, split_unit, unwrap
+from visreason.answer.prose import SAID
 
 READ_CHARS = 2_000
 STEPS = 10
@@ -23,7 +24,7 @@ RUN = re.compile(r"[A-J]{2,10}")
 """Letters of several options without anything between them, in alphabetical order."""
 STRONG = re.compile(
     r"\(([A-Z])\)|\b(?:option|choice|answer|figure|picture)s? ?(?:is )?:? ?\(?([A-Z])\b(?!')"
-    r"|(?:^|\n)[ \t]*([A-Z])[.):。](?=\s|$|不)|选项? ?([A-Z])"
+    r"|(?:^|\n)[ \t]*([A-Z])[.):。](?=\s|$|不)|选项? ?[（(]?([A-Z])(?![A-Z])"
     r"|\b(?:go with|choose|pick|select|opt for) \(?((?-i:[A-HJ-Z]))\b(?!')",
     re.IGNORECASE,
 )
@@ -39,8 +40,6 @@ LEFT = re.compile(
     r"\(?([A-Z])\)?\.?$"
 )
 """How a sentence that rules options out names the one that is left."""
-SAID = ("yes", "no", "true", "false")
-"""First words of a sentence that are its answer."""
 LISTING = re.compile(r"(?:[-*] )?\(?([A-Z])[).:] ")
 LEADING_WORDS = 12
 FORMULA = "0123456789\\"
@@ -99,6 +98,8 @@ def pick(text: str, choices: tuple[str, ...]) -> frozenset[int]:
     if len(bare := text.strip()) > 1 and bare in choices:  # options may be called (a), (b) in another order
         return frozenset(i for i, choice in enumerate(choices) if choice == bare)
     text = unwrap(text[:READ_CHARS])
+    if (said := SAID.match(text)) and (first := _by_text(said.group(1), choices)):
+        return first
     if (labelled := LABELLED.fullmatch(text)) and (other := _by_text(labelled.group(2), choices)):
         return _index(labelled.group(1), choices) | other
     if not _by_text(text, choices):
@@ -165,8 +166,7 @@ def _affirmed(sentence: str, choices: tuple[str, ...]) -> frozenset[int]:
     """Options that a sentence names by their texts. One that denies or compares names what it starts with ("No"), an
     option that is a denial itself, or what stands before the comparison.
     """
-    start = re.split(r"[\s,.;:!]", sentence, maxsplit=1)[0].lower()
-    if start in SAID and (first := frozenset(i for i, c in enumerate(choices) if c.lower() == start)):
+    if (said := SAID.match(f"{sentence} ")) and (first := _by_text(said.group(1), choices)):
         return first
     if DENIED.search(sentence):
         return _mentioned(sentence, tuple(c if DENIED.search(c) else "" for c in choices))

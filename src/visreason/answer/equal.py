@@ -30,6 +30,10 @@ FRACTION = re.compile(r"-?(?:\\frac\{(\d+)\}\{(\d+)\}|(\d+)/(\d+))")
 ARTICLE = re.compile(r"^\s*(?:the|an?)\s+(?=[A-Za-z]{2})", re.IGNORECASE)
 COMPOUND_CHARS = 60
 COMPOUND = re.compile(r"(?=.*[A-Z].*[A-Z])(?:[A-Z][a-z]?\d*){2,8}")
+POINT = re.compile(r"\([^()=]+,[^()=]+\)")
+COORDINATES = re.compile(
+    r"x ?= ?([^,=]+?) ?(?:,|and|, and) ?y ?= ?([^,=]+?)(?: ?(?:,|and|, and) ?z ?= ?([^,=]+?))?"
+)
 WORDS = re.compile(r"[A-Za-z]{2,}|[A-Za-z]+(?: [A-Za-z]+)+")
 
 
@@ -44,7 +48,7 @@ def equal(gold: str, answer: str, rules: Rules = DEFAULT, depth: int = 0) -> Rea
     spend(STEPS)
     if rules.python:
         return "exact" if _alike(gold, answer) else _equal_output(gold, answer)
-    gold, answer = worded(gold), worded(answer)
+    gold, answer = worded(gold), _point(gold, worded(answer))
     if _alike(gold, answer):
         return "exact"
     if (same_size := same_quantity(spell(gold), spell(answer))) is not None:
@@ -67,6 +71,21 @@ def equal(gold: str, answer: str, rules: Rules = DEFAULT, depth: int = 0) -> Rea
     if _equal_trees(whole_gold, whole_answer) or _equal_trees(gold, answer):
         return "symbolic"
     return None
+
+
+def _point(gold: str, answer: str) -> str:
+    """An answer that names the coordinates, or the point, which the gold answer gives without names.
+
+    >>> _point("(3, 4)", "x = 3 and y = 4"), _point("(3, 4)", "A(3, 4)"), _point("3, 4", "x=3, y=4")
+    ('(3, 4)', '(3, 4)', 'x=3, y=4')
+    """
+    if len(answer) > COMPOUND_CHARS or POINT.fullmatch(spell(gold)) is None:
+        return answer
+    spelled = spell(answer)
+    if named := POINT.search(spelled) if re.match(r"[A-Z]'? ?\(", spelled) else None:
+        return named.group() if named.end() == len(spelled) else answer
+    found = COORDINATES.fullmatch(spelled)
+    return f"({', '.join(c for c in found.groups() if c)})" if found else answer
 
 
 def _alike(gold: str, answer: str) -> bool:

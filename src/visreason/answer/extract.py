@@ -25,9 +25,11 @@ PHRASE = re.compile(
     r"(?:\b(?:answers?|option|choice|result)(?: is| are|'s| would be| should be| must be| will be| =)?\s*[:：]"
     r"|\b(?:answer|correct option|correct choice)s?(?: to [^.\n]{1,60})?"
     r" (?:is|are|would be|should be|must be|will be)\b"
-    r"|####|答案(?:是|为|[:：])|故选|应选|选择)[ \t]*[:：]?",
+    r"|####|答案(?:是|为|[:：])|[故应所以此就则]选|选择)[ \t]*[:：]?",
     re.IGNORECASE,
 )
+FIELD = re.compile(r'"(?:final_)?answer"\s*:\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",}\]]+))', re.IGNORECASE)
+"""The answer as a field of JSON."""
 FINAL = re.compile(r"\b(?:(?:final|correct|the) answer|Answer)(?: is\b|\s*[:：=])\s*[:：]?", re.IGNORECASE)
 STATES = re.compile(r"\s*[$(\\]*(?:[A-J]\b|[-−]?[\d\\])")
 """How a value or a letter begins, so that "the answer is right" states none."""
@@ -211,6 +213,8 @@ def _stated(text: str) -> str | None:
     """What follows the last "the answer is" that is not doubted, nor said of another case where one is not: the rest of
     that sentence, or the next line when the line ends there.
     """
+    if field := FIELD.findall(text):
+        return next(filter(None, field[-1]), None)
     marks = [m for m in reversed(list(PHRASE.finditer(text))) if not _preceded(DOUBTED, text, m)]
     marks.sort(key=lambda m: "would" in m.group().lower() and _preceded(SUPPOSED, text, m))
     for mark in marks:

@@ -27,7 +27,7 @@ FACTOR = re.compile(
     r"(?:[abceiknpqrtuxyz](?![A-Za-z])|[π√∠]|\\(?:pi|sqrt|frac|times|cdot|left)(?![A-Za-z]))|\s?[-−] ?[a-z]\b"
 )
 """What makes a number behind which it stands a part of an expression."""
-WORD = re.compile(r"(?<![\\A-Za-z{])[^\W\d_]{3,}")
+WORD = re.compile(r"(?<![\\A-Za-z{])(?!and\b)[^\W\d_]{3,}")
 VALUED = re.compile(r"\d|\\pi|\\infty|\\emptyset")
 DECLINED = re.compile(
     r"\b(?:impossible|unable|insufficient"
