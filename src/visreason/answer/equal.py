@@ -29,11 +29,14 @@ STEPS = 50
 FRACTION = re.compile(r"-?(?:\\frac\{(\d+)\}\{(\d+)\}|(\d+)/(\d+))")
 ARTICLE = re.compile(r"^\s*(?:the|an?)\s+(?=[A-Za-z]{2})", re.IGNORECASE)
 COMPOUND_CHARS = 60
-COMPOUND = re.compile(r"(?=.*[A-Z].*[A-Z])(?:[A-Z][a-z]?\d*){2,8}")
+COMPOUND = re.compile(r"(?=.*[A-Z].*[A-Z])(?:[A-Z][a-z]?\d*){2,8}(?:\d?[+-])?|[A-Z][a-z]?\d?[+-]")
 POINT = re.compile(r"\([^()=]+,[^()=]+\)")
 COORDINATES = re.compile(
     r"x ?= ?([^,=]+?) ?(?:,|and|, and) ?y ?= ?([^,=]+?)(?: ?(?:,|and|, and) ?z ?= ?([^,=]+?))?"
 )
+MARKS = re.compile(r"(?<=[^\W\d_])[-.'’](?=\s?\w)|\s+")
+PARTICLE = re.compile(r"(?<=[\u4e00-\u9fff])[的了]$")
+YES = {"是": "yes", "否": "no", "不是": "no"}
 WORDS = re.compile(r"[A-Za-z]{2,}|[A-Za-z]+(?: [A-Za-z]+)+")
 
 
@@ -70,7 +73,20 @@ def equal(gold: str, answer: str, rules: Rules = DEFAULT, depth: int = 0) -> Rea
         return None
     if _equal_trees(whole_gold, whole_answer) or _equal_trees(gold, answer):
         return "symbolic"
-    return None
+    return "exact" if _same_words(whole_gold, whole_answer) else None
+
+
+def _same_words(gold: str, answer: str) -> bool:
+    """Whether two spelled texts that are no mathematics differ only in marks within a name, a Chinese particle, or the
+    language of a yes or no.
+
+    >>> _same_words("Coca-Cola", "coca cola"), _same_words("是的", "yes"), _same_words("-5 cars", "5 cars")
+    (True, True, False)
+    """
+    words, others = (PARTICLE.sub("", MARKS.sub("", text.lower())) for text in (gold, answer))
+    if YES.get(words, words) != YES.get(others, others):
+        return False
+    return words != others or (parse(gold) is None and parse(answer) is None)
 
 
 def _point(gold: str, answer: str) -> str:
@@ -103,6 +119,7 @@ def _formula(text: str) -> str:
     if len(text) > COMPOUND_CHARS:
         return ""
     line = re.sub(r"_\{?(\d+)\}?", r"\1", spell(text)).replace(" ", "")
+    line = re.sub(r"\^\{?(\d?[+-])\}?$", r"\1", line)
     return line if COMPOUND.fullmatch(line) else ""
 
 
