@@ -29,7 +29,7 @@ STRONG = re.compile(
     re.IGNORECASE,
 )
 CLOSING = re.compile(
-    r"(?:^|\b(?:is|be|by):? |^(?:[Tt]herefore|[Tt]hus|[Hh]ence|[Ss]o),? )\(?([A-Z])\)?\.?$"
+    r"(?:^|\b(?:is|be|by):? |\b(?:[Tt]herefore|[Tt]hus|[Hh]ence|[Ss]o),? )\(?([A-Z])\)?\.?$"
     r"|\b([A-Z]) is (?:the |thus )?(?:correct|right|best)\b"
 )
 """How the last sentence names an option by its letter alone."""
@@ -84,7 +84,7 @@ ANOTHER = re.compile(
 )
 """A sentence behind a letter that says something of another option, but not that it is right."""
 WEAK = re.compile(
-    r"(?<![A-Za-z\\])([B-HJ-Z])(?![A-Za-z'’])|(?<![A-Za-z\\])([AI])(?=[).:,/]|\s*$|\s+(?:or|and)\b)"
+    r"(?<![A-Za-z\d\\])([B-HJ-Z])(?![A-Za-z'’])|(?<![A-Za-z\d\\])([AI])(?=[).:,/]|\s*$|\s+(?:or|and)\b)"
 )
 
 
@@ -157,7 +157,8 @@ def pick_from_prose(sentences: list[str], choices: tuple[str, ...]) -> frozenset
 
 def _closing(sentence: str, choices: tuple[str, ...]) -> frozenset[int]:
     """The option whose letter, or text of one letter, ends the sentence; none where it denies or has no such option."""
-    found = LEFT.search(sentence) or (CLOSING.search(sentence) if not DENIED.search(sentence) else None)
+    kept = DENIED_LETTER.sub("", sentence)
+    found = LEFT.search(sentence) or (CLOSING.search(kept) if not DENIED.search(kept) else None)
     letter = next(filter(None, found.groups())) if found else ""
     return (_by_text(letter, choices) or _index(letter, choices)) - {OUTSIDE} if letter else frozenset()
 

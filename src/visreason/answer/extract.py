@@ -12,8 +12,8 @@ from visreason.answer.prose import (
     MATH,
     SAID,
     WORD,
-    WORDED,
     bare,
+    in_words,
     plain,
     sentences,
     undenied,
@@ -28,7 +28,9 @@ PHRASE = re.compile(
     r"|####|答案(?:是|为|[:：])|[故应所以此就则]选|选择)[ \t]*[:：]?",
     re.IGNORECASE,
 )
-FIELD = re.compile(r'"(?:final_)?answer"\s*:\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",}\]]+))', re.IGNORECASE)
+FIELD = re.compile(
+    r'"(?:final_)?answer"\s*:\s*(?:"((?:[^"\\]|\\.)*)"|(\[[^\]\n]*\]|[^\s",}\]]+))', re.IGNORECASE
+)
 """The answer as a field of JSON."""
 FINAL = re.compile(r"\b(?:(?:final|correct|the) answer|Answer)(?: is\b|\s*[:：=])\s*[:：]?", re.IGNORECASE)
 STATES = re.compile(r"\s*[$(\\]*(?:[A-J]\b|[-−]?[\d\\])")
@@ -61,15 +63,21 @@ SUPPOSED = re.compile(r"\bif\b[^.!?\n]*$", re.IGNORECASE)
 BEFORE_CHARS = 200
 IS = re.compile(
     r"\s*(?:it|this|that|these|they|the (?:\w+ ){1,12}?)\s?"
-    r"(?:is|are|was|were|['’]s|(?:appears?|seems?|looks?)(?: to be)?)(?: (?:a|an|the))? "
+    r"(?:is|are|was|were|['’]s|(?:appears?|seems?|looks?)(?: to be)?)"
+    r"(?: (?:probably|likely|clearly|mainly|mostly))?(?: (?:a|an|the))? "
     r"([^\W\d_][\w '’-]{0,40})\.?\s*",
     re.IGNORECASE,
 )
 """A sentence and the word it says."""
-VALUE_FIRST = re.compile(
-    r"([$(\\]*[-−]?\d[\d,.]*[%)$]*)[.。]\s+(?=[A-Z])(?!(?:Actually|Wait|No|Hmm|But|Correction|Sorry)\b)"
+GOES_ON = (
+    r"(?=[A-Z])(?!(?:Actually|Wait|No|Hmm|But|However|Or|Alternatively|On second|Let me|Correction|Sorry|Oops|I made)"
+    r"\b)"
 )
-"""A number that is a sentence, before another one that does not take it back."""
+"""How a sentence begins that does not take back what the one before states."""
+STOP = re.compile(rf"(?<=[^\s.][^\s.])[.。](?:\s+{GOES_ON}|$)|(?<=\w\))[.。](?:\s|$)")
+"""A full stop that ends a sentence: not the one of `B.`, `3.5` or `e.g.`."""
+NUMBER_STOP = re.compile(rf"([$(\\]*[-−]?\d[\d,.]*[%)$]*)[.。]\s+{GOES_ON}")
+"""A number that is a sentence, before another one."""
 EXPLAINED = re.compile(
     r"\n\s*(?:explanation|reason(?:ing)?|justification|解释|理由|解析)\s*[:：]", re.IGNORECASE
 )
@@ -145,11 +153,18 @@ def inside(text: str) -> str:
         return leading.group(1)
     kept = undenied(text)
     found = set(values(kept))
-    if not found and (
-        said := SAID.match(text) or (WORDED.search(text) if _states(text) else None) or IS.fullmatch(text)
-    ):
-        return said.group(1)
+    if not found:
+        return _word(text) or text
     return found.pop() if len(found) == 1 and PROSE.search(_spelled(text)) and _states(kept) else text
+
+
+def _word(text: str) -> str | None:
+    """What a text without a number says: yes or no, a count in words, or a word of something."""
+    if said := SAID.match(text):
+        return said.group(1)
+    if (counted := in_words(text)) and _states(text):
+        return counted[-1]
+    return said.group(1) if (said := IS.fullmatch(text)) else None
 
 
 def _states(text: str) -> bool:
@@ -232,10 +247,9 @@ def _preceded(pattern: re.Pattern[str], text: str, mark: re.Match[str]) -> bool:
 
 
 def _first_sentence(line: str) -> str:
-    """Up to a full stop that ends a sentence: not the one of `B.`, `3.5` or `e.g.`."""
-    if value := VALUE_FIRST.match(line):
+    if value := NUMBER_STOP.match(line):
         return value.group(1)
-    stop = re.search(r"(?<=[^\s.][^\s.])[.。](?:\s+(?=[A-Z])|$)|(?<=\w\))[.。](?:\s|$)", line[2:])
+    stop = STOP.search(line[2:])
     return line[: stop.start() + 2].strip() if stop else line
 
 

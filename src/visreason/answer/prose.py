@@ -8,8 +8,8 @@ NUMBER = re.compile(
     r"(?: (?:thousand|million|billion|trillion)\b)?"
 )
 MATH = re.compile(r"\$\$?([^$]{1,300})\$\$?|\\\(([^\n]{1,300}?)\\\)|\\\[(.{1,300}?)\\\]", re.DOTALL)
-POINT = re.compile(r"\((?!\d{1,3}(?:,\d{3})+\))[-−]?\d[\d./]{0,9}(?:, ?[-−]?\d[\d./]{0,9}){1,3}\)")
-"""A point by its coordinates."""
+POINT = re.compile(r"[\[(](?!\d{1,3}(?:,\d{3})+\))[-−]?\d[\d./]{0,9}(?:, ?[-−]?\d[\d./]{0,9}){1,3}[\])]")
+"""A point by its coordinates, or an interval."""
 COMPARED = re.compile(r"\b(?:than|exactly|least|most|above|below|under|over|beyond)\s{1,3}[$]?$")
 COMPARED_CHARS = 12
 """How far before a number COMPARED may begin."""
@@ -18,6 +18,7 @@ WORDED = re.compile(
     rf"\b(?:are|is|has|have|were|was|only|total of|shows?|contains?|counts?|counted|sees?) ({DIGIT_WORDS}|no)\b"
     r"(?! (?:times|of)\b)"
 )
+COUNTED = re.compile(r"\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)\b", re.IGNORECASE)
 SAID = re.compile(
     r"\s*(yes|no|true|false)[,.!;:]\s(?!.*(?:[,.!;:]|\b(?:or|and))\s(?:yes|no|true|false)\b)", re.IGNORECASE
 )
@@ -81,12 +82,22 @@ def bare(text: str) -> str | None:
         if DECLINED.search(sentence) or COUNTS.search(sentence):
             return None
         stated = undenied(sentence)
-        worded = [] if said else WORDED.findall(stated)
+        worded = [] if said else in_words(stated)
         if found := values(stated, compared=False) or worded or values(stated):
             return stated if len(set(found)) > 1 and HEDGE.search(stated) else found[-1]
         if stated != sentence:
             return None
     return said.group(1) if said else None
+
+
+def in_words(sentence: str) -> list[str]:
+    """Counts in words, of a sentence that has no other ones.
+
+    >>> in_words("There are three apples."), in_words("There are three apples, and with the pears four.")
+    (['three'], [])
+    """
+    found = WORDED.findall(sentence)
+    return found if len(found) >= len(COUNTED.findall(sentence)) else []
 
 
 def undenied(text: str) -> str:
