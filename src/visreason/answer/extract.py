@@ -79,7 +79,7 @@ STOP = re.compile(rf"(?<=[^\s.][^\s.])[.。](?:\s+{GOES_ON}|$)|(?<=\w\))[.。](?
 NUMBER_STOP = re.compile(rf"([$(\\]*[-−]?\d[\d,.]*[%)$]*)[.。]\s+{GOES_ON}")
 """A number that is a sentence, before another one."""
 EXPLAINED = re.compile(
-    r"\n\s*(?:explanation|reason(?:ing)?|justification|解释|理由|解析)\s*[:：]", re.IGNORECASE
+    r"\n[ \t]*(?:explanation|reason(?:ing)?|justification|解释|理由|解析)\s*[:：]", re.IGNORECASE
 )
 PROSE = re.compile(r"(?<![\\\w{])[^\W\d_]{2,}")
 """A word, not a command, nor letters behind a number."""
