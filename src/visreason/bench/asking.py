@@ -3,6 +3,7 @@
 Either an engine answers problems, or completions made elsewhere are scored.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -15,6 +16,8 @@ from visreason.prompt import Style, messages
 from visreason.record import Problem, Sample, Score
 from visreason.store import SAMPLES, Run
 
+TROUBLES = "troubles.jsonl"
+"""What went wrong on the way to a server, by kind, a row for each block that met with any."""
 Scored = Callable[[list[Sample]], list[Sample]]
 """Fills in the scores of fresh samples."""
 
@@ -39,7 +42,7 @@ def answers(
     samples = record.answered([p.id for p in asked.problems for _ in range(n)], n * size)
     if len(samples) == n * len(asked.problems):
         return samples, None
-    engine = connect()
+    engine, known = connect(), Counter[str]()
     console.print(
         f"{len(asked.problems)} problems, {n} answers each at temperature {asked.sampling.temperature:g} from "
         f"{engine.name}"
@@ -52,6 +55,9 @@ def answers(
         fresh = [Sample(p, c, Score(0.0)) for p, group in zip(blocks[i], groups, strict=True) for c in group]
         fresh = asked.scored(fresh)
         record.append(SAMPLES, fresh)
+        troubles = Counter(getattr(engine, "troubles", {}))
+        record.append(TROUBLES, [dict(troubles - known)] if troubles - known else [])
+        known = troubles
         samples += fresh
     return samples, engine
 

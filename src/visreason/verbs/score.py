@@ -36,6 +36,8 @@ GOLDS = "golds.jsonl"
 BLOCK, ALONE = 256, 1_000
 """Samples a process scores at a time, and how many are too few to start processes for."""
 SHOWN = 5
+GROUPS = ("kind", "family", "category", "subject", "level")
+"""Fields of meta that divide a summary where rows have them."""
 LEARNED, PAIR_SCORES = "learned:", "scores.jsonl"
 
 
@@ -51,7 +53,7 @@ class Recipe(Base):
     )
     style: str = Field("awaker", description="The layout that reward=format expects.")
     by: list[str] = Field(
-        ["kind", "family", "category", "subject", "level"],
+        [*GROUPS],
         description="Fields of meta by which the summary divides the samples.",
     )
     where: dict[str, str | int] = Field(
@@ -173,7 +175,7 @@ def _read(recipe: Recipe, rejected: list[dict[str, Any]]) -> list[Sample]:
             "pred), and see `where`"
         )
     fields = {field for s in samples for field in s.problem.meta}
-    if "by" in recipe.model_fields_set and (strange := [name for name in recipe.by if name not in fields]):
+    if strange := [name for name in recipe.by if name not in fields and name not in GROUPS]:
         raise UsageError(
             f"expected fields of meta in by, found {', '.join(strange)}; these rows have "
             f"{', '.join(sorted(fields)) or 'none'}"
