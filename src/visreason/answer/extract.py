@@ -13,6 +13,7 @@ from visreason.answer.prose import (
     SAID,
     WORD,
     bare,
+    first_sentence,
     in_words,
     plain,
     sentences,
@@ -69,15 +70,6 @@ IS = re.compile(
     re.IGNORECASE,
 )
 """A sentence and the word it says."""
-GOES_ON = (
-    r"(?=[A-Z])(?!(?:Actually|Wait|No|Hmm|But|However|Or|Alternatively|On second|Let me|Correction|Sorry|Oops|I made)"
-    r"\b)"
-)
-"""How a sentence begins that does not take back what the one before states."""
-STOP = re.compile(rf"(?<=[^\s.][^\s.])[.。](?:\s+{GOES_ON}|$)|(?<=\w\))[.。](?:\s|$)")
-"""A full stop that ends a sentence: not the one of `B.`, `3.5` or `e.g.`."""
-NUMBER_STOP = re.compile(rf"([$(\\]*[-−]?\d[\d,.]*[%)$]*)[.。]\s+{GOES_ON}")
-"""A number that is a sentence, before another one."""
 EXPLAINED = re.compile(
     r"\n[ \t]*(?:explanation|reason(?:ing)?|justification|解释|理由|解析)\s*[:：]", re.IGNORECASE
 )
@@ -238,19 +230,12 @@ def _stated(text: str) -> str | None:
             return next(g for g in formula.groups() if g).strip()
         line = tail.partition("\n")[0].strip()
         if line:
-            return _first_sentence(line)
+            return first_sentence(line)
     return None
 
 
 def _preceded(pattern: re.Pattern[str], text: str, mark: re.Match[str]) -> bool:
     return pattern.search(text[max(0, mark.start() - BEFORE_CHARS) : mark.start()]) is not None
-
-
-def _first_sentence(line: str) -> str:
-    if value := NUMBER_STOP.match(line):
-        return value.group(1)
-    stop = STOP.search(line[2:])
-    return line[: stop.start() + 2].strip() if stop else line
 
 
 def _distinct(texts: list[str]) -> tuple[str, ...]:

@@ -62,6 +62,15 @@ COUNT = rf"(?:\d[\d,.]{{0,20}}|\b(?:{DIGIT_WORDS}))"
 COUNTS = re.compile(rf"{COUNT} [a-z]+(?: [a-z]+){{0,4}},? and {COUNT} [a-z]|\d\),? and \([-−]?\d")
 """Several things counted, of which none is the answer."""
 HEDGE = re.compile(r"\b(?:or|either)\b|\b(?:between|from) \S+ (?:and|to) \S+$|或", re.IGNORECASE)
+GOES_ON = (
+    r"(?=[A-Z])(?!(?:Actually|Wait|No|Hmm|But|However|Or|Alternatively|On second|Let me|Correction|Sorry|Oops|I made)"
+    r"\b)"
+)
+"""How a sentence begins that does not take back what the one before states."""
+STOP = re.compile(rf"(?<=[^\s.][^\s.])[.。](?:\s+{GOES_ON}|$)|(?<=\w\))[.。](?:\s|$)")
+"""A full stop that ends a sentence: not the one of `B.`, `3.5` or `e.g.`."""
+NUMBER_STOP = re.compile(rf"([$(\\]*[-−]?\d[\d,.]*[%)$]*)[.。]\s+{GOES_ON}")
+"""A number that is a sentence, before another one."""
 FEW_WORDS = 6
 FENCE = re.compile(r"^[ \t]*```\w*[ \t]*$", re.MULTILINE)
 QUOTED = re.compile("[\"'“”‘’\x91-\x94]([A-Z])[\"'“”‘’\x91-\x94]")
@@ -153,6 +162,18 @@ def _stands_alone(text: str, start: int, end: int) -> bool:
 def sentences(text: str) -> list[str]:
     """The sentences and lines of a text."""
     return [s.strip() for s in re.split(r"(?<=[.!?])\s+(?=[A-Z$\\])|\n+|(?<=[。！？])", text) if s.strip()]
+
+
+def first_sentence(line: str) -> str:
+    """The first sentence of a line, with the next one where that takes it back.
+
+    >>> first_sentence("12. It is even."), first_sentence("12. However, it could be 13.")
+    ('12', '12. However, it could be 13')
+    """
+    if value := NUMBER_STOP.match(line):
+        return value.group(1)
+    stop = STOP.search(line[2:])
+    return line[: stop.start() + 2].strip() if stop else line
 
 
 def plain(text: str) -> str:

@@ -25,7 +25,7 @@ SIGNS = {"$": "dollars", "\\$": "dollars", "€": "euros", "£": "pounds", "¥":
 RATIO = re.compile(r"\d+(?:\.\d+)?(?:\s*:\s*\d+(?:\.\d+)?){2,5}")
 JOINED = re.compile(r"\d+(?:\.\d+)?(?: ?%)?(?: ?(?:[-/*x]|by|to) ?\d+(?:\.\d+)?(?: ?%)?)+")
 BETWEEN = re.compile(r"\A(?:from|between) (.+?) (?:to|and) (.+)", re.IGNORECASE)
-JOINS = {"to": "-", "x": "*", "by": "*"}
+JOINS = {"-": "-", "to": "-", "/": "/", "*": "*", "x": "*", "by": "*"}
 HALF_DAY_S = 12 * 3600
 
 
@@ -85,7 +85,7 @@ def same_quantity(gold: str, answer: str) -> bool | None:
 def _terms(text: str) -> tuple[str, list[Fraction], str] | None:
     """Sign, numbers and unit of a range, a size or a date in digits, which beside its like is no calculation."""
     joined, unit = split_unit(BETWEEN.sub(r"\1 to \2", text))
-    signs = {JOINS.get(sign, sign) for sign in re.findall(r"[-/*x]|by|to", joined)}
+    signs = {JOINS[sign] for sign in re.findall(r"[-/*x]|by|to", joined)}
     if JOINED.fullmatch(joined) is None or len(signs) > 1:
         return None
     numbers = [Fraction(number) for number in re.findall(r"\d+(?:\.\d+)?", joined)]
