@@ -54,6 +54,8 @@ CONTRAST = re.compile(
     r"|although|compared (?:to|with)|than)\b",
     re.IGNORECASE,
 )
+CONTRARY = re.compile(r",\s(?:and |but )?not\b")
+"""Where a sentence ends its answer and begins with what it is not."""
 DENIED_LETTER = re.compile(
     r"(?:(?i:\b(?:not|non|never|neither|nor|cannot|except(?: for)?|excluding|exclude[sd]?|anything but|all but"
     r"|other than|rather than|instead of|doubt|eliminat(?:e[sd]?|ing)|reject(?:s|ed|ing)?"
@@ -169,6 +171,7 @@ def _affirmed(sentence: str, choices: tuple[str, ...]) -> frozenset[int]:
     """
     if (said := SAID.match(f"{sentence} ")) and (first := _by_text(said.group(1), choices)):
         return first
+    sentence = CONTRARY.split(sentence)[0]
     if DENIED.search(sentence):
         return _mentioned(sentence, tuple(c if DENIED.search(c) else "" for c in choices))
     return _mentioned(sentence, choices) and _mentioned(CONTRAST.split(sentence)[0], choices)
