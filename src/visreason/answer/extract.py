@@ -23,7 +23,8 @@ from visreason.answer.prose import (
 
 BOX_CHARS, MAX_BOXES = 2_000, 20
 PHRASE = re.compile(
-    r"(?:\b(?:answers?|option|choice|result|correction)(?: is| are|'s| would be| should be| must be| will be| =)?\s*[:：]"
+    r"(?:\b(?:answers?|option|choice|result|correction)"
+    r"(?: is| are|'s| would be| should be| must be| will be| =)?\s*[:：]"
     r"|\b(?:answer|correct option|correct choice)s?(?: to [^.\n]{1,60})?"
     r" (?:is|are|would be|should be|must be|will be)\b"
     r"|####|答案(?:是|为|[:：])|[故应所以此就则]选|选择)[ \t]*[:：]?",
