@@ -86,10 +86,10 @@ class Training(Asking):
     )
 
     def idle(self) -> dict[str, str]:
-        adapters = dict.fromkeys(("lora_alpha", "lora_parts", "quantize"), "lora_rank above 0")
-        whole = {"freeze": "lora_rank left out (lora_parts says what is trained)"}
-        steps = {"epochs": "steps left out"} if self.steps else {}
-        return {**super().idle(), **(whole if self.lora_rank else adapters), **steps}
+        lora = dict.fromkeys(("lora_alpha", "lora_parts", "quantize"), "lora_rank above 0")
+        if self.lora_rank:
+            lora = {"freeze": "lora_rank left out (lora_parts says what is trained)"}
+        return {**super().idle(), **lora, **({"epochs": "steps left out"} if self.steps else {})}
 
 
 class Reinforcement(Training):
