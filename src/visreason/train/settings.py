@@ -86,7 +86,7 @@ class Training(Asking):
     )
 
     def idle(self) -> dict[str, str]:
-        lora = dict.fromkeys(("lora_alpha", "lora_parts", "quantize"), "lora_rank above 0")
+        lora: dict[str, str] = dict.fromkeys(("lora_alpha", "lora_parts", "quantize"), "lora_rank above 0")
         if self.lora_rank:
             lora = {"freeze": "lora_rank left out (lora_parts says what is trained)"}
         return {**super().idle(), **lora, **({"epochs": "steps left out"} if self.steps else {})}
