@@ -6,6 +6,7 @@ Axes: S completion tokens of all probes.
 import shutil
 import tempfile
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -46,6 +47,18 @@ def written(policy: Policy) -> Iterator[Path]:
         yield Path(folder)
 
 
+@contextmanager
+def kept(policy: Policy, shelf: Path) -> Iterator[Path]:
+    """A new folder on the shelf with the policy's merged weights, which stays until the next one is taken: a server
+    that is started again reads it."""
+    folder = shelf / uuid.uuid4().hex
+    policy.base.save_pretrained(folder, state_dict=policy.merged_weights())
+    yield folder
+    for earlier in shelf.iterdir():
+        if earlier != folder:
+            shutil.rmtree(earlier, ignore_errors=True)
+
+
 @dataclass
 class Synced:
     """Keeps `engine`'s weights those of `policy`, which are `written` for it. Every `check_every`-th sync is proved on
@@ -79,6 +92,11 @@ class Synced:
 
     def _prove(self) -> float:
         answers = self.engine.generate(self.probes, Sampling(2, max_tokens=self.probe_tokens))
+        unread = next((c.text for group in answers for c in group if c.finish == "error"), None)
+        if unread is not None:
+            raise RunError(
+                f"expected an answer to every probe of sync {self.syncs + 1}, found none to one: {unread}"
+            )
         sampled_S = torch.tensor([x for group in answers for c in group for x in c.logps])
         asked = zip(self.probes, answers, strict=True)
         trees = [Tree(self.policy.encoder.prompt(c), tuple(_branch(x) for x in group)) for c, group in asked]

@@ -142,8 +142,8 @@ def _layers(tokens: int, d: int, k: int, i: int, layers: int, width: int, settin
 def _rollout(config: Any, settings: Training, processes: int, gathered: int, there: float) -> float:
     if not isinstance(settings, Reinforcement):
         return 0.0
-    if settings.engine == "vllm":
-        return settings.memory_share * there
+    if settings.engine != "hf":
+        return settings.memory_share * there if settings.engine == "vllm" else 0.0
     text = config.get_text_config()
     width = HALF if settings.precision == "bfloat16" else FULL
     keys = text.hidden_size * text.num_key_value_heads // text.num_attention_heads

@@ -10,10 +10,10 @@ from visreason.train.sharding.batches import MicroBatch, deal, in_order, micro_b
 from visreason.train.sharding.engines import Beside, beside, dealt_engine, dealt_reward, engines
 from visreason.train.sharding.ranks import any_of, gather, in_turn, leads, processes, savers, start, together
 from visreason.train.sharding.runs import Shared
-from visreason.train.sharding.weights import over, shard, spread, whole, whole_weights, written
+from visreason.train.sharding.weights import kept, over, shard, spread, whole, whole_weights, written
 
 __all__ = [
     "Beside", "MicroBatch", "Shared", "any_of", "beside", "deal", "dealt_engine", "dealt_reward", "engines", "gather",
-    "in_order", "in_turn", "leads", "micro_batches", "over", "processes", "savers", "shard", "spread", "start",
+    "in_order", "in_turn", "kept", "leads", "micro_batches", "over", "processes", "savers", "shard", "spread", "start",
     "together", "whole", "whole_weights", "written",
 ]  # fmt: skip

@@ -119,6 +119,18 @@ def written(policy: Policy) -> Iterator[Path]:
         gather(None)
 
 
+@contextmanager
+def kept(policy: Policy, shelf: Path) -> Iterator[Path]:
+    """A new folder on the shelf with the policy's merged weights, which the first process writes; the others give their
+    parts and get none."""
+    if leads():
+        with sync.kept(policy, shelf) as folder:
+            yield folder
+    else:
+        policy.merged_weights()
+        yield Path()
+
+
 def whole_weights(policy: Policy) -> dict[str, torch.Tensor] | None:
     """Every weight by its name, put together one by one, on the first process's CPU; None on the others."""
     found: dict[int, torch.Tensor] = {}

@@ -1,0 +1,135 @@
+"""What servers are told before they answer for a trainer, and what is learned of their answers."""
+
+import math
+
+import pytest
+
+from tests.engine.server import FaultyServer
+from visreason.engine import Sampling, servers
+from visreason.engine.chat import Exact
+from visreason.engine.http import HTTP
+from visreason.errors import RunError, UsageError
+
+EXACT = Exact((7, 9), {"shortest_edge": 784, "longest_edge": 12544})
+ORDER = [
+    "/collective_rpc", "/collective_rpc", "/reset_prefix_cache", "/reset_encoder_cache", "/update_weight_version",
+]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(servers, "FIRST_REST_S", 0.02)
+    monkeypatch.setattr(servers, "LONGEST_REST_S", 0.1)
+
+
+@pytest.fixture
+def serve():
+    """Starts servers that take weights, and stops them at the end."""
+    started = []
+
+    def start(*args, port=0):
+        started.append(FaultyServer(*args, owner="vllm", port=port))
+        started[-1].version = "default"
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.stop()
+
+
+def engine_for(*several, exact=EXACT):
+    return HTTP(",".join(s.url for s in several) + "#echo", exact=exact)
+
+
+def ask(n):
+    return [[{"role": "user", "content": [{"type": "text", "text": f"word {i}"}]}] for i in range(n)]
+
+
+def test_servers_take_the_weights_before_they_answer_and_new_ones_when_there_are_any(serve, tmp_path):
+    several = [serve(), serve()]
+    engine = engine_for(*several)
+    for version in ("one", "one", "two"):
+        engine.reload(tmp_path / version)
+        engine.generate(ask(4), Sampling())
+    for server in several:
+        assert [path for path, _ in server.told] == ORDER * 2
+        paths = [body["kwargs"]["weights_path"] for _, body in server.told if "kwargs" in body]
+        assert paths == [str(tmp_path / v) for v in ("one", "two")]
+        assert server.version == "two"
+
+
+def test_a_server_that_was_started_again_takes_the_weights_again(serve, tmp_path):
+    first = serve()
+    engine = engine_for(first)
+    engine.reload(tmp_path / "one")
+    engine.generate(ask(1), Sampling())
+    first.stop()
+    second = serve(port=first.server_port)
+    engine.generate(ask(2), Sampling())
+    assert [path for path, _ in second.told] == ORDER
+
+
+def test_a_server_that_comes_back_in_the_middle_of_a_call_takes_the_weights_again(serve, tmp_path):
+    server = serve(lambda i, body: "cut" if i == 2 else "well")
+    behave = server.behave
+
+    def forget(i, body):
+        if i == 2:
+            server.version = "default"
+        return behave(i, body)
+
+    server.behave = forget
+    engine = HTTP(f"{server.url}#echo", concurrency=1, exact=EXACT)
+    engine.reload(tmp_path / "one")
+    engine.generate(ask(6), Sampling())
+    assert [path for path, _ in server.told] == ORDER * 2
+
+
+def test_a_server_that_takes_no_weights_is_refused(serve, tmp_path):
+    server = serve()
+    server.version = None
+    engine = engine_for(server)
+    engine.reload(tmp_path / "one")
+    with pytest.raises(UsageError, match="takes_weights=true"):
+        engine.generate(ask(1), Sampling())
+
+
+def test_a_server_that_keeps_its_cache_does_not_answer(serve, tmp_path):
+    server = serve()
+    server.emptied = False
+    engine = engine_for(server)
+    engine.reload(tmp_path / "one")
+    with pytest.raises(RunError, match="an empty prefix cache"):
+        engine.generate(ask(1), Sampling())
+    assert server.asked == []
+    assert server.version == "default"
+
+
+def test_log_probs_are_those_before_the_ban_of_visual_tokens(serve):
+    """Two banned tokens at -103 after a ban of -100 had e^-3 of what was left each."""
+    server = serve()
+    ((found,),) = engine_for(server).generate(ask(1), Sampling())
+    assert found.logps == pytest.approx([-0.5 - math.log1p(2 * math.exp(-3))] * 3)
+    (body,) = server.asked
+    assert body["logit_bias"] == {"7": -100.0, "9": -100.0}
+    assert body["mm_processor_kwargs"] == {"size": EXACT.size}
+    assert "bad_words" not in body or body["bad_words"] == []
+
+
+@pytest.mark.parametrize("temperature", [0.5, 2.0])
+def test_the_ban_is_undone_at_the_temperature_that_was_sampled_at(serve, temperature):
+    ((found,),) = engine_for(serve()).generate(ask(1), Sampling(temperature=temperature))
+    mass = 2 * math.exp(-103 + 100 / temperature)
+    assert found.logps == pytest.approx([-0.5 - math.log1p(mass)] * 3)
+
+
+def test_answers_without_what_is_learned_from_are_not_taken(serve):
+    with pytest.raises(RunError, match="broken answer"):
+        engine_for(serve(lambda i, body: "plain")).generate(ask(1), Sampling())
+
+
+def test_a_server_that_knows_no_token_ids_is_refused(serve):
+    server = serve()
+    server.owner = "someone"
+    with pytest.raises(UsageError, match="does not know token ids"):
+        engine_for(server).generate(ask(1), Sampling())
