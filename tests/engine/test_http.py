@@ -16,26 +16,6 @@ from visreason.prompt import messages, style
 from visreason.record import Image, Problem
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    monkeypatch.setattr(servers, "FIRST_REST_S", 0.02)
-    monkeypatch.setattr(servers, "LONGEST_REST_S", 0.1)
-
-
-@pytest.fixture
-def serve():
-    """Starts servers, and stops them at the end."""
-    started = []
-
-    def start(*args, **kwargs):
-        started.append(FaultyServer(*args, **kwargs))
-        return started[-1]
-
-    yield start
-    for server in started:
-        server.stop()
-
-
 def ask(text, images=()):
     return [{"role": "user", "content": [*images, {"type": "text", "text": text}]}]
 

@@ -4,8 +4,7 @@ import math
 
 import pytest
 
-from tests.engine.server import FaultyServer
-from visreason.engine import Sampling, servers
+from visreason.engine import Sampling
 from visreason.engine.chat import Exact
 from visreason.engine.http import HTTP
 from visreason.errors import RunError, UsageError
@@ -16,25 +15,16 @@ ORDER = [
 ]  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    monkeypatch.setattr(servers, "FIRST_REST_S", 0.02)
-    monkeypatch.setattr(servers, "LONGEST_REST_S", 0.1)
-
-
 @pytest.fixture
-def serve():
-    """Starts servers that take weights, and stops them at the end."""
-    started = []
+def follow(serve):
+    """Starts servers that take weights."""
 
-    def start(*args, port=0):
-        started.append(FaultyServer(*args, owner="vllm", port=port))
-        started[-1].version = "default"
-        return started[-1]
+    def start(*args, **kwargs):
+        server = serve(*args, owner="vllm", **kwargs)
+        server.version = "default"
+        return server
 
-    yield start
-    for server in started:
-        server.stop()
+    return start
 
 
 def engine_for(*several, exact=EXACT):
@@ -45,8 +35,8 @@ def ask(n):
     return [[{"role": "user", "content": [{"type": "text", "text": f"word {i}"}]}] for i in range(n)]
 
 
-def test_servers_take_the_weights_before_they_answer_and_new_ones_when_there_are_any(serve, tmp_path):
-    several = [serve(), serve()]
+def test_servers_take_the_weights_before_they_answer_and_new_ones_when_there_are_any(follow, tmp_path):
+    several = [follow(), follow()]
     engine = engine_for(*several)
     for version in ("one", "one", "two"):
         engine.reload(tmp_path / version)
@@ -58,19 +48,19 @@ def test_servers_take_the_weights_before_they_answer_and_new_ones_when_there_are
         assert server.version == "two"
 
 
-def test_a_server_that_was_started_again_takes_the_weights_again(serve, tmp_path):
-    first = serve()
+def test_a_server_that_was_started_again_takes_the_weights_again(follow, tmp_path):
+    first = follow()
     engine = engine_for(first)
     engine.reload(tmp_path / "one")
     engine.generate(ask(1), Sampling())
     first.stop()
-    second = serve(port=first.server_port)
+    second = follow(port=first.server_port)
     engine.generate(ask(2), Sampling())
     assert [path for path, _ in second.told] == ORDER
 
 
-def test_a_server_that_comes_back_in_the_middle_of_a_call_takes_the_weights_again(serve, tmp_path):
-    server = serve(lambda i, body: "cut" if i == 2 else "well")
+def test_a_server_that_comes_back_in_the_middle_of_a_call_takes_the_weights_again(follow, tmp_path):
+    server = follow(lambda i, body: "cut" if i == 2 else "well")
     behave = server.behave
 
     def forget(i, body):
@@ -85,8 +75,8 @@ def test_a_server_that_comes_back_in_the_middle_of_a_call_takes_the_weights_agai
     assert [path for path, _ in server.told] == ORDER * 2
 
 
-def test_a_server_that_takes_no_weights_is_refused(serve, tmp_path):
-    server = serve()
+def test_a_server_that_takes_no_weights_is_refused(follow, tmp_path):
+    server = follow()
     server.version = None
     engine = engine_for(server)
     engine.reload(tmp_path / "one")
@@ -94,8 +84,8 @@ def test_a_server_that_takes_no_weights_is_refused(serve, tmp_path):
         engine.generate(ask(1), Sampling())
 
 
-def test_a_server_that_keeps_its_cache_does_not_answer(serve, tmp_path):
-    server = serve()
+def test_a_server_that_keeps_its_cache_does_not_answer(follow, tmp_path):
+    server = follow()
     server.emptied = False
     engine = engine_for(server)
     engine.reload(tmp_path / "one")
@@ -105,31 +95,31 @@ def test_a_server_that_keeps_its_cache_does_not_answer(serve, tmp_path):
     assert server.version == "default"
 
 
-def test_log_probs_are_those_before_the_ban_of_visual_tokens(serve):
+def test_log_probs_are_those_before_the_ban_of_visual_tokens(follow):
     """Two banned tokens at -103 after a ban of -100 had e^-3 of what was left each."""
-    server = serve()
+    server = follow()
     ((found,),) = engine_for(server).generate(ask(1), Sampling())
     assert found.logps == pytest.approx([-0.5 - math.log1p(2 * math.exp(-3))] * 3)
     (body,) = server.asked
     assert body["logit_bias"] == {"7": -100.0, "9": -100.0}
     assert body["mm_processor_kwargs"] == {"size": EXACT.size}
-    assert "bad_words" not in body or body["bad_words"] == []
+    assert body["bad_words"] == []
 
 
 @pytest.mark.parametrize("temperature", [0.5, 2.0])
-def test_the_ban_is_undone_at_the_temperature_that_was_sampled_at(serve, temperature):
-    ((found,),) = engine_for(serve()).generate(ask(1), Sampling(temperature=temperature))
+def test_the_ban_is_undone_at_the_temperature_that_was_sampled_at(follow, temperature):
+    ((found,),) = engine_for(follow()).generate(ask(1), Sampling(temperature=temperature))
     mass = 2 * math.exp(-103 + 100 / temperature)
     assert found.logps == pytest.approx([-0.5 - math.log1p(mass)] * 3)
 
 
-def test_answers_without_what_is_learned_from_are_not_taken(serve):
+def test_answers_without_what_is_learned_from_are_not_taken(follow):
     with pytest.raises(RunError, match="broken answer"):
-        engine_for(serve(lambda i, body: "plain")).generate(ask(1), Sampling())
+        engine_for(follow(lambda i, body: "plain")).generate(ask(1), Sampling())
 
 
-def test_a_server_that_knows_no_token_ids_is_refused(serve):
-    server = serve()
+def test_a_server_that_knows_no_token_ids_is_refused(follow):
+    server = follow()
     server.owner = "someone"
     with pytest.raises(UsageError, match="does not know token ids"):
         engine_for(server).generate(ask(1), Sampling())

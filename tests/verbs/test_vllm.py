@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -20,7 +21,15 @@ from visreason.record import Problem, Sample
 from visreason.store import manifest, read_records, read_rows
 
 pytestmark = [pytest.mark.vllm, pytest.mark.filterwarnings("default")]
-PORT = 18321
+
+
+def free_port():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+PORT = free_port()
 
 
 def visreason(*words, processes=0):

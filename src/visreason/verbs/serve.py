@@ -174,7 +174,7 @@ def vllm_words(recipe: Recipe, path: str, name: str) -> list[str]:
         limit_pixels(processor, recipe.min_pixels, recipe.max_pixels)
         flags["mm-processor-kwargs"] = json.dumps({"size": dict(processor.image_processor.size)})
     if recipe.takes_weights:
-        flags["worker-extension-cls"] = "visreason.engine.worker.Worker"
+        flags |= {"worker-extension-cls": "visreason.engine.worker.Worker", "trust-request-mm-kwargs": True}
     return [f"--{flag}" if value is True else f"--{flag}={value}" for flag, value in flags.items()]
 
 
