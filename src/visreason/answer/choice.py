@@ -19,15 +19,23 @@ LISTED = re.compile(
     r"\(?[A-Z]\)?\.?(?:\s*(?:,|/|&|(?i:\bor\b|\band\b|\bas well as\b)|或|和|、)\s*"
     r"(?:(?i:\bor\b|\band\b)\s*)?\(?[A-Z]\)?\.?(?![\w']))+"
 )
+RUN = re.compile(r"[A-J]{2,10}")
+"""Letters of several options without anything between them, in alphabetical order."""
 STRONG = re.compile(
     r"\(([A-Z])\)|\b(?:option|choice|answer|figure|picture)s? ?(?:is )?:? ?\(?([A-Z])\b(?!')"
-    r"|(?:^|\n)[ \t]*([A-Z])[.):。](?=\s|$|不)|选项? ?([A-Z])",
+    r"|(?:^|\n)[ \t]*([A-Z])[.):。](?=\s|$|不)|选项? ?([A-Z])"
+    r"|\b(?:go with|choose|pick|select|opt for) \(?((?-i:[A-HJ-Z]))\b(?!')",
     re.IGNORECASE,
 )
 CLOSING = re.compile(
     r"(?:^|\b(?:is|be|by):? )\(?([A-Z])\)?\.?$|\b([A-Z]) is (?:the |thus )?(?:correct|right|best)\b"
 )
 """How the last sentence names an option by its letter alone."""
+LEFT = re.compile(
+    r"\b(?:left with|leav(?:es|ing)(?: us with)?|remain(?:s|ing)(?: \w+)? is)(?: only)?(?: (?:option|choice))? "
+    r"\(?([A-Z])\)?\.?$"
+)
+"""How a sentence that rules options out names the one that is left."""
 SAID = ("yes", "no", "true", "false")
 """First words of a sentence that are its answer."""
 LISTING = re.compile(r"(?:[-*] )?\(?([A-Z])[).:] ")
@@ -36,7 +44,7 @@ FORMULA = "0123456789\\"
 """What an option begins with that is mathematics."""
 DENIED = re.compile(
     r"\b(?:not|neither|nor|never|cannot|unlikely|less likely|incorrect|wrong|rule[sd]? out|eliminated?|none)\b"
-    r"|n['’]t\b|不",
+    r"|n['’]t\b|\bdoubt\b|不|错|排除",
     re.IGNORECASE,
 )
 CONTRAST = re.compile(
@@ -45,12 +53,13 @@ CONTRAST = re.compile(
 )
 DENIED_LETTER = re.compile(
     r"(?:(?i:\b(?:not|non|never|neither|nor|cannot|except(?: for)?|excluding|exclude[sd]?|anything but|all but"
-    r"|other than|rather than|instead of|eliminat(?:e[sd]?|ing)|reject(?:s|ed|ing)?|rul(?:e[sd]?|ing) out)\b|n['’]t\b)"
+    r"|other than|rather than|instead of|doubt|eliminat(?:e[sd]?|ing)|reject(?:s|ed|ing)?"
+    r"|rul(?:e[sd]?|ing) out)\b|n['’]t\b)"
     r"|不(?:应|能|要|可能)?[是选]?|排除|除了)\s*"
-    r"(?i:(?:be|is|choose|pick|select|the|option|choice|answer|correct|选?项)\b:?\s*)*"
+    r"(?i:(?:be|is|it|that|choose|pick|select|the|option|choice|answer|correct|选?项)\b:?\s*)*"
     r"\(?[A-Z]\)?(?![\w'’])(?:\s*(?:,?\s*\b(?:or|nor)\b|/|或)\s*\(?[A-Z]\)?(?![\w'’]))*"
     r"|(?i:\b(?:option|choice)\s*)?\(?(?<![A-Za-z\\])[A-HJ-Z]"
-    r"(?:\)?\s*(?:不(?:对|正确|符合|成立|可能)|错|被?排除)|\s+(?:\w*n['’]t|cannot|never)\b"
+    r"(?:\)?\s*是?(?:不(?:对|正确|符合|成立|可能)|错误?|被?排除)的?|\s+(?:\w*n['’]t|cannot|never)\b"
     r"|\)?\s+(?:(?:is|are|was|be|can|could|would|should|must|does|did|seems|looks|also|therefore|thus)\s+)*"
     r"(?:(?:is|was|does|did|could|would|should)n['’]t|(?<=[a-z] )(?:not|incorrect|wrong|false|impossible|eliminated"
     r"|excluded|rejected|ruled out))\b(?!\s*\(?[A-Z]\)?(?![\w'’])))"
@@ -65,6 +74,10 @@ MORE = re.compile(
     re.I,
 )
 """Words by which a reason names a further answer."""
+ANOTHER = re.compile(
+    r"(?:Option|Choice) \(?[A-Z]\)? (?!.*\b(?:also|too|both|equally|correct|right|true|answer)\b)[a-z]"
+)
+"""A sentence behind a letter that says something of another option, but not that it is right."""
 WEAK = re.compile(
     r"(?<![A-Za-z\\])([B-HJ-Z])(?![A-Za-z'’])|(?<![A-Za-z\\])([AI])(?=[).:,/]|\s*$|\s+(?:or|and)\b)"
 )
@@ -88,12 +101,14 @@ def pick(text: str, choices: tuple[str, ...]) -> frozenset[int]:
         return letter if OUTSIDE not in letter else _by_text(text, choices) or letter
     if found := _by_text(text, choices):
         return found
+    if RUN.fullmatch(text) and "".join(sorted(set(text))) == text:  # ABD
+        return frozenset().union(*(_index(letter, choices) for letter in text))
     if listed := LISTED.match(text):
         return frozenset().union(
             *(_index(c, choices) for c in re.findall(r"(?<![A-Za-z])[A-Z](?![A-Za-z])", listed.group()))
         )
     if leading := LEADING.match(text):
-        rest = leading.group(2)
+        rest = "" if ANOTHER.match(leading.group(2)) else leading.group(2)
         return _index(leading.group(1), choices) | _by_text(rest, choices) | _letters(STRONG, rest, choices)
     return (
         _letters(STRONG, text, choices)
@@ -133,8 +148,8 @@ def pick_from_prose(sentences: list[str], choices: tuple[str, ...]) -> frozenset
 
 def _closing(sentence: str, choices: tuple[str, ...]) -> frozenset[int]:
     """The option whose letter, or text of one letter, ends the sentence; none where it denies or has no such option."""
-    found = CLOSING.search(sentence) if not DENIED.search(sentence) else None
-    letter = (found[1] or found[2]) if found else ""
+    found = LEFT.search(sentence) or (CLOSING.search(sentence) if not DENIED.search(sentence) else None)
+    letter = next(filter(None, found.groups())) if found else ""
     return (_by_text(letter, choices) or _index(letter, choices)) - {OUTSIDE} if letter else frozenset()
 
 

@@ -55,7 +55,7 @@ def equal(gold: str, answer: str, rules: Rules = DEFAULT, depth: int = 0) -> Rea
     whole_gold, whole_answer = gold, answer
     (gold_name, gold), (name, answer) = _named(gold), _named(answer)
     if gold_name and name and not _same_name(gold_name, name):
-        return None
+        return "symbolic" if _equal_trees(spell(whole_gold), spell(whole_answer)) else None
     if _alike(gold, answer):
         return "exact"
     if _equal_numbers(gold, answer, rules):
@@ -78,10 +78,14 @@ def _alike(gold: str, answer: str) -> bool:
 
 def _unscripted(text: str) -> str:
     """A chemical formula in one line: H2O of H_2O."""
+    return _formula(text) or text
+
+
+def _formula(text: str) -> str:
     if len(text) > COMPOUND_CHARS:
-        return text
+        return ""
     line = re.sub(r"_\{?(\d+)\}?", r"\1", unwrap(text)).translate(SUBSCRIPTS)
-    return line if COMPOUND.fullmatch(line) else text
+    return line if COMPOUND.fullmatch(line) else ""
 
 
 def is_value(text: str) -> bool:
@@ -111,7 +115,7 @@ def _same_name(gold: str, answer: str) -> bool:
     """Names that may stand for each other: the same, or both of a function (f(x) and y)."""
     gold, answer = normalize(gold), normalize(answer)
     functions = [re.fullmatch(r"y|\w+\(\w+\)", name) is not None for name in (gold, answer)]
-    return gold == answer or all(functions)
+    return gold == answer or (all(functions) and "y" in (gold, answer))
 
 
 def _unreduced(answer: str) -> bool:
@@ -135,8 +139,10 @@ def _is_chain(text: str) -> bool:
 
 
 def _equal_trees(gold: str, answer: str) -> bool:
-    """Expressions, relations, matrices; words are none, though LaTeX reads their letters as a product."""
-    if any(WORDS.fullmatch(text) for text in (gold, answer)):
+    """Expressions, relations, matrices; words and formulas of chemistry are none, though LaTeX reads their letters as a
+    product.
+    """
+    if any(WORDS.fullmatch(text) for text in (gold, answer)) or (_formula(gold) and _formula(answer)):
         return False
     tree, other = parse(gold), parse(answer)
     if tree is None or other is None:

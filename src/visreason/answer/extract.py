@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from visreason.answer.normalize import COMMAND
-from visreason.answer.prose import FEW_WORDS, HEDGE, MATH, WORD, bare, plain, values
+from visreason.answer.prose import FEW_WORDS, HEDGE, MATH, WORD, bare, plain, undenied, values
 
 BOX_CHARS, MAX_BOXES = 2_000, 20
 PHRASE = re.compile(
@@ -24,14 +24,43 @@ JOINED = re.compile(
 )
 """What stands between boxes that state one answer together."""
 LEADING = re.compile(
-    r"\s*[$*]*([-−]?\d[\d,.]*?)\**[.,]? (?:with|because|since|for|as|which|where|when|from|given|due|after)\b"
+    r"\s*(?:(?:probably|likely|perhaps|maybe) )?[$*]*([-−]?\d[\d,.]*?)\**[.,]? "
+    r"(?:though|although|with|because|since|for|as|which|where|when|from|given|due|after)\b"
 )
 """A number and the reason behind it."""
+WITHDRAWN = re.compile(
+    r"[$*.,;)\s]{0,4}(?:but |and )?(?:(?:this|that|it|which) )?(?:is|was|would be|seems) (?:clearly |also )?"
+    r"(?:wrong|incorrect|not (?:right|correct|possible|the answer))\b",
+    re.IGNORECASE,
+)
+"""What takes a value back that stands before it; of a letter it may be what was asked ("Which is incorrect?")."""
+LETTER = re.compile(r"(?:\\text\{)?\(?[A-J]\)?\}?")
+DOUBTED = re.compile(
+    r"(?:\b(?:not|never|doubt)|n['’]t)(?: (?:think|believe|say|claim|mean|sure|certain|that|the|correct|final))*\s*$",
+    re.IGNORECASE,
+)
+"""What stands before "the answer is" in a sentence that doubts it."""
+SUPPOSED = re.compile(r"\bif\b[^.!?\n]*$", re.IGNORECASE)
+"""What stands before "the answer would be" where it is said of another case."""
+BEFORE_CHARS = 200
 SAID = re.compile(r"(yes|no|true|false)[,.!;:]\s(?!.*\b(?:yes|no|true|false)\b)", re.IGNORECASE)
 """A word that is the answer, and its reason behind it."""
+IS = re.compile(
+    r"\s*(?:it|this|that|these|they|the (?:\w+ ){1,4}?)\s?(?:is|are|['’]s)(?: (?:a|an|the))? "
+    r"([^\W\d_][\w '’-]{0,40})\.?\s*",
+    re.IGNORECASE,
+)
+"""A sentence of a few words and the word it says."""
+EXPLAINED = re.compile(
+    r"\n\s*(?:explanation|reason(?:ing)?|justification|解释|理由|解析)\s*[:：]", re.IGNORECASE
+)
 PROSE = re.compile(r"(?<![\\\w{])[^\W\d_]{2,}")
 """A word, not a command, nor letters behind a number."""
-DENIAL = re.compile(r"\b(?:not|neither|nor|wrong|incorrect)\b|n't\b|不", re.IGNORECASE)
+DENIAL = re.compile(
+    r"\b(?:not|never|cannot|neither|nor|doubt|rul(?:e[sd]?|ing) out|wrong|incorrect)\b|n['’]t\b|不|[?？]",
+    re.IGNORECASE,
+)
+"""Words by which a text denies its number, or asks about it."""
 RELATED = re.compile(
     r"\b(?:than|least|most|above|below|under|over|beyond|up to|multiples? of|factors? of|divisors? of|divisible by"
     r"|powers? of|the power|root of|half of|base|except|but|mod|modulo|plus|minus|negative|sin|cos|tan|log|ln|sqrt)\b"
@@ -68,7 +97,8 @@ def extract(text: str, cut: bool = False) -> Extraction | None:
         return Extraction(_distinct(boxes), "box", _distinct(earlier))
     if stated := _stated(text[: text.rfind("\n") + 1] if cut else text):
         return Extraction((stated,), "phrase")
-    if not cut and (value := bare(text)):
+    head = EXPLAINED.split(text)[0]
+    if not cut and (value := bare(head if len(head.split()) <= FEW_WORDS else text)):
         return Extraction((value,), "bare")
     return None
 
@@ -86,16 +116,20 @@ def inside(text: str) -> str:
         return stated
     if (leading := LEADING.match(text)) and WORD.search(text):
         return leading.group(1)
-    found = set(values(text))
-    if not found and (said := SAID.match(text)):
+    kept = undenied(text)
+    found = set(values(kept))
+    if not found and (said := SAID.match(text) or IS.fullmatch(text)):
         return said.group(1)
-    return found.pop() if len(found) == 1 and _states_one(text) else text
+    return found.pop() if len(found) == 1 and PROSE.search(_spelled(text)) and _states(kept) else text
 
 
-def _states_one(text: str) -> bool:
-    """Whether a text is prose that says of its number that it is the answer."""
-    spelled = COMMAND.sub(r" \1 ", text)
-    return PROSE.search(spelled) is not None and not any(p.search(spelled) for p in (HEDGE, DENIAL, RELATED))
+def _states(text: str) -> bool:
+    """Whether a text says of its number that it is the answer, not what it has to do with it."""
+    return not any(p.search(_spelled(text)) for p in (HEDGE, DENIAL, RELATED))
+
+
+def _spelled(text: str) -> str:
+    return COMMAND.sub(r" \1 ", text)
 
 
 def _blocks(text: str, cut: bool) -> list[str]:
@@ -111,7 +145,7 @@ def _boxes(text: str) -> list[str]:
 
 
 def _boxes_at(text: str) -> list[tuple[int, int, str]]:
-    r"""Start, end and content of every \boxed{...} with balanced braces; \fbox counts too."""
+    r"""Start, end and content of every \boxed{...} with balanced braces, \fbox too; a value taken back is left out."""
     found: list[tuple[int, int, str]] = []
     for mark in list(BOX.finditer(text))[-MAX_BOXES:]:
         depth, start = 1, mark.end()
@@ -120,7 +154,11 @@ def _boxes_at(text: str) -> list[tuple[int, int, str]]:
             if depth == 0:
                 found.append((mark.start(), i + 1, text[start:i].strip()))
                 break
-    return [(at, end, content) for at, end, content in found if content]
+    return [
+        (at, end, content)
+        for at, end, content in found
+        if content and (LETTER.fullmatch(content) or not WITHDRAWN.match(text, end))
+    ]
 
 
 def _final_boxes(text: str) -> tuple[list[str], list[str]]:
@@ -143,8 +181,12 @@ def _final_boxes(text: str) -> tuple[list[str], list[str]]:
 
 
 def _stated(text: str) -> str | None:
-    """What follows the last "the answer is": the rest of that sentence, or the next line when the line ends there."""
-    for mark in reversed(list(PHRASE.finditer(text))):
+    """What follows the last "the answer is" that is not doubted, nor said of another case where one is not: the rest of
+    that sentence, or the next line when the line ends there.
+    """
+    marks = [m for m in reversed(list(PHRASE.finditer(text))) if not _preceded(DOUBTED, text, m)]
+    marks.sort(key=lambda m: "would" in m.group().lower() and _preceded(SUPPOSED, text, m))
+    for mark in marks:
         tail = text[mark.end() :].lstrip(" \t:：*\n")
         if tail.startswith(("\\[", "$$", "\\(")) and (formula := MATH.match(tail)):
             return next(g for g in formula.groups() if g).strip()
@@ -152,6 +194,10 @@ def _stated(text: str) -> str | None:
         if line:
             return _first_sentence(line)
     return None
+
+
+def _preceded(pattern: re.Pattern[str], text: str, mark: re.Match[str]) -> bool:
+    return pattern.search(text[max(0, mark.start() - BEFORE_CHARS) : mark.start()]) is not None
 
 
 def _first_sentence(line: str) -> str:

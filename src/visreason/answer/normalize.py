@@ -39,7 +39,7 @@ SPELLINGS: tuple[tuple[str, str], ...] = (
     (r"\\\$|\$|€|£|¥", " "),
     (r"\{,\}", ","),
     (r"\\(?:cdot|times|ast)(?![A-Za-z])|[×·⋅∙]", "*"),
-    (r"\\div(?![A-Za-z])|÷", "/"),
+    (r"\\div(?![A-Za-z])|÷|(?<=\d) out of (?:the )?(?=\d)", "/"),
     (r"\\le(?:q|qslant)?(?![A-Za-z])|≤", "<="),
     (r"\\ge(?:q|qslant)?(?![A-Za-z])|≥", ">="),
     (r"\\neq?(?![A-Za-z])|≠|!=", r"\\neq "),
@@ -53,7 +53,10 @@ SPELLINGS: tuple[tuple[str, str], ...] = (
         " ",
     ),
     (r"\\(?:Longrightarrow|longrightarrow|Rightarrow|rightarrow|implies)(?![A-Za-z])|→", r"\\to "),
-    (r"ø|∅", r"\\emptyset "),
+    (
+        r"ø|∅|\\varnothing(?![A-Za-z])|\A(?:there (?:is|are) )?no (?:real )?solutions?\Z|\A(?:the )?empty set\Z",
+        r"\\emptyset ",
+    ),
     (r"\\(begin|end)\s*\{(?:[bpB]|small)matrix\}", r"\\\1{matrix}"),
     (r"[−–—]", "-"),
     (r"²", "^2"),
@@ -72,7 +75,7 @@ THOUSANDS = re.compile(r"(?<![\d.,(])\d{1,3}(?:,\d{3})+(?![\d,])|(?<![\d.,])\d{1
 NAME = re.compile(r"([\\A-Za-z(|][\w\\ {}(),:|'°∠△]{0,40}?)\s*(?:=|\\in\b)\s*([^=]+)")
 MIXED = re.compile(r"(?<![\w.^/*)}] )(?<![\w.^/*)}])(\d+) (\d+/\d+)(?![\d.])")
 NO_UNIT = re.compile(
-    r"\b(?:hundred|thousand|[mbtr]+illion|dozen|or|and|to|pi|[abceiknpqrtuxyz]|sin|cos|tan|log|ln|sqrt)\b"
+    r"\b(?:hundred|thousand|[mbtr]+illion|dozen|or|and|to|is|was|not|pi|[abceiknpqrtuxyz]|sin|cos|tan|log|ln|sqrt)\b"
     r"|^[亿万千百十又分]",
     re.IGNORECASE,
 )

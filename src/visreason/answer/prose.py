@@ -29,10 +29,26 @@ DECLINED = re.compile(
     re.IGNORECASE,
 )
 """A sentence that says that there is no answer: a number in it is none."""
+DIGITS = r"[$\\(]{0,3}[-−]?\d[\d,.]{0,20}[$\\)]{0,3}"
+DENIED_NUMBER = re.compile(
+    r"\(?(?:\b(?:not|never|neither|nor|cannot|doubt|rul(?:e[sd]?|ing) out|exclud(?:e[sd]?|ing)|rather than"
+    r"|instead of)\b|n['’]t\b)"
+    r"(?: (?:be|is|are|was|has|have|the|a|it|its|that|think|believe|say|value|answer|number|result|equals?|to|of)\b)*"
+    rf" ?{DIGITS}(?:(?: or| nor|,) {DIGITS}){{0,10}}"
+    rf"|(?<![\w.]){DIGITS} (?:is|was|are|were|would be|must be|can|could)(?: ?(?:not|n['’]t))?(?: be)?(?: the| an?)? "
+    r"(?:incorrect|wrong|false|impossible|invalid|ruled out|excluded|(?<=n[o'’]t )(?:correct|right|possible|valid|it)"
+    r"|(?<=n[o'’]t the )(?:\w+ )?(?:answer|solution|value|number))\b",
+    re.IGNORECASE,
+)
+"""A number that is denied, with the words that deny it."""
+ASKED = re.compile(r"[?？][\s\"'”’)\]*]*$")
+STEP = re.compile(r"^[ \t]*\d{1,2}[.)][ \t]+(?=\S)", re.MULTILINE)
+"""The number of a step in a list of them."""
 COUNTS = re.compile(r"\d[\d,.]{0,20} [a-z]+(?: [a-z]+){0,2},? and \d[\d,.]* [a-z]")
 """Several things counted, of which none is the answer."""
 HEDGE = re.compile(r"\b(?:or|either)\b|\b(?:between|from) \S+ (?:and|to) \S+$|或", re.IGNORECASE)
 FEW_WORDS = 6
+FENCE = re.compile(r"^[ \t]*```\w*[ \t]*$", re.MULTILINE)
 QUOTED = re.compile("[\"'“”‘’\x91-\x94]([A-Z])[\"'“”‘’\x91-\x94]")
 
 
@@ -44,12 +60,26 @@ def bare(text: str) -> str | None:
     """
     if len(text.split()) <= FEW_WORDS or (WORD.search(text) is None and "\n" not in text):
         return text.strip() or None
-    for sentence in reversed(sentences(text)[-3:]):
+    steps = STEP.sub("", text)
+    text = steps if len(STEP.findall(text)) > 1 else text
+    for sentence in [s for s in reversed(sentences(text)[-3:]) if not ASKED.search(s)]:
         if DECLINED.search(sentence) or COUNTS.search(sentence):
             return None
-        if found := values(sentence, compared=False) or WORDED.findall(sentence) or values(sentence):
-            return sentence if len(set(found)) > 1 and HEDGE.search(sentence) else found[-1]
+        stated = undenied(sentence)
+        if found := values(stated, compared=False) or WORDED.findall(stated) or values(stated):
+            return stated if len(set(found)) > 1 and HEDGE.search(stated) else found[-1]
+        if stated != sentence:
+            return None
     return None
+
+
+def undenied(text: str) -> str:
+    """The text without the numbers that it denies.
+
+    >>> undenied("It is 45 degrees, not 60"), undenied("It can't be 12."), undenied("9 is not the answer")
+    ('It is 45 degrees,  ', 'It ca ', ' ')
+    """
+    return DENIED_NUMBER.sub(" ", text)
 
 
 def values(sentence: str, compared: bool = True) -> list[str]:
@@ -93,5 +123,5 @@ def sentences(text: str) -> list[str]:
 
 
 def plain(text: str) -> str:
-    """The text without the marks of bold type and the quotes round a letter."""
-    return QUOTED.sub(r"\1", text.replace("**", "").replace("__", "").strip())
+    """The text without the marks of bold type and code, and the quotes round a letter."""
+    return QUOTED.sub(r"\1", FENCE.sub("", text).replace("**", "").replace("__", "").strip())

@@ -1,9 +1,10 @@
-"""Times of day, durations and measures of several units, and money with its sign: what no single number stands for."""
+"""What no single number stands for: dates, times of day, durations, measures of several units, money with its sign."""
 
 import re
 from fractions import Fraction
 from itertools import pairwise
 
+from visreason.answer.dates import date
 from visreason.answer.normalize import unwrap
 from visreason.answer.units import measure
 
@@ -12,7 +13,7 @@ CLOCK = re.compile(r"(\d{1,2}):([0-5]\d)(?::([0-5]\d))?(?:\s*([ap])(?:\.?\s?m)?\
 HOUR = re.compile(r"(\d{1,2})\s*([ap])\.?\s?m\.?", re.IGNORECASE)
 PART = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+|[\u4e00-\u9fff]{1,2})\.?(?:\s*,?\s*(?:and\b)?\s*|$)")
 FEET = re.compile(r"(\d+)\s*['′]\s*(\d+)\s*[\"″]")
-MONEY = re.compile(r"(?:US)?(\\?\$|€|£)\s?(\d[\d,]*(?:\.\d+)?)\.?")
+MONEY = re.compile(r"(?:US)?(\\?\$|€|£|¥|￥)\s?(\d[\d,]*(?:\.\d+)?)\.?")
 TEMPERATURE = re.compile(
     r"(-?\d+(?:\.\d+)?)\s*(?:°|\^?\s*\{?\s*\\circ\s*\}?|degrees?)[\s~\\]*(?:(?:text|mathrm)\s*\{)?\s*"
     r"(c(?:elsius)?|f(?:ahrenheit)?)\}?\.?",
@@ -20,7 +21,7 @@ TEMPERATURE = re.compile(
 )
 DEGREES = {"c": "celsius", "f": "fahrenheit"}
 DEGREES_OF = re.compile(r"(-?\d+(?:\.\d+)?) (celsius|fahrenheit)")
-SIGNS = {"$": "dollars", "\\$": "dollars", "€": "euros", "£": "pounds"}
+SIGNS = {"$": "dollars", "\\$": "dollars", "€": "euros", "£": "pounds", "¥": "yuan", "￥": "yuan"}
 RATIO = re.compile(r"\d+(?:\.\d+)?(?:\s*:\s*\d+(?:\.\d+)?){2,5}")
 HALF_DAY_S = 12 * 3600
 
@@ -46,8 +47,8 @@ def unit_word(unit: str) -> str:
 
 
 def same_quantity(gold: str, answer: str) -> bool | None:
-    """Whether two answers are the same time, duration, measure, temperature or ratio of several terms; None where the
-    gold answer or the answer is none of these.
+    """Whether two answers are the same date, time, duration, measure, temperature or ratio of several terms; None where
+    neither is a date, and the gold answer or the answer none of the others.
 
     >>> same_quantity("1:02:03", "1 h 2 min 3 s"), same_quantity("2:30 pm", "14:30"), same_quantity("2:30", "1:15")
     (True, True, False)
@@ -58,6 +59,9 @@ def same_quantity(gold: str, answer: str) -> bool | None:
     """
     if max(len(gold), len(answer)) > READ_CHARS:
         return None
+    dates = date(gold), date(answer)
+    if any(dates):
+        return dates[0] == dates[1]
     times = tuple(CLOCK.fullmatch(HOUR.sub(r"\1:00 \2m", text)) for text in (gold, answer))
     if times[0] and times[1]:
         return _same_time(times[0], times[1])

@@ -22,6 +22,9 @@ SPACED = re.compile(r"<[ \n]{0,3}(/?)[ \n]{0,3}(think|answer)[ \n]{0,3}>")
 """Tags as Qwen2.5-VL-32B writes them, with spaces."""
 IMPORT = re.compile(r"^[ \t]*(?:import|from|def) \w+", re.MULTILINE)
 ENDED = re.compile(r"<\|(?:im_end|im_start|endoftext|eot_id)\|>|</s>")
+BOXED = re.compile(r"<\|begin_of_box\|>(.*?)<\|end_of_box\|>", re.DOTALL)
+"""The answer's marks of GLM-4.1V-Thinking."""
+CIRCLED = {0x24B6 + i: f"({letter})" for i, letter in enumerate("ABCDEFGHIJ")}
 INVISIBLE = re.compile("[\u200b\u200c\u200d\u2060\ufeff]")
 ANOTHER = re.compile(
     r"\n[ \t]*(?:(?:hint|question|q|human|user|problem|prompt|instruction)s?[ \t]*\d*[ \t]*[:：]"
@@ -43,6 +46,7 @@ def solution(response: str) -> str:
     ''
     """
     response = SPACED.sub(r"<\1\2>", ENDED.split(response, maxsplit=1)[0])
+    response = BOXED.sub(r"\\boxed{\1}", response).translate(CIRCLED)
     for begin, end in THOUGHTS:
         response = _without(response, begin, end)
     return INVISIBLE.sub("", response[-READ_CHARS:]).strip()

@@ -1,4 +1,7 @@
-"""Units of measure: how they are written, and how they convert within a dimension. Of money only dollars and cents."""
+"""Units of measure: how they are written, and how they convert within a dimension.
+
+Of money only dollars and cents convert; ¥ is the sign of yuan and yen.
+"""
 
 import re
 from fractions import Fraction
@@ -57,7 +60,7 @@ TABLE: dict[str, tuple[str, str, str]] = {
     "dollar": ("money", "1", "dollars usd bucks 美元"),
     "euro": ("euros", "1", "euros eur"),
     "cent": ("money", "1/100", "cents 美分"),
-    "元": ("yuan", "1", "yuan rmb"),
+    "元": ("yuan", "1", "yuan rmb cny yen"),
     "": ("", "1", "unit units degree degrees deg 度"),
 }
 KNOWN = {name: (dimension, Fraction(factor)) for name, (dimension, factor, _) in TABLE.items()}
