@@ -6,7 +6,6 @@ Axes: S completion tokens of all probes.
 import shutil
 import tempfile
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -45,18 +44,6 @@ def written(policy: Policy) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(dir=MEMORY if roomy else None) as folder:
         policy.base.save_pretrained(folder, state_dict=weights)
         yield Path(folder)
-
-
-@contextmanager
-def kept(policy: Policy, shelf: Path) -> Iterator[Path]:
-    """A new folder on the shelf with the policy's merged weights, which stays until the next one is taken: a server
-    that is started again reads it."""
-    folder = shelf / uuid.uuid4().hex
-    policy.base.save_pretrained(folder, state_dict=policy.merged_weights())
-    yield folder
-    for earlier in shelf.iterdir():
-        if earlier != folder:
-            shutil.rmtree(earlier, ignore_errors=True)
 
 
 @dataclass

@@ -1,13 +1,32 @@
 """New weights for vLLM's servers on other machines: each reads them from a folder that it sees as the trainer does."""
 
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx2
 import openai
 
 from visreason.engine.chat import BrokenAnswer
 from visreason.errors import UsageError
+
+if TYPE_CHECKING:
+    from visreason.model.load import Policy
+
+
+@contextmanager
+def kept(policy: "Policy", shelf: Path) -> Iterator[Path]:
+    """A new folder on the shelf with the policy's merged weights, which stays until the next one is taken: a server
+    that is started again reads it."""
+    folder = shelf / uuid.uuid4().hex
+    policy.base.save_pretrained(folder, state_dict=policy.merged_weights())
+    yield folder
+    for earlier in shelf.iterdir():
+        if earlier != folder:
+            shutil.rmtree(earlier, ignore_errors=True)
 
 
 async def give(client: openai.AsyncOpenAI, folder: Path) -> None:

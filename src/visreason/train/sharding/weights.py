@@ -123,8 +123,10 @@ def written(policy: Policy) -> Iterator[Path]:
 def kept(policy: Policy, shelf: Path) -> Iterator[Path]:
     """A new folder on the shelf with the policy's merged weights, which the first process writes; the others give their
     parts and get none."""
+    from visreason.engine import transfer  # brings the client of servers
+
     if leads():
-        with sync.kept(policy, shelf) as folder:
+        with transfer.kept(policy, shelf) as folder:
             yield folder
     else:
         policy.merged_weights()
