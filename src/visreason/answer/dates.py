@@ -8,6 +8,7 @@ MONTH = (
     r"|nov(?:ember)?|dec(?:ember)?)\.?"
 )
 DAY, YEAR = r"(?P<d>\d{1,2})(?:st|nd|rd|th)?", r"(?P<y>\d{4})"
+IN_DIGITS = re.compile(r"(\d{1,2})([-/.])(\d{1,2})\2(\d{4})")
 FORMS = tuple(
     re.compile(form, re.IGNORECASE)
     for form in (
@@ -21,11 +22,15 @@ FORMS = tuple(
 
 
 def date(text: str) -> tuple[int, int, int] | None:
-    """Year, month and day, 0 for one that is not said; None for what is no date, or is read in two ways (3/5/2024).
+    """Year, month and day, 0 for one that is not said; None for what is no date, or is read in two ways (3/5/2024, not
+    13/5/2024).
 
     >>> date("May 3, 2024"), date("2024-05-03"), date("3rd of May"), date("2024年5月"), date("3/5/2024")
     ((2024, 5, 3), (2024, 5, 3), (0, 5, 3), (2024, 5, 0), None)
     """
+    if digits := IN_DIGITS.fullmatch(text.strip(" .")):
+        first, second, year = int(digits[1]), int(digits[3]), int(digits[4])
+        return (year, min(first, second), max(first, second)) if max(first, second) > 12 else None
     found = next((m for form in FORMS if (m := form.fullmatch(text.strip(" .")))), None)
     if found is None:
         return None

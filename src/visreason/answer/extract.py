@@ -4,17 +4,36 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from visreason.answer.normalize import COMMAND
-from visreason.answer.prose import FEW_WORDS, HEDGE, MATH, WORD, bare, plain, undenied, values
+from visreason.answer.normalize import COMMAND, unwrap
+from visreason.answer.prose import (
+    DECLINED,
+    FEW_WORDS,
+    HEDGE,
+    MATH,
+    SAID,
+    WORD,
+    bare,
+    first_sentence,
+    in_words,
+    plain,
+    sentences,
+    undenied,
+    values,
+)
 
 BOX_CHARS, MAX_BOXES = 2_000, 20
 PHRASE = re.compile(
-    r"(?:\b(?:answers?|option|choice|result)(?: is| are|'s| would be| should be| must be| will be| =)?\s*[:：]"
+    r"(?:\b(?:answers?|option|choice|result|correction)"
+    r"(?: is| are|'s| would be| should be| must be| will be| =)?\s*[:：]"
     r"|\b(?:answer|correct option|correct choice)s?(?: to [^.\n]{1,60})?"
     r" (?:is|are|would be|should be|must be|will be)\b"
-    r"|####|答案(?:是|为|[:：])|故选|应选|选择)[ \t]*[:：]?",
+    r"|####|答案(?:是|为|[:：])|[故应所以此就则]选|选择)[ \t]*[:：]?",
     re.IGNORECASE,
 )
+FIELD = re.compile(
+    r'"(?:final_)?answer"\s*:\s*(?:"((?:[^"\\]|\\.)*)"|(\[[^\]\n]*\]|[^\s",}\]]+))', re.IGNORECASE
+)
+"""The answer as a field of JSON."""
 FINAL = re.compile(r"\b(?:(?:final|correct|the) answer|Answer)(?: is\b|\s*[:：=])\s*[:：]?", re.IGNORECASE)
 STATES = re.compile(r"\s*[$(\\]*(?:[A-J]\b|[-−]?[\d\\])")
 """How a value or a letter begins, so that "the answer is right" states none."""
@@ -25,9 +44,9 @@ JOINED = re.compile(
 """What stands between boxes that state one answer together."""
 LEADING = re.compile(
     r"\s*(?:(?:probably|likely|perhaps|maybe) )?[$*]*([-−]?\d[\d,.]*?)\**[.,]? "
-    r"(?:though|although|with|because|since|for|as|which|where|when|from|given|due|after)\b"
+    r"(?:(?:though|although|with|because|since|for|as|which|where|when|from|given|due|after)\b|\((?!or\b|and\b)[^()]*\)\W*$)"
 )
-"""A number and the reason behind it."""
+"""A number and the reason behind it, which may stand in brackets."""
 WITHDRAWN = re.compile(
     r"[$*.,;)\s]{0,4}(?:but |and )?(?:(?:this|that|it|which) )?(?:is|was|would be|seems) (?:clearly |also )?"
     r"(?:wrong|incorrect|not (?:right|correct|possible|the answer))\b",
@@ -36,23 +55,24 @@ WITHDRAWN = re.compile(
 """What takes a value back that stands before it; of a letter it may be what was asked ("Which is incorrect?")."""
 LETTER = re.compile(r"(?:\\text\{)?\(?[A-J]\)?\}?")
 DOUBTED = re.compile(
-    r"(?:\b(?:not|never|doubt)|n['’]t)(?: (?:think|believe|say|claim|mean|sure|certain|that|the|correct|final))*\s*$",
+    r"(?:\b(?:not|never|doubt|(?:wrong|incorrect|mistaken?) to (?:say|think|claim|conclude))|n['’]t)"
+    r"(?: (?:think|believe|say|claim|mean|sure|certain|that|the|correct|final))*\s*$",
     re.IGNORECASE,
 )
 """What stands before "the answer is" in a sentence that doubts it."""
 SUPPOSED = re.compile(r"\bif\b[^.!?\n]*$", re.IGNORECASE)
 """What stands before "the answer would be" where it is said of another case."""
 BEFORE_CHARS = 200
-SAID = re.compile(r"(yes|no|true|false)[,.!;:]\s(?!.*\b(?:yes|no|true|false)\b)", re.IGNORECASE)
-"""A word that is the answer, and its reason behind it."""
 IS = re.compile(
-    r"\s*(?:it|this|that|these|they|the (?:\w+ ){1,4}?)\s?(?:is|are|['’]s)(?: (?:a|an|the))? "
+    r"\s*(?:it|this|that|these|they|the (?:\w+ ){1,12}?)\s?"
+    r"(?:is|are|was|were|['’]s|(?:appears?|seems?|looks?)(?: to be)?)"
+    r"(?: (?:probably|likely|clearly|mainly|mostly))?(?: (?:a|an|the))? "
     r"([^\W\d_][\w '’-]{0,40})\.?\s*",
     re.IGNORECASE,
 )
-"""A sentence of a few words and the word it says."""
+"""A sentence and the word it says."""
 EXPLAINED = re.compile(
-    r"\n\s*(?:explanation|reason(?:ing)?|justification|解释|理由|解析)\s*[:：]", re.IGNORECASE
+    r"\n[ \t]*(?:explanation|reason(?:ing)?|justification|解释|理由|解析)\s*[:：]", re.IGNORECASE
 )
 PROSE = re.compile(r"(?<![\\\w{])[^\W\d_]{2,}")
 """A word, not a command, nor letters behind a number."""
@@ -98,9 +118,16 @@ def extract(text: str, cut: bool = False) -> Extraction | None:
     if stated := _stated(text[: text.rfind("\n") + 1] if cut else text):
         return Extraction((stated,), "phrase")
     head = EXPLAINED.split(text)[0]
-    if not cut and (value := bare(head if len(head.split()) <= FEW_WORDS else text)):
+    if not cut and (value := bare(head if len(head.split()) <= FEW_WORDS else text) or _described(text)):
         return Extraction((value,), "bare")
     return None
+
+
+def _described(text: str) -> str | None:
+    """The word that the last sentence says of something."""
+    last = sentences(text)[-1:]
+    said = IS.fullmatch(last[0]) if last and not DECLINED.search(last[0]) else None
+    return said.group(1) if said else None
 
 
 def inside(text: str) -> str:
@@ -110,6 +137,7 @@ def inside(text: str) -> str:
     >>> inside("Therefore the answer is 45 cm."), inside("It has 7 sides."), inside("3 or 4"), inside("Yes, it is.")
     ('45 cm', '7', '3 or 4', 'Yes')
     """
+    text = unwrap(text)
     if boxes := _boxes(text):
         return ", ".join(_distinct(boxes))
     if stated := _stated(text):
@@ -118,9 +146,18 @@ def inside(text: str) -> str:
         return leading.group(1)
     kept = undenied(text)
     found = set(values(kept))
-    if not found and (said := SAID.match(text) or IS.fullmatch(text)):
-        return said.group(1)
+    if not found:
+        return _word(text) or text
     return found.pop() if len(found) == 1 and PROSE.search(_spelled(text)) and _states(kept) else text
+
+
+def _word(text: str) -> str | None:
+    """What a text without a number says: yes or no, a count in words, or a word of something."""
+    if said := SAID.match(text):
+        return said.group(1)
+    if (counted := in_words(text)) and _states(text):
+        return counted[-1]
+    return said.group(1) if (said := IS.fullmatch(text)) else None
 
 
 def _states(text: str) -> bool:
@@ -169,8 +206,8 @@ def _final_boxes(text: str) -> tuple[list[str], list[str]]:
     boxes = _boxes_at(text)
     if not boxes:
         return [], []
-    last_at, _, content = boxes[-1]
-    after = FINAL.split(text[last_at:])
+    _, last_end, content = boxes[-1]
+    after = FINAL.split(text[last_end:])
     if len(after) > 1 and len(after[-1].split()) <= FEW_WORDS and STATES.match(after[-1]):
         return ([], []) if inside(after[-1]) != content else ([], [content])
     first = len(boxes) - 1
@@ -184,6 +221,8 @@ def _stated(text: str) -> str | None:
     """What follows the last "the answer is" that is not doubted, nor said of another case where one is not: the rest of
     that sentence, or the next line when the line ends there.
     """
+    if field := FIELD.findall(text):
+        return next(filter(None, field[-1]), None)
     marks = [m for m in reversed(list(PHRASE.finditer(text))) if not _preceded(DOUBTED, text, m)]
     marks.sort(key=lambda m: "would" in m.group().lower() and _preceded(SUPPOSED, text, m))
     for mark in marks:
@@ -192,18 +231,12 @@ def _stated(text: str) -> str | None:
             return next(g for g in formula.groups() if g).strip()
         line = tail.partition("\n")[0].strip()
         if line:
-            return _first_sentence(line)
+            return first_sentence(line)
     return None
 
 
 def _preceded(pattern: re.Pattern[str], text: str, mark: re.Match[str]) -> bool:
     return pattern.search(text[max(0, mark.start() - BEFORE_CHARS) : mark.start()]) is not None
-
-
-def _first_sentence(line: str) -> str:
-    """Up to a full stop that ends a sentence: not the one of `B.`, `3.5` or `e.g.`."""
-    stop = re.search(r"(?<=[^\s.][^\s.])[.。](?:\s+(?=[A-Z])|$)|(?<=\w\))[.。](?:\s|$)", line[2:])
-    return line[: stop.start() + 2].strip() if stop else line
 
 
 def _distinct(texts: list[str]) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ from visreason.errors import DataError, UsageError
 from visreason.prompt import style
 from visreason.recipe import SHARD, Shard
 from visreason.recipe import Recipe as Base
-from visreason.record import Pair, Sample
+from visreason.record import Pair, Problem, Sample
 from visreason.reward import REWARDS, from_names
 from visreason.reward.agreement import summarize
 from visreason.reward.correct import correct_or_extracted
@@ -107,7 +107,7 @@ def run(recipe: Recipe, out: Path) -> None:
     _set_aside(record, rejected)
     record.rewind({GOLDS: 0})
     failures = (
-        golds.failures({s.problem.id: s.problem for s in samples}.values())
+        golds.failures(_checked({s.problem.id: s.problem for s in samples}))
         if recipe.reward == "correct"
         else []
     )
@@ -287,6 +287,10 @@ def _score(record: Run, recipe: Recipe, samples: list[Sample]) -> list[Sample]:
         record.append(SAMPLES, block)
         scored += block
     return scored
+
+
+def _checked(problems: dict[str, Problem]) -> Iterable[Problem]:
+    return track(problems.values(), "gold answers", len(problems), console=console, transient=True)
 
 
 def _shown(blocks: Iterable[list[Sample]], before: int, left: int) -> Iterator[list[Sample]]:
