@@ -44,7 +44,7 @@ class Making(Recipe):
     workers: int = Field(2, ge=1, description="Ray's workers, each with engines of its own.")
     device: str = Field("auto", description="Device of engines in process: cpu, cuda, or auto.")
     precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="Their numbers.")
-    concurrency: int = Field(32, ge=1, description="Requests under way at a time at each server.")
+    concurrency: int = Field(32, ge=1, description="Requests under way at a time, shared evenly by servers.")
 
     def idle(self) -> dict[str, str]:
         return {**super().idle(), **({"workers": "runner=ray"} if self.runner == "here" else {})}

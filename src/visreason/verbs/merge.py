@@ -120,10 +120,21 @@ def _join(shards: list[Path], out: Path, whole: dict[str, Any]) -> None:
     record = Run.open(out, whole["verb"], {**whole, "shard": None})
     if record.finished:
         return
-    for name in next(names for names in MADE_BY if any((shards[0] / n).exists() for n in names)):
+    for name in _made(shards, whole["verb"]):
         record.rewind({name: 0})
         for path in (shard / name for shard in shards):
             record.append(name, _rows(path, record.path) if path.exists() else ())
+
+
+def _made(shards: list[Path], verb: str) -> tuple[str, ...]:
+    """The names of the files that take the time and are joined."""
+    for names in MADE_BY:
+        if any((shard / name).exists() for shard in shards for name in names):
+            return names
+    raise RunError(
+        f"expected {' or '.join(n for names in MADE_BY for n in names)} in the shards of {verb}, found none; "
+        "runs without them can't be joined"
+    )
 
 
 def _rows(path: Path, out: Path) -> Iterable[Sample | dict[str, Any]]:
