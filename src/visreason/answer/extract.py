@@ -80,7 +80,7 @@ def inside(text: str) -> str:
     >>> inside("Therefore the answer is 45 cm."), inside("It has 7 sides."), inside("3 or 4"), inside("Yes, it is.")
     ('45 cm', '7', '3 or 4', 'Yes')
     """
-    if boxes := _boxes(text):
+    if boxes := boxed(text):
         return ", ".join(_distinct(boxes))
     if stated := _stated(text):
         return stated
@@ -105,7 +105,7 @@ def _blocks(text: str, cut: bool) -> list[str]:
     return [p for p in closed if p]
 
 
-def _boxes(text: str) -> list[str]:
+def boxed(text: str) -> list[str]:
     """What stands in boxes, in order."""
     return [content for _, _, content in _boxes_at(text)]
 
