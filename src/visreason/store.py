@@ -18,6 +18,7 @@ import weakref
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from importlib import metadata
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -213,8 +214,8 @@ class Run:
         """Cut an appended file back to its first lines."""
         path = self.path / name
         if path.exists():
-            whole = path.read_bytes().splitlines(keepends=True)
-            os.truncate(path, sum(map(len, whole[:lines])))
+            with open(path, "rb+") as file:
+                file.truncate(sum(map(len, islice(file, lines))))
 
     def set_aside(self, rejected: list[dict[str, Any]]) -> str:
         """Write the rows that were not used, with line and reason; those of an earlier session are the same.
