@@ -43,8 +43,8 @@ def shingles(text: str) -> frozenset[int]:
     """Hashes of a text's word triples, or of the whole where it is shorter; case and punctuation don't count, and a
     Chinese character is a word."""
     words = WORD.findall(text.lower())
-    triples = (" ".join(words[i : i + 3]).encode("utf-8", "replace") for i in range(max(1, len(words) - 2)))
-    return frozenset(int.from_bytes(hashlib.blake2b(t, digest_size=7).digest()) for t in triples)
+    triples = (" ".join(words[i : i + 3]) for i in range(max(1, len(words) - 2)))
+    return frozenset(int.from_bytes(hashlib.blake2b(t.encode(), digest_size=7).digest()) for t in triples)
 
 
 def similarity(a: frozenset[int], b: frozenset[int]) -> float:
