@@ -12,7 +12,7 @@ import pytest
 from visreason import store
 from visreason.errors import DataError, RunError
 from visreason.record import Completion, Image, Problem, Sample, Score
-from visreason.store import Run, manifest, read_records, read_rows, write_json, write_records
+from visreason.store import Run, manifest, provenance, read_records, read_rows, write_json, write_records
 
 
 def problem(i: int) -> Problem:
@@ -254,16 +254,20 @@ def test_a_run_without_git_is_sealed_all_the_same(run, monkeypatch):
 def test_the_commit_says_when_the_package_is_not_the_committed_one(run, tmp_path, monkeypatch):
     package = tmp_path / "repository" / "package"
     package.mkdir(parents=True)
-    (package / "store.py").write_text("1\n")
+    (package / "__init__.py").write_text("1\n")
     (package.parent / "notes.txt").write_text("1\n")
     git = ["git", "-C", str(package), "-c", "user.name=a", "-c", "user.email=a@b"]
-    for words in (["init", "-q", ".."], ["add", "--", "store.py", "../notes.txt"], ["commit", "-qm", "one"]):
+    for words in (
+        ["init", "-q", ".."],
+        ["add", "--", "__init__.py", "../notes.txt"],
+        ["commit", "-qm", "one"],
+    ):
         subprocess.run([*git, *words], check=True)
-    monkeypatch.setattr(store, "__file__", str(package / "store.py"))
+    monkeypatch.setattr(provenance, "PACKAGE", package)
     head = subprocess.check_output([*git, "rev-parse", "HEAD"], text=True).strip()
     (package.parent / "notes.txt").write_text("2\n")
     assert run.seal({})["commit"] == head
-    (package / "store.py").write_text("2\n")
+    (package / "__init__.py").write_text("2\n")
     assert run.seal({})["commit"] == f"{head}+dirty"
 
 

@@ -131,7 +131,23 @@ def test_any_output_of_a_program_can_be_a_gold_answer(gold, response):
         check(Problem("p", "Q?", answer=gold, meta={"gold_syntax": "sympy"}), response)
 
 
-REPEATED = (*PIECES, "1,111", ",111", "12, ", "1 a and ", "than ", "ab, ", "1:", "1/")
+REPEATED = (
+    *PIECES,
+    "1,111",
+    ",111",
+    "12, ",
+    "1 a and ",
+    "than ",
+    "ab, ",
+    "1:",
+    "1/",
+    "A, ",
+    "if ",
+    "is a ",
+    "(1,2)",
+    "from 1 to ",
+    "minus ",
+)
 """Also what one expression or another would try again from every place."""
 
 
@@ -150,7 +166,7 @@ def test_long_repetitions_are_checked_within_an_allowance_of_processor_time():
 def check_repetitions():
     for piece in REPEATED:
         print(repr(piece), flush=True)
-        repeated = piece * (READ_CHARS // len(piece))
+        repeated = piece * ((READ_CHARS - 20) // len(piece))  # so that what stands round it is read too
         for problem, text in (
             (PROBLEMS[0], "so 5 " + piece * (LONG // len(piece)) + " then"),
             (PROBLEMS[0], f"A{repeated}!"),

@@ -26,7 +26,7 @@ def test_values(case):
 
 @pytest.mark.parametrize("case", cases("choice"))
 def test_choices(case):
-    problem = Problem("p", "Q?", answer=case["answer"], choices=CHOICES)
+    problem = Problem("p", "Q?", answer=case["answer"], choices=tuple(case.get("choices", CHOICES)))
     score = check(problem, case["response"], case.get("finish", "stop"))
     assert score.reason == case["reason"], score
     assert score.value == float(score.correct)

@@ -3,12 +3,15 @@
 import base64
 import io
 import json
+from pathlib import Path
 
 import PIL.Image
 import pytest
 
 from tests.bench.rows import mathvision, outputs
 from visreason import cli
+from visreason.bench.columns import verdict
+from visreason.bench.kind import Row
 from visreason.store import manifest, read_rows
 
 RIGHT = {str(i): f"The answer is {i}" for i in range(6)}
@@ -108,6 +111,11 @@ def test_another_split_than_the_file_holds_is_refused(tmp_path, capsys):
     assert status == 1
     assert "expected the 3040 problems of split test" in said
     assert "give split=testmini" in said
+
+
+@pytest.mark.parametrize(("said", "found"), [(1.0, True), ("0.0", False), ("Wrong", False), (0.5, None)])
+def test_verdicts_are_read_in_whatever_spelling(said, found):
+    assert verdict(Row({"score": said}, "", Path("x.jsonl"), 1)) is found
 
 
 def test_stored_extraction_needs_one(tmp_path, capsys):

@@ -68,6 +68,30 @@ def test_a_reward_is_made_once_for_all_blocks(file, tmp_path, monkeypatch):
     assert len(built) == 2, "to look at it before anything is read, and to score"
 
 
+def judges_none(samples):
+    return [Score(0.5) for _ in samples]
+
+
+def test_rules_say_what_a_reward_does_not_judge(file, tmp_path):
+    assert run(file, tmp_path / "run", "reward=tests.verbs.test_score:judges_none") == 0
+    manifest = read_json(tmp_path / "run" / "manifest.json")
+    assert (manifest["counts"]["correct"], manifest["summary"]["reward"]) == (2, 0.5)
+
+
+def test_a_field_that_no_row_has_divides_no_summary(file, tmp_path, capsys):
+    assert run(file, tmp_path / "run", "by=[kind, colour]") == 2
+    assert "found colour; these rows have convention, expected" in " ".join(capsys.readouterr().err.split())
+
+
+def test_samples_of_other_rows_are_not_gone_on_with(file, tmp_path, capsys):
+    out = tmp_path / "run"
+    run(file, out)
+    (out / "manifest.json").unlink()
+    file.write_text(file.read_text().replace('"id": "a"', '"id": "z"'))
+    assert run(file, out) == 1
+    assert "the data changed since the run began" in " ".join(capsys.readouterr().err.split())
+
+
 def test_gold_answers_that_can_not_be_checked_are_listed_before_the_run(file, tmp_path, capsys):
     run(file, tmp_path / "run")
     [failure] = [json.loads(line) for line in (tmp_path / "run" / "golds.jsonl").read_text().splitlines()]
@@ -81,7 +105,7 @@ def test_what_was_not_read_is_said_on_the_terminal(file, tmp_path, capsys):
     said = " ".join(capsys.readouterr().err.split())
     assert "1 rows set aside, kept with their reasons in" in said
     assert "1 of them, line 7 first: expected JSON" in said
-    assert "1 values of expected or judged are neither true nor false" in said
+    assert "1 recorded verdict is neither true nor false" in said
     assert read_json(tmp_path / "run" / "manifest.json")["summary"]["unread_verdicts"] == 1
 
 

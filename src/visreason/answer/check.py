@@ -9,7 +9,7 @@ from visreason.answer.equal import equal, is_value
 from visreason.answer.extract import Extraction, extract, inside
 from visreason.answer.lists import parts
 from visreason.answer.normalize import normalize, unwrap
-from visreason.answer.prose import plain, sentences
+from visreason.answer.prose import bare, plain, sentences
 from visreason.answer.quantity import worded
 from visreason.answer.rules import Rules, rules_of
 from visreason.answer.sandbox import Fault
@@ -21,6 +21,8 @@ SUPPORTED = ("auto", "choice", "math", "exact")
 SHOWN_CHARS = 200
 OPTION = re.compile(r"(?:^|\s)\(?[A-H][).] ?\S")
 """An option with its letter: "A. 8" answers no problem that has none."""
+MARKS = ("\\boxed", "<answer>", "####")
+"""How a worked gold solution marks its answer."""
 UNKNOWN = ("",) * 10
 """Options A to J without their texts."""
 
@@ -101,33 +103,29 @@ def _check_value(
         if finish != "length" and (letters := _letters(gold)):
             return _check_letters(letters, text, found, finish)
         return _score(None, "truncated" if finish == "length" else "unparsed")
-    texts = (*found.earlier, *found.texts)
-    listed = len(found.texts) < len(texts) == len(parts(_boxed(gold))) and _boxed(gold)[:1] not in (
-        "\\",
-        "{",
-        "(",
-    )
+    stated, texts = _stated(gold), (*found.earlier, *found.texts)
+    listed = len(found.texts) < len(texts) == len(parts(stated)) and not stated.startswith(("\\", "{", "("))
     answer = ", ".join(texts if listed else found.texts)
     if problem.check == "exact":
         return _score(answer, "exact" if normalize(answer) == normalize(gold) else "wrong")
     whole = is_value(answer) or (OPTION.match(answer) and not OPTION.search(problem.question))
     for candidate in (answer,) if whole else dict.fromkeys((answer, inside(answer))):
-        if rule := equal(_boxed(gold), candidate, rules):
+        if rule := equal(stated, candidate, rules):
             return _score(candidate, rule)
     if letters := _letters(gold):
         return _check_letters(letters, text, found, finish)
     return _score(answer, "wrong")
 
 
-def _boxed(gold: str) -> str:
-    """A gold answer that is a worked solution counts by its boxes."""
-    found = extract(gold) if "\\boxed" in gold else None
+def _stated(gold: str) -> str:
+    """A gold answer that is a worked solution counts by what it marks as its answer: GSM8K's by ####."""
+    found = extract(gold) if any(mark in gold for mark in MARKS) else None
     return ", ".join(found.texts) if found else gold
 
 
 def _letters(gold: str) -> frozenset[int]:
     """Options that a gold answer names by letters alone: they stand in the picture or in the question."""
-    letters = unwrap(_boxed(gold)).upper()
+    letters = unwrap(_stated(gold)).upper()
     if re.fullmatch(r"\(?[A-J]\)?(?: ?, ?\(?[A-J]\)?)*", letters) is None:
         return frozenset()
     return pick(letters, UNKNOWN)
@@ -146,7 +144,7 @@ def _check_choice(problem: Problem, gold: str, text: str, found: Extraction | No
         raise DataError(
             f"problem {problem.id!r}: expected choices for check 'choice', found none; use check=math"
         )
-    right = pick(gold, problem.choices)
+    right = pick(_stated(gold), problem.choices)
     if not right or OUTSIDE in right:
         raise DataError(
             f"problem {problem.id!r}: expected the answer among {len(problem.choices)} choices, found {gold!r}; "
@@ -177,8 +175,9 @@ def _named(
         return None, frozenset()
     if said and (named := pick_from_prose(said, choices)):
         return said[-1], named
-    if found is not None and len(found.texts) == 1 and (named := by_value(found.texts[0], choices)):
-        return found.texts[0], named
+    stated = found.texts if found is not None and found.kind != "bare" else (bare("\n".join(said)),)
+    if len(stated) == 1 and stated[0] and (named := by_value(stated[0], choices)):
+        return stated[0], named
     return None, frozenset()
 
 

@@ -6,6 +6,7 @@ from functools import lru_cache
 from visreason.answer.budget import spend
 from visreason.answer.equal import equal
 from visreason.answer.normalize import normalize, spell, split_unit, unwrap
+from visreason.answer.prose import SAID
 
 READ_CHARS = 2_000
 STEPS = 10
@@ -19,39 +20,53 @@ LISTED = re.compile(
     r"\(?[A-Z]\)?\.?(?:\s*(?:,|/|&|(?i:\bor\b|\band\b|\bas well as\b)|或|和|、)\s*"
     r"(?:(?i:\bor\b|\band\b)\s*)?\(?[A-Z]\)?\.?(?![\w']))+"
 )
+RUN = re.compile(r"[A-J]{2,10}")
+"""Letters of several options without anything between them, in alphabetical order."""
 STRONG = re.compile(
     r"\(([A-Z])\)|\b(?:option|choice|answer|figure|picture)s? ?(?:is )?:? ?\(?([A-Z])\b(?!')"
-    r"|(?:^|\n)[ \t]*([A-Z])[.):。](?=\s|$|不)|选项? ?([A-Z])",
+    r"|(?:^|\n)[ \t]*([A-Z])[.):。](?=\s|$|不)|选项? ?[（(]?([A-Z])(?![A-Z])"
+    r"|\b(?:go with|choose|pick|select|opt for) \(?((?-i:[A-HJ-Z]))\b(?!')",
     re.IGNORECASE,
 )
 CLOSING = re.compile(
-    r"(?:^|\b(?:is|be|by):? )\(?([A-Z])\)?\.?$|\b([A-Z]) is (?:the |thus )?(?:correct|right|best)\b"
+    r"(?:^|\b(?:is|be|by):? |\b(?:[Tt]herefore|[Tt]hus|[Hh]ence|[Ss]o),? )\(?([A-Z])\)?\.?$"
+    r"|\b([A-Z]) is (?:the |thus )?(?:correct|right|best)\b"
 )
 """How the last sentence names an option by its letter alone."""
-SAID = ("yes", "no", "true", "false")
-"""First words of a sentence that are its answer."""
+LABELLED = re.compile(r"(?:(?i:option|choice|answer)\s+)?\(?([A-Z])\)?\s*[,:(]\s*(.+?)\)?")
+"""A letter and what may be the text of an option."""
+LEFT = re.compile(
+    r"\b(?:left with|leav(?:es|ing)(?: us with)?|remain(?:s|ing)(?: \w+)? is)(?: only)?(?: (?:option|choice))? "
+    r"\(?([A-Z])\)?\.?$"
+)
+"""How a sentence that rules options out names the one that is left."""
 LISTING = re.compile(r"(?:[-*] )?\(?([A-Z])[).:] ")
 LEADING_WORDS = 12
 FORMULA = "0123456789\\"
 """What an option begins with that is mathematics."""
 DENIED = re.compile(
     r"\b(?:not|neither|nor|never|cannot|unlikely|less likely|incorrect|wrong|rule[sd]? out|eliminated?|none)\b"
-    r"|n['’]t\b|不",
+    r"|n['’]t\b|\bdoubt\b|不|错|排除",
     re.IGNORECASE,
 )
 CONTRAST = re.compile(
-    r"\b(?:other|others|rather than|instead of|unlike|except|whereas|while|although|compared (?:to|with)|than)\b",
+    r"\b(?:other(?= (?:options?|choices?|answers?)\b)|others|rather than|instead of|unlike|except|whereas|while"
+    r"|although|compared (?:to|with)|than)\b",
     re.IGNORECASE,
 )
+CONTRARY = re.compile(r",\s(?:and |but )?not\b")
+"""Where a sentence ends its answer and begins with what it is not."""
 DENIED_LETTER = re.compile(
     r"(?:(?i:\b(?:not|non|never|neither|nor|cannot|except(?: for)?|excluding|exclude[sd]?|anything but|all but"
-    r"|other than|rather than|instead of|eliminat(?:e[sd]?|ing)|reject(?:s|ed|ing)?|rul(?:e[sd]?|ing) out)\b|n['’]t\b)"
+    r"|other than|rather than|instead of|doubt|eliminat(?:e[sd]?|ing)|reject(?:s|ed|ing)?"
+    r"|rul(?:e[sd]?|ing) out)\b|n['’]t\b)"
     r"|不(?:应|能|要|可能)?[是选]?|排除|除了)\s*"
-    r"(?i:(?:be|is|choose|pick|select|the|option|choice|answer|correct|选?项)\b:?\s*)*"
+    r"(?i:(?:be|is|it|that|choose|pick|select|the|option|choice|answer|correct|选?项)\b:?\s*)*"
     r"\(?[A-Z]\)?(?![\w'’])(?:\s*(?:,?\s*\b(?:or|nor)\b|/|或)\s*\(?[A-Z]\)?(?![\w'’]))*"
-    r"|(?i:\b(?:option|choice)\s*)?\(?(?<![A-Za-z\\])[A-HJ-Z]"
-    r"(?:\)?\s*(?:不(?:对|正确|符合|成立|可能)|错|被?排除)|\s+(?:\w*n['’]t|cannot|never)\b"
-    r"|\)?\s+(?:(?:is|are|was|be|can|could|would|should|must|does|did|seems|looks|also|therefore|thus)\s+)*"
+    r"|(?i:\b(?:option|choice)s?\s*)?\(?(?<![A-Za-z\\])"
+    r"(?:[A-HJ-Z]\)?\s*(?:[,/、，]|(?i:,?\s*\band\b)|和)\s*\(?){0,8}[A-HJ-Z]"
+    r"(?:\)?\s*[都均]?是?(?:不(?:对|正确|符合|成立|可能)|错误?|被?排除)的?|\s+(?:\w*n['’]t|cannot|never)\b"
+    r"|\)?\s+(?:(?:is|are|was|be|can|could|would|should|must|does|did|do|seems|looks|also|all|both|therefore|thus)\s+)*"
     r"(?:(?:is|was|does|did|could|would|should)n['’]t|(?<=[a-z] )(?:not|incorrect|wrong|false|impossible|eliminated"
     r"|excluded|rejected|ruled out))\b(?!\s*\(?[A-Z]\)?(?![\w'’])))"
 )
@@ -61,12 +76,17 @@ REASON = re.compile(
 )
 """Where the reason for a letter begins."""
 MORE = re.compile(
-    r"\b(?:also|too|both|equally|as well)(?! (?:\w+ly\b|small|large|big|high|low|long|short|few|many))\b",
-    re.I,
+    r"\b(?:also|too|both|equally|as well)(?! (?:\w+ly\b|small|large|big|high|low|long|short|few|many))\b"
+    r"|\bor(?: (?:maybe|perhaps|possibly))? \(?(?-i:[A-HJ-Z])\b",
+    re.IGNORECASE,
 )
 """Words by which a reason names a further answer."""
+ANOTHER = re.compile(
+    r"(?:Option|Choice) \(?[A-Z]\)? (?!.*\b(?:also|too|both|equally|correct|right|true|answer)\b)[a-z]"
+)
+"""A sentence behind a letter that says something of another option, but not that it is right."""
 WEAK = re.compile(
-    r"(?<![A-Za-z\\])([B-HJ-Z])(?![A-Za-z'’])|(?<![A-Za-z\\])([AI])(?=[).:,/]|\s*$|\s+(?:or|and)\b)"
+    r"(?<![A-Za-z\d\\])([B-HJ-Z])(?![A-Za-z'’])|(?<![A-Za-z\d\\])([AI])(?=[).:,/]|\s*$|\s+(?:or|and)\b)"
 )
 
 
@@ -80,6 +100,10 @@ def pick(text: str, choices: tuple[str, ...]) -> frozenset[int]:
     if len(bare := text.strip()) > 1 and bare in choices:  # options may be called (a), (b) in another order
         return frozenset(i for i, choice in enumerate(choices) if choice == bare)
     text = unwrap(text[:READ_CHARS])
+    if (said := SAID.match(text)) and (first := _by_text(said.group(1), choices)):
+        return first
+    if (labelled := LABELLED.fullmatch(text)) and (other := _by_text(labelled.group(2), choices)):
+        return _index(labelled.group(1), choices) | other
     if not _by_text(text, choices):
         text = _without_reason(DENIED_LETTER.sub("", text).strip())
     text = text.upper() if LISTED.fullmatch(text.upper()) else text
@@ -88,12 +112,14 @@ def pick(text: str, choices: tuple[str, ...]) -> frozenset[int]:
         return letter if OUTSIDE not in letter else _by_text(text, choices) or letter
     if found := _by_text(text, choices):
         return found
+    if RUN.fullmatch(text) and "".join(sorted(set(text))) == text:  # ABD
+        return frozenset().union(*(_index(letter, choices) for letter in text))
     if listed := LISTED.match(text):
         return frozenset().union(
             *(_index(c, choices) for c in re.findall(r"(?<![A-Za-z])[A-Z](?![A-Za-z])", listed.group()))
         )
     if leading := LEADING.match(text):
-        rest = leading.group(2)
+        rest = "" if ANOTHER.match(leading.group(2)) else leading.group(2)
         return _index(leading.group(1), choices) | _by_text(rest, choices) | _letters(STRONG, rest, choices)
     return (
         _letters(STRONG, text, choices)
@@ -133,8 +159,9 @@ def pick_from_prose(sentences: list[str], choices: tuple[str, ...]) -> frozenset
 
 def _closing(sentence: str, choices: tuple[str, ...]) -> frozenset[int]:
     """The option whose letter, or text of one letter, ends the sentence; none where it denies or has no such option."""
-    found = CLOSING.search(sentence) if not DENIED.search(sentence) else None
-    letter = (found[1] or found[2]) if found else ""
+    kept = DENIED_LETTER.sub("", sentence)
+    found = LEFT.search(sentence) or (CLOSING.search(kept) if not DENIED.search(kept) else None)
+    letter = next(filter(None, found.groups())) if found else ""
     return (_by_text(letter, choices) or _index(letter, choices)) - {OUTSIDE} if letter else frozenset()
 
 
@@ -142,9 +169,9 @@ def _affirmed(sentence: str, choices: tuple[str, ...]) -> frozenset[int]:
     """Options that a sentence names by their texts. One that denies or compares names what it starts with ("No"), an
     option that is a denial itself, or what stands before the comparison.
     """
-    start = re.split(r"[\s,.;:!]", sentence, maxsplit=1)[0].lower()
-    if start in SAID and (first := frozenset(i for i, c in enumerate(choices) if c.lower() == start)):
+    if (said := SAID.match(f"{sentence} ")) and (first := _by_text(said.group(1), choices)):
         return first
+    sentence = CONTRARY.split(sentence)[0]
     if DENIED.search(sentence):
         return _mentioned(sentence, tuple(c if DENIED.search(c) else "" for c in choices))
     return _mentioned(sentence, choices) and _mentioned(CONTRAST.split(sentence)[0], choices)
@@ -206,7 +233,10 @@ def _mentioned(text: str, choices: tuple[str, ...]) -> frozenset[int]:
 def _standing(option: str) -> re.Pattern[str]:
     """An option's text as whole words, not denied; a number or formula not as part of another."""
     before, after = (r"+*/^_{\\-", r"\\}^*/") if option[0] in FORMULA else ("", "")
-    return re.compile(rf"(?<!\bnot )(?<!\bexcept )(?<![\w.{before}]){re.escape(option)}(?![\w{after}]|\.\d)")
+    denied = "".join(
+        rf"(?<!\b{word} {article})" for word in ("not", "except") for article in ("", "a ", "an ", "the ")
+    )
+    return re.compile(rf"{denied}(?<![\w.{before}]){re.escape(option)}(?![\w{after}]|\.\d)")
 
 
 def by_value(text: str, choices: tuple[str, ...]) -> frozenset[int]:

@@ -118,6 +118,8 @@ def read_name(reader: Reader, name: str, depth: int, command: bool = False) -> T
         return output.constructor(reader, name, depth)
     if command and name not in GREEK and name not in ("partial", "nabla", "angle", "triangle"):
         raise NotMaths
+    if name.isupper() and reader.peek().isdigit():  # R1 is R_1
+        return ("sym", f"{name}_{reader.take()}")
     return ("sym", name + reader.subscript())
 
 

@@ -13,7 +13,7 @@ from functools import lru_cache
 from visreason.answer.budget import spend
 from visreason.answer.compute import symbols
 from visreason.answer.lists import parts, shape
-from visreason.answer.normalize import normalize, spell, split_name, split_percent, split_unit, unwrap
+from visreason.answer.normalize import normalize, spell, split_name, split_percent, split_unit
 from visreason.answer.parse import parse
 from visreason.answer.quantity import same_quantity, worded
 from visreason.answer.rules import DEFAULT, Rules
@@ -29,8 +29,14 @@ STEPS = 50
 FRACTION = re.compile(r"-?(?:\\frac\{(\d+)\}\{(\d+)\}|(\d+)/(\d+))")
 ARTICLE = re.compile(r"^\s*(?:the|an?)\s+(?=[A-Za-z]{2})", re.IGNORECASE)
 COMPOUND_CHARS = 60
-COMPOUND = re.compile(r"(?=.*[A-Z].*[A-Z])(?:[A-Z][a-z]?\d*){2,8}")
-SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
+COMPOUND = re.compile(r"(?=.*[A-Z].*[A-Z])(?:[A-Z][a-z]?\d*){2,8}(?:\d?[+-])?|[A-Z][a-z]?\d?[+-]")
+POINT = re.compile(r"\([^()=]+,[^()=]+\)")
+COORDINATES = re.compile(
+    r"x ?= ?([^,=]+?) ?(?:,|and|, and) ?y ?= ?([^,=]+?)(?: ?(?:,|and|, and) ?z ?= ?([^,=]+?))?"
+)
+MARKS = re.compile(r"(?<=[^\W\d_])[-.'’](?=\s?\w)|\s+")
+PARTICLE = re.compile(r"(?<=[\u4e00-\u9fff])[的了]$")
+YES = {"是": "yes", "否": "no", "不是": "no"}
 WORDS = re.compile(r"[A-Za-z]{2,}|[A-Za-z]+(?: [A-Za-z]+)+")
 
 
@@ -45,7 +51,7 @@ def equal(gold: str, answer: str, rules: Rules = DEFAULT, depth: int = 0) -> Rea
     spend(STEPS)
     if rules.python:
         return "exact" if _alike(gold, answer) else _equal_output(gold, answer)
-    gold, answer = worded(gold), worded(answer)
+    gold, answer = worded(gold), _point(gold, worded(answer))
     if _alike(gold, answer):
         return "exact"
     if (same_size := same_quantity(spell(gold), spell(answer))) is not None:
@@ -55,7 +61,7 @@ def equal(gold: str, answer: str, rules: Rules = DEFAULT, depth: int = 0) -> Rea
     whole_gold, whole_answer = gold, answer
     (gold_name, gold), (name, answer) = _named(gold), _named(answer)
     if gold_name and name and not _same_name(gold_name, name):
-        return None
+        return "symbolic" if _equal_trees(spell(whole_gold), spell(whole_answer)) else None
     if _alike(gold, answer):
         return "exact"
     if _equal_numbers(gold, answer, rules):
@@ -67,7 +73,35 @@ def equal(gold: str, answer: str, rules: Rules = DEFAULT, depth: int = 0) -> Rea
         return None
     if _equal_trees(whole_gold, whole_answer) or _equal_trees(gold, answer):
         return "symbolic"
-    return None
+    return "exact" if _same_words(whole_gold, whole_answer) else None
+
+
+def _same_words(gold: str, answer: str) -> bool:
+    """Whether two spelled texts that are no mathematics differ only in marks within a name, a Chinese particle, or the
+    language of a yes or no.
+
+    >>> _same_words("Coca-Cola", "coca cola"), _same_words("是的", "yes"), _same_words("-5 cars", "5 cars")
+    (True, True, False)
+    """
+    words, others = (PARTICLE.sub("", MARKS.sub("", text.lower())) for text in (gold, answer))
+    if YES.get(words, words) != YES.get(others, others):
+        return False
+    return words != others or (parse(gold) is None and parse(answer) is None)
+
+
+def _point(gold: str, answer: str) -> str:
+    """An answer that names the coordinates, or the point, which the gold answer gives without names.
+
+    >>> _point("(3, 4)", "x = 3 and y = 4"), _point("(3, 4)", "A(3, 4)"), _point("3, 4", "x=3, y=4")
+    ('(3, 4)', '(3, 4)', 'x=3, y=4')
+    """
+    if len(answer) > COMPOUND_CHARS or POINT.fullmatch(spell(gold)) is None:
+        return answer
+    spelled = spell(answer)
+    if named := POINT.search(spelled) if re.match(r"[A-Z]'? ?\(", spelled) else None:
+        return named.group() if named.end() == len(spelled) else answer
+    found = COORDINATES.fullmatch(spelled)
+    return f"({', '.join(c for c in found.groups() if c)})" if found else answer
 
 
 def _alike(gold: str, answer: str) -> bool:
@@ -78,10 +112,15 @@ def _alike(gold: str, answer: str) -> bool:
 
 def _unscripted(text: str) -> str:
     """A chemical formula in one line: H2O of H_2O."""
+    return _formula(text) or text
+
+
+def _formula(text: str) -> str:
     if len(text) > COMPOUND_CHARS:
-        return text
-    line = re.sub(r"_\{?(\d+)\}?", r"\1", unwrap(text)).translate(SUBSCRIPTS)
-    return line if COMPOUND.fullmatch(line) else text
+        return ""
+    line = re.sub(r"_\{?(\d+)\}?", r"\1", spell(text)).replace(" ", "")
+    line = re.sub(r"\^\{?(\d?[+-])\}?$", r"\1", line)
+    return line if COMPOUND.fullmatch(line) else ""
 
 
 def is_value(text: str) -> bool:
@@ -111,7 +150,7 @@ def _same_name(gold: str, answer: str) -> bool:
     """Names that may stand for each other: the same, or both of a function (f(x) and y)."""
     gold, answer = normalize(gold), normalize(answer)
     functions = [re.fullmatch(r"y|\w+\(\w+\)", name) is not None for name in (gold, answer)]
-    return gold == answer or all(functions)
+    return gold == answer or (all(functions) and "y" in (gold, answer))
 
 
 def _unreduced(answer: str) -> bool:
@@ -135,8 +174,10 @@ def _is_chain(text: str) -> bool:
 
 
 def _equal_trees(gold: str, answer: str) -> bool:
-    """Expressions, relations, matrices; words are none, though LaTeX reads their letters as a product."""
-    if any(WORDS.fullmatch(text) for text in (gold, answer)):
+    """Expressions, relations, matrices; words and formulas of chemistry are none, though LaTeX reads their letters as a
+    product.
+    """
+    if any(WORDS.fullmatch(text) for text in (gold, answer)) or (_formula(gold) and _formula(answer)):
         return False
     tree, other = parse(gold), parse(answer)
     if tree is None or other is None:

@@ -1,5 +1,6 @@
 """Whether two expressions are equal: by their values at several points, or by symbolic work where they have none."""
 
+import math
 from collections.abc import Sequence
 from fractions import Fraction
 
@@ -80,12 +81,18 @@ def points(names: list[str]) -> list[tuple[dict[str, Number], bool]]:
 
 
 def near(x: Number, y: Number) -> bool:
-    """Equal, or by rounding alone apart."""
+    """Equal, or by rounding alone apart; nothing else is near infinity.
+
+    >>> near(1.0, 1.0 + 1e-12), near(math.inf, math.inf), near(math.inf, 7.0)
+    (True, True, False)
+    """
     if isinstance(x, Fraction) and isinstance(y, Fraction):
         return x == y
     if x == y:
         return True
     try:
+        if math.isinf(abs(x)) or math.isinf(abs(y)):
+            return False
         return abs(x - y) <= TOLERANCE * max(abs(x), abs(y), 1e-3)
     except OverflowError:
         return False

@@ -4,17 +4,36 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from visreason.answer.normalize import COMMAND
-from visreason.answer.prose import FEW_WORDS, HEDGE, MATH, WORD, bare, plain, values
+from visreason.answer.normalize import COMMAND, unwrap
+from visreason.answer.prose import (
+    DECLINED,
+    FEW_WORDS,
+    HEDGE,
+    MATH,
+    SAID,
+    WORD,
+    bare,
+    first_sentence,
+    in_words,
+    plain,
+    sentences,
+    undenied,
+    values,
+)
 
 BOX_CHARS, MAX_BOXES = 2_000, 20
 PHRASE = re.compile(
-    r"(?:\b(?:answers?|option|choice|result)(?: is| are|'s| would be| should be| must be| will be| =)?\s*[:：]"
+    r"(?:\b(?:answers?|option|choice|result|correction)"
+    r"(?: is| are|'s| would be| should be| must be| will be| =)?\s*[:：]"
     r"|\b(?:answer|correct option|correct choice)s?(?: to [^.\n]{1,60})?"
     r" (?:is|are|would be|should be|must be|will be)\b"
-    r"|####|答案(?:是|为|[:：])|故选|应选|选择)[ \t]*[:：]?",
+    r"|####|答案(?:是|为|[:：])|[故应所以此就则]选|选择)[ \t]*[:：]?",
     re.IGNORECASE,
 )
+FIELD = re.compile(
+    r'"(?:final_)?answer"\s*:\s*(?:"((?:[^"\\]|\\.)*)"|(\[[^\]\n]*\]|[^\s",}\]]+))', re.IGNORECASE
+)
+"""The answer as a field of JSON."""
 FINAL = re.compile(r"\b(?:(?:final|correct|the) answer|Answer)(?: is\b|\s*[:：=])\s*[:：]?", re.IGNORECASE)
 STATES = re.compile(r"\s*[$(\\]*(?:[A-J]\b|[-−]?[\d\\])")
 """How a value or a letter begins, so that "the answer is right" states none."""
@@ -24,14 +43,44 @@ JOINED = re.compile(
 )
 """What stands between boxes that state one answer together."""
 LEADING = re.compile(
-    r"\s*[$*]*([-−]?\d[\d,.]*?)\**[.,]? (?:with|because|since|for|as|which|where|when|from|given|due|after)\b"
+    r"\s*(?:(?:probably|likely|perhaps|maybe) )?[$*]*([-−]?\d[\d,.]*?)\**[.,]? "
+    r"(?:(?:though|although|with|because|since|for|as|which|where|when|from|given|due|after)\b|\((?!or\b|and\b)[^()]*\)\W*$)"
 )
-"""A number and the reason behind it."""
-SAID = re.compile(r"(yes|no|true|false)[,.!;:]\s(?!.*\b(?:yes|no|true|false)\b)", re.IGNORECASE)
-"""A word that is the answer, and its reason behind it."""
+"""A number and the reason behind it, which may stand in brackets."""
+WITHDRAWN = re.compile(
+    r"[$*.,;)\s]{0,4}(?:but |and )?(?:(?:this|that|it|which) )?(?:is|was|would be|seems) (?:clearly |also )?"
+    r"(?:wrong|incorrect|not (?:right|correct|possible|the answer))\b",
+    re.IGNORECASE,
+)
+"""What takes a value back that stands before it; of a letter it may be what was asked ("Which is incorrect?")."""
+LETTER = re.compile(r"(?:\\text\{)?\(?[A-J]\)?\}?")
+DOUBTED = re.compile(
+    r"(?:\b(?:not|never|doubt|(?:wrong|incorrect|mistaken?) to (?:say|think|claim|conclude))|n['’]t)"
+    r"(?: (?:think|believe|say|claim|mean|sure|certain|that|the|correct|final))*\s*$",
+    re.IGNORECASE,
+)
+"""What stands before "the answer is" in a sentence that doubts it."""
+SUPPOSED = re.compile(r"\bif\b[^.!?\n]*$", re.IGNORECASE)
+"""What stands before "the answer would be" where it is said of another case."""
+BEFORE_CHARS = 200
+IS = re.compile(
+    r"\s*(?:it|this|that|these|they|the (?:\w+ ){1,12}?)\s?"
+    r"(?:is|are|was|were|['’]s|(?:appears?|seems?|looks?)(?: to be)?)"
+    r"(?: (?:probably|likely|clearly|mainly|mostly))?(?: (?:a|an|the))? "
+    r"([^\W\d_][\w '’-]{0,40})\.?\s*",
+    re.IGNORECASE,
+)
+"""A sentence and the word it says."""
+EXPLAINED = re.compile(
+    r"\n[ \t]*(?:explanation|reason(?:ing)?|justification|解释|理由|解析)\s*[:：]", re.IGNORECASE
+)
 PROSE = re.compile(r"(?<![\\\w{])[^\W\d_]{2,}")
 """A word, not a command, nor letters behind a number."""
-DENIAL = re.compile(r"\b(?:not|neither|nor|wrong|incorrect)\b|n't\b|不", re.IGNORECASE)
+DENIAL = re.compile(
+    r"\b(?:not|never|cannot|neither|nor|doubt|rul(?:e[sd]?|ing) out|wrong|incorrect)\b|n['’]t\b|不|[?？]",
+    re.IGNORECASE,
+)
+"""Words by which a text denies its number, or asks about it."""
 RELATED = re.compile(
     r"\b(?:than|least|most|above|below|under|over|beyond|up to|multiples? of|factors? of|divisors? of|divisible by"
     r"|powers? of|the power|root of|half of|base|except|but|mod|modulo|plus|minus|negative|sin|cos|tan|log|ln|sqrt)\b"
@@ -68,9 +117,17 @@ def extract(text: str, cut: bool = False) -> Extraction | None:
         return Extraction(_distinct(boxes), "box", _distinct(earlier))
     if stated := _stated(text[: text.rfind("\n") + 1] if cut else text):
         return Extraction((stated,), "phrase")
-    if not cut and (value := bare(text)):
+    head = EXPLAINED.split(text)[0]
+    if not cut and (value := bare(head if len(head.split()) <= FEW_WORDS else text) or _described(text)):
         return Extraction((value,), "bare")
     return None
+
+
+def _described(text: str) -> str | None:
+    """The word that the last sentence says of something."""
+    last = sentences(text)[-1:]
+    said = IS.fullmatch(last[0]) if last and not DECLINED.search(last[0]) else None
+    return said.group(1) if said else None
 
 
 def inside(text: str) -> str:
@@ -80,22 +137,36 @@ def inside(text: str) -> str:
     >>> inside("Therefore the answer is 45 cm."), inside("It has 7 sides."), inside("3 or 4"), inside("Yes, it is.")
     ('45 cm', '7', '3 or 4', 'Yes')
     """
+    text = unwrap(text)
     if boxes := boxed(text):
         return ", ".join(_distinct(boxes))
     if stated := _stated(text):
         return stated
     if (leading := LEADING.match(text)) and WORD.search(text):
         return leading.group(1)
-    found = set(values(text))
-    if not found and (said := SAID.match(text)):
+    kept = undenied(text)
+    found = set(values(kept))
+    if not found:
+        return _word(text) or text
+    return found.pop() if len(found) == 1 and PROSE.search(_spelled(text)) and _states(kept) else text
+
+
+def _word(text: str) -> str | None:
+    """What a text without a number says: yes or no, a count in words, or a word of something."""
+    if said := SAID.match(text):
         return said.group(1)
-    return found.pop() if len(found) == 1 and _states_one(text) else text
+    if (counted := in_words(text)) and _states(text):
+        return counted[-1]
+    return said.group(1) if (said := IS.fullmatch(text)) else None
 
 
-def _states_one(text: str) -> bool:
-    """Whether a text is prose that says of its number that it is the answer."""
-    spelled = COMMAND.sub(r" \1 ", text)
-    return PROSE.search(spelled) is not None and not any(p.search(spelled) for p in (HEDGE, DENIAL, RELATED))
+def _states(text: str) -> bool:
+    """Whether a text says of its number that it is the answer, not what it has to do with it."""
+    return not any(p.search(_spelled(text)) for p in (HEDGE, DENIAL, RELATED))
+
+
+def _spelled(text: str) -> str:
+    return COMMAND.sub(r" \1 ", text)
 
 
 def _blocks(text: str, cut: bool) -> list[str]:
@@ -111,7 +182,7 @@ def boxed(text: str) -> list[str]:
 
 
 def _boxes_at(text: str) -> list[tuple[int, int, str]]:
-    r"""Start, end and content of every \boxed{...} with balanced braces; \fbox counts too."""
+    r"""Start, end and content of every \boxed{...} with balanced braces, \fbox too; a value taken back is left out."""
     found: list[tuple[int, int, str]] = []
     for mark in list(BOX.finditer(text))[-MAX_BOXES:]:
         depth, start = 1, mark.end()
@@ -120,7 +191,11 @@ def _boxes_at(text: str) -> list[tuple[int, int, str]]:
             if depth == 0:
                 found.append((mark.start(), i + 1, text[start:i].strip()))
                 break
-    return [(at, end, content) for at, end, content in found if content]
+    return [
+        (at, end, content)
+        for at, end, content in found
+        if content and (LETTER.fullmatch(content) or not WITHDRAWN.match(text, end))
+    ]
 
 
 def _final_boxes(text: str) -> tuple[list[str], list[str]]:
@@ -131,8 +206,8 @@ def _final_boxes(text: str) -> tuple[list[str], list[str]]:
     boxes = _boxes_at(text)
     if not boxes:
         return [], []
-    last_at, _, content = boxes[-1]
-    after = FINAL.split(text[last_at:])
+    _, last_end, content = boxes[-1]
+    after = FINAL.split(text[last_end:])
     if len(after) > 1 and len(after[-1].split()) <= FEW_WORDS and STATES.match(after[-1]):
         return ([], []) if inside(after[-1]) != content else ([], [content])
     first = len(boxes) - 1
@@ -143,21 +218,25 @@ def _final_boxes(text: str) -> tuple[list[str], list[str]]:
 
 
 def _stated(text: str) -> str | None:
-    """What follows the last "the answer is": the rest of that sentence, or the next line when the line ends there."""
-    for mark in reversed(list(PHRASE.finditer(text))):
+    """What follows the last "the answer is" that is not doubted, nor said of another case where one is not: the rest of
+    that sentence, or the next line when the line ends there.
+    """
+    if field := FIELD.findall(text):
+        return next(filter(None, field[-1]), None)
+    marks = [m for m in reversed(list(PHRASE.finditer(text))) if not _preceded(DOUBTED, text, m)]
+    marks.sort(key=lambda m: "would" in m.group().lower() and _preceded(SUPPOSED, text, m))
+    for mark in marks:
         tail = text[mark.end() :].lstrip(" \t:：*\n")
         if tail.startswith(("\\[", "$$", "\\(")) and (formula := MATH.match(tail)):
             return next(g for g in formula.groups() if g).strip()
         line = tail.partition("\n")[0].strip()
         if line:
-            return _first_sentence(line)
+            return first_sentence(line)
     return None
 
 
-def _first_sentence(line: str) -> str:
-    """Up to a full stop that ends a sentence: not the one of `B.`, `3.5` or `e.g.`."""
-    stop = re.search(r"(?<=[^\s.][^\s.])[.。](?:\s+(?=[A-Z])|$)|(?<=\w\))[.。](?:\s|$)", line[2:])
-    return line[: stop.start() + 2].strip() if stop else line
+def _preceded(pattern: re.Pattern[str], text: str, mark: re.Match[str]) -> bool:
+    return pattern.search(text[max(0, mark.start() - BEFORE_CHARS) : mark.start()]) is not None
 
 
 def _distinct(texts: list[str]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from visreason.record import Problem
 
 
 def failures(problems: Iterable[Problem]) -> list[dict[str, Any]]:
-    """Gold answers that can't be checked, or are wrong by their own check: {"id", "answer", "reason"}.
+    """Gold answers that can't be read or checked, or are wrong by their own check: {"id", "answer", "reason"}.
 
     >>> failures([Problem("a", "1+1?", answer="2"), Problem("b", "1+2?")])[0]["id"]
     'b'
@@ -19,6 +19,8 @@ def failures(problems: Iterable[Problem]) -> list[dict[str, Any]]:
 
 
 def _failure(problem: Problem) -> str | None:
+    if (answer := problem.answer or "").count("{") != answer.count("}"):
+        return f"expected as many closing braces as opening ones, found {answer!r:.80}"
     try:
         score = check(problem, problem.answer or "")
     except DataError as e:

@@ -22,8 +22,13 @@ WRAPPERS = (
     ("'", "'"),
 )
 COMMAND = re.compile(
-    r"\\(?:boxed|fbox|text|textbf|textit|mathrm|mathbf|mathit|mbox|operatorname|rm|bf)\s*\{([^{}]*)\}"
+    r"\\(?:boxed|fbox|text|textbf|textit|textrm|mathrm|mathbf|mathit|mbox|operatorname|underline|ce|rm|bf)"
+    r"\s*\{([^{}]*)\}"
 )
+SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n")
+SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉₊₋ₙ", "0123456789+-n")
+RAISED = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]+")
+LOWERED = re.compile("[₀₁₂₃₄₅₆₇₈₉₊₋ₙ]+")
 SPELLINGS: tuple[tuple[str, str], ...] = (
     (r",\s*\\!\s*", ","),
     (r"(?<!\\)\\[,!;: ]|\\$|~|\\(?:q?quad|displaystyle|left|right|[bB]igg?[lr]?)(?![A-Za-z])", " "),
@@ -34,12 +39,19 @@ SPELLINGS: tuple[tuple[str, str], ...] = (
     (r"(?:√|(?<![\\A-Za-z])sqrt)\s*\(([^()]*)\)", r"\\sqrt{\1}"),
     (r"√\s*(\d+)", r"\\sqrt{\1}"),
     (r"√\s*\{", r"\\sqrt{"),
+    (
+        r"(\\?(?<![A-Za-z])(?:sin|cos|tan|cot|sec|csc)) *\(? *(\d+(?:\.\d+)?) *(?:\^ *\{? *\\circ *\}?|°) *\)?",
+        r"\1(\2*\\pi/180)",
+    ),
+    (r"(?<=\d) ?[xX] ?(?=10 ?\^)", "*"),
+    (r"\A(?:∴|=>|=(?![=>])|→|⇒|\\therefore(?![A-Za-z])) *", ""),
+    (r"\b(?:minus|negative) (?=[\d.\\])", "-"),
     (r"\^\s*\{?\s*\\circ\s*\}?|\\degree(?![A-Za-z])|°|\bdegrees?\b", " "),
     (r"\\?%|\bper ?cent(?:age(?: points?)?)?\b|\bpct\b", "%"),
     (r"\\\$|\$|€|£|¥", " "),
     (r"\{,\}", ","),
     (r"\\(?:cdot|times|ast)(?![A-Za-z])|[×·⋅∙]", "*"),
-    (r"\\div(?![A-Za-z])|÷", "/"),
+    (r"\\div(?![A-Za-z])|÷|(?<=\d) out of (?:the )?(?=\d)", "/"),
     (r"\\le(?:q|qslant)?(?![A-Za-z])|≤", "<="),
     (r"\\ge(?:q|qslant)?(?![A-Za-z])|≥", ">="),
     (r"\\neq?(?![A-Za-z])|≠|!=", r"\\neq "),
@@ -53,13 +65,14 @@ SPELLINGS: tuple[tuple[str, str], ...] = (
         " ",
     ),
     (r"\\(?:Longrightarrow|longrightarrow|Rightarrow|rightarrow|implies)(?![A-Za-z])|→", r"\\to "),
-    (r"ø|∅", r"\\emptyset "),
+    (
+        r"ø|∅|\\varnothing(?![A-Za-z])|\A(?:there (?:is|are) )?no (?:real )?solutions?\Z|\A(?:the )?empty set\Z",
+        r"\\emptyset ",
+    ),
     (r"\\(begin|end)\s*\{(?:[bpB]|small)matrix\}", r"\\\1{matrix}"),
     (r"[−–—]", "-"),
-    (r"²", "^2"),
-    (r"³", "^3"),
     (r"\s+", " "),
-    (r"(?<=\d) ?M(W|Pa|V|J)(?![A-Za-z])", r" mega\1"),  # which case alone tells from milli
+    (r"(?<=\d) ?M(W|Pa|V|J|Hz|eV)(?![A-Za-z])", r" mega\1"),  # which case alone tells from milli
     (r" ?([_^]) ?(?:\{(\w)\}|(?=\S))", r"\1\2"),
 )
 """Pattern and replacement, in this order. A LaTeX command ends where letters end, so a digit may follow it."""
@@ -72,11 +85,14 @@ THOUSANDS = re.compile(r"(?<![\d.,(])\d{1,3}(?:,\d{3})+(?![\d,])|(?<![\d.,])\d{1
 NAME = re.compile(r"([\\A-Za-z(|][\w\\ {}(),:|'°∠△]{0,40}?)\s*(?:=|\\in\b)\s*([^=]+)")
 MIXED = re.compile(r"(?<![\w.^/*)}] )(?<![\w.^/*)}])(\d+) (\d+/\d+)(?![\d.])")
 NO_UNIT = re.compile(
-    r"\b(?:hundred|thousand|[mbtr]+illion|dozen|or|and|to|pi|[abceiknpqrtuxyz]|sin|cos|tan|log|ln|sqrt)\b"
+    r"\b(?:hundred|thousand|[mbtr]+illion|dozen|or|and|to|is|was|not|pi|(?-i:[abceiknpqrtuxyzBEIPQRUXYZ])|sin|cos|tan"
+    r"|log|ln|sqrt)\b"
     r"|^[亿万千百十又分]",
     re.IGNORECASE,
 )
 """Words behind a number that are no unit: they change it, join another to it, or are a variable."""
+FACTOR = re.compile(r"(?<=\d)[A-Z]$")
+"""A capital close behind a number: a variable more often than a unit."""
 UNIT_WORD = r"(?:[A-Za-zΩ][A-Za-z./]*|[\u4e00-\u9fff]{1,6})(?:\^[23])?"
 UNIT = re.compile(rf"(.*?(?:[\d}})!]|\\pi)[亿万]?)\s*({UNIT_WORD}(?: {UNIT_WORD}){{0,3}})")
 UNIT_CHARS = 100
@@ -99,6 +115,8 @@ def spell(text: str) -> str:
     if ESCAPED.search(text):
         text = text.replace("\\\\", "\\")
     text = _unicode(unwrap(text))
+    text = RAISED.sub(lambda m: f"^{{{m.group().translate(SUPERSCRIPTS)}}}", text)
+    text = LOWERED.sub(lambda m: f"_{{{m.group().translate(SUBSCRIPTS)}}}", text)
     for _ in range(3):
         text = COMMAND.sub(r" \1 ", text)
     for pattern, new in RULES:
@@ -147,7 +165,7 @@ def split_unit(spelled: str) -> tuple[str, str]:
     (('5', 'cm^2'), ('12', 'red cubes'), ('5 million', ''), ('3x', ''))
     """
     match = UNIT.fullmatch(spelled) if len(spelled) <= UNIT_CHARS else None
-    if match is None or NO_UNIT.search(match.group(2)):
+    if match is None or NO_UNIT.search(match.group(2)) or FACTOR.search(spelled):
         return spelled, ""
     unit = match.group(2).strip()
     return match.group(1).strip(), unit
@@ -160,7 +178,7 @@ def split_percent(spelled: str) -> tuple[str, bool]:
 
 def _uncommand(text: str) -> str:
     r"""The content of a \boxed{...} or \text{...} that is the whole text."""
-    match = re.match(r"\\(?:boxed|fbox|text|textbf|mathrm|mathbf|mbox)\s*\{", text)
+    match = re.match(r"\\(?:boxed|fbox|text|textbf|mathrm|mathbf|mbox|underline|ce)\s*\{", text)
     if match and text.endswith("}") and _balanced(text[match.end() : -1]):
         return text[match.end() : -1]
     return text

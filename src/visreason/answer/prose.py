@@ -4,22 +4,31 @@ import re
 
 NUMBER = re.compile(
     r"(?<![^\W\u4e00-\u9fff])(?<!\.)[-−]?[$€£]?(?:\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
-    r"(?:/\d+(?![\d.])|(?::\d+)+)?(?:\s?\\?[%°])?"
+    r"(?:/\d+(?!\d|\.\d)|(?::\d+)+)?(?:\s?\\?[%°])?"
+    r"(?: (?:thousand|million|billion|trillion)\b)?"
 )
 MATH = re.compile(r"\$\$?([^$]{1,300})\$\$?|\\\(([^\n]{1,300}?)\\\)|\\\[(.{1,300}?)\\\]", re.DOTALL)
+POINT = re.compile(r"[\[(](?!\d{1,3}(?:,\d{3})+\))[-−]?\d[\d./]{0,9}(?:, ?[-−]?\d[\d./]{0,9}){1,3}[\])]")
+"""A point by its coordinates, or an interval."""
 COMPARED = re.compile(r"\b(?:than|exactly|least|most|above|below|under|over|beyond)\s{1,3}[$]?$")
 COMPARED_CHARS = 12
 """How far before a number COMPARED may begin."""
+DIGIT_WORDS = "one|two|three|four|five|six|seven|eight|nine|ten"
 WORDED = re.compile(
-    r"\b(?:are|is|has|have|were|was|only|total of) (one|two|three|four|five|six|seven|eight|nine|ten|no)\b"
+    rf"\b(?:are|is|has|have|were|was|only|total of|shows?|contains?|counts?|counted|sees?) ({DIGIT_WORDS}|no)\b"
     r"(?! (?:times|of)\b)"
 )
+COUNTED = re.compile(r"\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)\b", re.IGNORECASE)
+SAID = re.compile(
+    r"\s*(yes|no|true|false)[,.!;:]\s(?!.*(?:[,.!;:]|\b(?:or|and))\s(?:yes|no|true|false)\b)", re.IGNORECASE
+)
+"""A word that is the answer, and its reason behind it."""
 RANGE = re.compile(r"\s?[-–~]\s?\d")
 FACTOR = re.compile(
     r"(?:[abceiknpqrtuxyz](?![A-Za-z])|[π√∠]|\\(?:pi|sqrt|frac|times|cdot|left)(?![A-Za-z]))|\s?[-−] ?[a-z]\b"
 )
 """What makes a number behind which it stands a part of an expression."""
-WORD = re.compile(r"(?<![\\A-Za-z{])[^\W\d_]{3,}")
+WORD = re.compile(r"(?<![\\A-Za-z{])(?!and\b)[^\W\d_]{3,}")
 VALUED = re.compile(r"\d|\\pi|\\infty|\\emptyset")
 DECLINED = re.compile(
     r"\b(?:impossible|unable|insufficient"
@@ -29,10 +38,41 @@ DECLINED = re.compile(
     re.IGNORECASE,
 )
 """A sentence that says that there is no answer: a number in it is none."""
-COUNTS = re.compile(r"\d[\d,.]{0,20} [a-z]+(?: [a-z]+){0,2},? and \d[\d,.]* [a-z]")
+DIGITS = r"[$\\(]{0,3}[-−]?\d[\d,.]{0,20}[$\\)]{0,3}"
+DENIED_NUMBER = re.compile(
+    r"\(?(?:\b(?:not|never|neither|nor|cannot|doubt|rul(?:e[sd]?|ing) out|exclud(?:e[sd]?|ing)|rather than"
+    r"|instead of)\b|n['’]t\b)"
+    r"(?: (?:be|is|are|was|has|have|the|a|it|its|that|think|believe|say|value|answer|number|result|equals?|to|of)\b)*"
+    rf" ?{DIGITS}(?:(?: or| nor|,) {DIGITS}){{0,10}}"
+    rf"|(?<![\w.]){DIGITS} (?:is|was|are|were|would be|must be|can|could)(?: ?(?:not|n['’]t))?(?: be)?(?: the| an?)? "
+    r"(?:incorrect|wrong|false|impossible|invalid|ruled out|excluded|(?<=n[o'’]t )(?:correct|right|possible|valid|it)"
+    r"|(?<=n[o'’]t the )(?:\w+ )?(?:answer|solution|value|number))\b",
+    re.IGNORECASE,
+)
+"""A number that is denied, with the words that deny it."""
+ASIDE = re.compile(
+    r"[?？][\s\"'”’)\]*]*$|\bif\b[^.]*\bwould\b|\bwould\b[^.]*\bif\b"
+    r"|^\W*confidence\b|\b(?:am|['’]m) \S+ (?:confident|sure|certain)\b",
+    re.IGNORECASE,
+)
+"""A sentence that asks, speaks of another case, or of how sure it is: a number in it is no answer."""
+STEP = re.compile(r"^[ \t]*(?:step )?\d{1,2}[.):][ \t]+(?=\S)", re.MULTILINE | re.IGNORECASE)
+"""The number of a step in a list of them."""
+COUNT = rf"(?:\d[\d,.]{{0,20}}|\b(?:{DIGIT_WORDS}))"
+COUNTS = re.compile(rf"{COUNT} [a-z]+(?: [a-z]+){{0,4}},? and {COUNT} [a-z]|\d\),? and \([-−]?\d")
 """Several things counted, of which none is the answer."""
 HEDGE = re.compile(r"\b(?:or|either)\b|\b(?:between|from) \S+ (?:and|to) \S+$|或", re.IGNORECASE)
+GOES_ON = (
+    r"(?=[A-Z])(?!(?:Actually|Wait|No|Hmm|But|However|Or|Alternatively|On second|Let me|Correction|Sorry|Oops|I made)"
+    r"\b)"
+)
+"""How a sentence begins that does not take back what the one before states."""
+STOP = re.compile(rf"(?<=[^\s.][^\s.])[.。](?:\s+{GOES_ON}|$)|(?<=\w\))[.。](?:\s|$)")
+"""A full stop that ends a sentence: not the one of `B.`, `3.5` or `e.g.`."""
+NUMBER_STOP = re.compile(rf"([$(\\]*[-−]?\d[\d,.]*[%)$]*)[.。]\s+{GOES_ON}")
+"""A number that is a sentence, before another one."""
 FEW_WORDS = 6
+FENCE = re.compile(r"^[ \t]*```\w*[ \t]*$", re.MULTILINE)
 QUOTED = re.compile("[\"'“”‘’\x91-\x94]([A-Z])[\"'“”‘’\x91-\x94]")
 
 
@@ -44,12 +84,38 @@ def bare(text: str) -> str | None:
     """
     if len(text.split()) <= FEW_WORDS or (WORD.search(text) is None and "\n" not in text):
         return text.strip() or None
-    for sentence in reversed(sentences(text)[-3:]):
+    steps = STEP.sub("", text)
+    text = steps if len(STEP.findall(text)) > 1 else text
+    said = SAID.match(text)
+    for sentence in [s for s in reversed(sentences(text)[-3:]) if not ASIDE.search(s)]:
         if DECLINED.search(sentence) or COUNTS.search(sentence):
             return None
-        if found := values(sentence, compared=False) or WORDED.findall(sentence) or values(sentence):
-            return sentence if len(set(found)) > 1 and HEDGE.search(sentence) else found[-1]
-    return None
+        stated = undenied(sentence)
+        worded = [] if said else in_words(stated)
+        if found := values(stated, compared=False) or worded or values(stated):
+            return stated if len(set(found)) > 1 and HEDGE.search(stated) else found[-1]
+        if stated != sentence:
+            return None
+    return said.group(1) if said else None
+
+
+def in_words(sentence: str) -> list[str]:
+    """Counts in words, of a sentence that has no other ones.
+
+    >>> in_words("There are three apples."), in_words("There are three apples, and with the pears four.")
+    (['three'], [])
+    """
+    found = WORDED.findall(sentence)
+    return found if len(found) >= len(COUNTED.findall(sentence)) else []
+
+
+def undenied(text: str) -> str:
+    """The text without the numbers that it denies.
+
+    >>> undenied("It is 45 degrees, not 60"), undenied("It can't be 12."), undenied("9 is not the answer")
+    ('It is 45 degrees,  ', 'It ca ', ' ')
+    """
+    return DENIED_NUMBER.sub(" ", text)
 
 
 def values(sentence: str, compared: bool = True) -> list[str]:
@@ -59,6 +125,8 @@ def values(sentence: str, compared: bool = True) -> list[str]:
     found = [(m.start(), next(g for g in m.groups() if g).strip()) for m in MATH.finditer(sentence)]
     found = [(at, formula) for at, formula in found if VALUED.search(formula)]
     prose = MATH.sub(lambda m: " " * len(m.group()), sentence)
+    found += [(m.start(), m.group()) for m in POINT.finditer(prose)]
+    prose = POINT.sub(lambda m: " " * len(m.group()), prose)
     if not compared:
         found = [(at, text) for at, text in found if not _is_compared(sentence, at)]
     found += [
@@ -84,7 +152,11 @@ def _stands_alone(text: str, start: int, end: int) -> bool:
         return False
     if re.search(r"[A-Za-z]\($", text[max(0, start - 2) : start]):  # f(0)
         return False
-    return before not in tuple("+-*/^<>≤≥≠±_{\\") and after not in tuple("+*/^<>_{=(")
+    return (
+        before not in tuple("+-*/^<>≤≥≠±_{\\")
+        and after not in tuple("+*/^<>_{=")
+        and text[end : end + 1] != "("
+    )
 
 
 def sentences(text: str) -> list[str]:
@@ -92,6 +164,18 @@ def sentences(text: str) -> list[str]:
     return [s.strip() for s in re.split(r"(?<=[.!?])\s+(?=[A-Z$\\])|\n+|(?<=[。！？])", text) if s.strip()]
 
 
+def first_sentence(line: str) -> str:
+    """The first sentence of a line, with the next one where that takes it back.
+
+    >>> first_sentence("12. It is even."), first_sentence("12. However, it could be 13.")
+    ('12', '12. However, it could be 13')
+    """
+    if value := NUMBER_STOP.match(line):
+        return value.group(1)
+    stop = STOP.search(line[2:])
+    return line[: stop.start() + 2].strip() if stop else line
+
+
 def plain(text: str) -> str:
-    """The text without the marks of bold type and the quotes round a letter."""
-    return QUOTED.sub(r"\1", text.replace("**", "").replace("__", "").strip())
+    """The text without the marks of bold type and code, and the quotes round a letter."""
+    return QUOTED.sub(r"\1", FENCE.sub("", text).replace("**", "").replace("__", "").strip())

@@ -1,18 +1,19 @@
-"""Times of day, durations and measures of several units, and money with its sign: what no single number stands for."""
+"""What no single number stands for: dates, times, durations, measures of several units, ranges, money with its sign."""
 
 import re
 from fractions import Fraction
 from itertools import pairwise
 
-from visreason.answer.normalize import unwrap
-from visreason.answer.units import measure
+from visreason.answer.dates import date
+from visreason.answer.normalize import split_unit, unwrap
+from visreason.answer.units import measure, ratio
 
 READ_CHARS = 100
 CLOCK = re.compile(r"(\d{1,2}):([0-5]\d)(?::([0-5]\d))?(?:\s*([ap])(?:\.?\s?m)?\.?)?", re.IGNORECASE)
 HOUR = re.compile(r"(\d{1,2})\s*([ap])\.?\s?m\.?", re.IGNORECASE)
 PART = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+|[\u4e00-\u9fff]{1,2})\.?(?:\s*,?\s*(?:and\b)?\s*|$)")
 FEET = re.compile(r"(\d+)\s*['′]\s*(\d+)\s*[\"″]")
-MONEY = re.compile(r"(?:US)?(\\?\$|€|£)\s?(\d[\d,]*(?:\.\d+)?)\.?")
+MONEY = re.compile(r"(?:US)?(\\?\$|€|£|¥|￥)\s?(\d[\d,]*(?:\.\d+)?)\.?")
 TEMPERATURE = re.compile(
     r"(-?\d+(?:\.\d+)?)\s*(?:°|\^?\s*\{?\s*\\circ\s*\}?|degrees?)[\s~\\]*(?:(?:text|mathrm)\s*\{)?\s*"
     r"(c(?:elsius)?|f(?:ahrenheit)?)\}?\.?",
@@ -20,8 +21,11 @@ TEMPERATURE = re.compile(
 )
 DEGREES = {"c": "celsius", "f": "fahrenheit"}
 DEGREES_OF = re.compile(r"(-?\d+(?:\.\d+)?) (celsius|fahrenheit)")
-SIGNS = {"$": "dollars", "\\$": "dollars", "€": "euros", "£": "pounds"}
+SIGNS = {"$": "dollars", "\\$": "dollars", "€": "euros", "£": "pounds", "¥": "yuan", "￥": "yuan"}
 RATIO = re.compile(r"\d+(?:\.\d+)?(?:\s*:\s*\d+(?:\.\d+)?){2,5}")
+JOINED = re.compile(r"\d+(?:\.\d+)?(?: ?%)?(?: ?(?:[-/*x]|by|to) ?\d+(?:\.\d+)?(?: ?%)?)+")
+BETWEEN = re.compile(r"\A(?:from|between) (.+?) (?:to|and) (.+)", re.IGNORECASE)
+JOINS = {"-": "-", "to": "-", "/": "/", "*": "*", "x": "*", "by": "*"}
 HALF_DAY_S = 12 * 3600
 
 
@@ -46,18 +50,24 @@ def unit_word(unit: str) -> str:
 
 
 def same_quantity(gold: str, answer: str) -> bool | None:
-    """Whether two answers are the same time, duration, measure, temperature or ratio of several terms; None where the
-    gold answer or the answer is none of these.
+    """Whether two answers are the same date, time, duration, measure, temperature, range, size or ratio of several
+    terms; None where neither is a date, and the gold answer or the answer none of the others.
 
     >>> same_quantity("1:02:03", "1 h 2 min 3 s"), same_quantity("2:30 pm", "14:30"), same_quantity("2:30", "1:15")
     (True, True, False)
     >>> same_quantity("5 feet 3 inches", "63 in"), same_quantity("1:2:3", "2:4:6"), same_quantity("2:3", "4:6")
     (True, True, None)
-    >>> same_quantity("25 celsius", "77 fahrenheit")
-    True
+    >>> same_quantity("25 celsius", "77 fahrenheit"), same_quantity("20-29", "30-39"), same_quantity("2-5", "2 to 5")
+    (True, False, True)
     """
     if max(len(gold), len(answer)) > READ_CHARS:
         return None
+    dates = date(gold), date(answer)
+    if any(dates):
+        return dates[0] == dates[1]
+    spans = _terms(gold), _terms(answer)
+    if spans[0] and spans[1]:
+        return _same_terms(spans[0], spans[1])
     times = tuple(CLOCK.fullmatch(HOUR.sub(r"\1:00 \2m", text)) for text in (gold, answer))
     if times[0] and times[1]:
         return _same_time(times[0], times[1])
@@ -70,6 +80,26 @@ def same_quantity(gold: str, answer: str) -> bool | None:
     if size is None or other is None or not (size[2] or other[2]):
         return None
     return size[:2] == other[:2]
+
+
+def _terms(text: str) -> tuple[str, list[Fraction], str] | None:
+    """Sign, numbers and unit of a range, a size or a date in digits, which beside its like is no calculation."""
+    joined, unit = split_unit(BETWEEN.sub(r"\1 to \2", text))
+    signs = {JOINS[sign] for sign in re.findall(r"[-/*x]|by|to", joined)}
+    if JOINED.fullmatch(joined) is None or len(signs) > 1:
+        return None
+    numbers = [Fraction(number) for number in re.findall(r"\d+(?:\.\d+)?", joined)]
+    return None if signs == {"/"} and len(numbers) < 3 else (signs.pop(), numbers, unit)
+
+
+def _same_terms(gold: tuple[str, list[Fraction], str], answer: tuple[str, list[Fraction], str]) -> bool:
+    """Number by number; the sides of a size in any order."""
+    (sign, numbers, unit), (other_sign, others, other_unit) = gold, answer
+    scale = ratio(other_unit, unit)
+    if sign != other_sign or scale is None:
+        return False
+    others = [scale * number for number in others]
+    return numbers == others or (sign == "*" and sorted(numbers) == sorted(others))
 
 
 def _same_time(gold: re.Match[str], answer: re.Match[str]) -> bool:

@@ -18,10 +18,15 @@ PROGRAM = re.compile(
 """The last line of a program: a text that ends in one states no answer, its output would."""
 CODE = re.compile(r"^[ \t]*(?:def \w+\(|import \w|from \w+ import|print\(|for \w+ in|\w+ = )", re.MULTILINE)
 """Lines of a program, of which there are at least two."""
-SPACED = re.compile(r"<[ \n]{0,3}(/?)[ \n]{0,3}(think|answer)[ \n]{0,3}>")
-"""Tags as Qwen2.5-VL-32B writes them, with spaces."""
+TAG = re.compile(
+    r"[<◁][ \n]{0,3}(/?)[ \n]{0,3}(think|thinking|reasoning|answer|conclusion)[ \n]{0,3}[>▷]", re.IGNORECASE
+)
+"""Tags as models write them: with spaces (Qwen2.5-VL-32B), in capitals (LLaVA-CoT), with other brackets (Kimi-VL)."""
 IMPORT = re.compile(r"^[ \t]*(?:import|from|def) \w+", re.MULTILINE)
 ENDED = re.compile(r"<\|(?:im_end|im_start|endoftext|eot_id)\|>|</s>")
+BOXED = re.compile(r"<\|begin_of_box\|>(.*?)<\|end_of_box\|>", re.DOTALL)
+"""The answer's marks of GLM-4.1V-Thinking."""
+CIRCLED = {0x24B6 + i: f"({letter})" for i, letter in enumerate("ABCDEFGHIJ")}
 INVISIBLE = re.compile("[\u200b\u200c\u200d\u2060\ufeff]")
 ANOTHER = re.compile(
     r"\n[ \t]*(?:(?:hint|question|q|human|user|problem|prompt|instruction)s?[ \t]*\d*[ \t]*[:：]"
@@ -42,7 +47,8 @@ def solution(response: str) -> str:
     >>> solution("<think>maybe 7")
     ''
     """
-    response = SPACED.sub(r"<\1\2>", ENDED.split(response, maxsplit=1)[0])
+    response = TAG.sub(_tag, ENDED.split(response, maxsplit=1)[0])
+    response = BOXED.sub(r"\\boxed{\1}", response).translate(CIRCLED)
     for begin, end in THOUGHTS:
         response = _without(response, begin, end)
     return INVISIBLE.sub("", response[-READ_CHARS:]).strip()
@@ -71,6 +77,10 @@ def runs_on(text: str) -> bool:
         return True
     answers = [match.start() for pattern in (PHRASE, BOX, OPTION) if (match := pattern.search(text))]
     return bool(answers) and ANOTHER.search(text, min(answers)) is not None
+
+
+def _tag(found: re.Match[str]) -> str:
+    return f"<{found[1]}{'answer' if found[2].lower() in ('answer', 'conclusion') else 'think'}>"
 
 
 def _without(text: str, begin: str, end: str) -> str:

@@ -1,4 +1,7 @@
-"""Units of measure: how they are written, and how they convert within a dimension. Of money only dollars and cents."""
+"""Units of measure: how they are written, and how they convert within a dimension.
+
+Of money only dollars and cents convert; ¥ is the sign of yuan and yen.
+"""
 
 import re
 from fractions import Fraction
@@ -9,6 +12,8 @@ TABLE: dict[str, tuple[str, str, str]] = {
     "cm": ("length", "1/100", "centimeter centimeters centimetre centimetres cms 厘米"),
     "mm": ("length", "1/1000", "millimeter millimeters millimetre millimetres 毫米"),
     "dm": ("length", "1/10", "decimeter decimeters decimetre decimetres 分米"),
+    "um": ("length", "1/1000000", "µm μm micrometer micrometers micron microns 微米"),
+    "nm": ("length", "1/1000000000", "nanometer nanometers 纳米"),
     "km": ("length", "1000", "kilometer kilometers kilometre kilometres kms 千米 公里"),
     "in": ("length", "0.0254", "inch inches 英寸"),
     "ft": ("length", "0.3048", "foot feet 英尺"),
@@ -21,6 +26,7 @@ TABLE: dict[str, tuple[str, str, str]] = {
     "lb": ("mass", "453.59237", "lbs pound pounds"),
     "oz": ("mass", "28.349523125", "ounce ounces"),
     "s": ("time", "1", "sec secs second seconds 秒"),
+    "ms": ("time", "1/1000", "millisecond milliseconds 毫秒"),
     "min": ("time", "60", "mins minute minutes 分钟"),
     "h": ("time", "3600", "hr hrs hour hours 小时"),
     "day": ("time", "86400", "days 天"),
@@ -28,7 +34,7 @@ TABLE: dict[str, tuple[str, str, str]] = {
     "year": ("years", "1", "years yr yrs 年 岁"),
     "month": ("years", "1/12", "months mo 个月"),
     "l": ("volume", "1", "liter liters litre litres 升"),
-    "ml": ("volume", "1/1000", "milliliter milliliters millilitre millilitres 毫升"),
+    "ml": ("volume", "1/1000", "milliliter milliliters millilitre millilitres cc 毫升"),
     "gal": ("volume", "3.785411784", "gallon gallons"),
     "m/s": ("speed", "1", "mps m/sec meters/second 米/秒"),
     "km/h": ("speed", "5/18", "kph kmh km/hr kilometers/hour 千米/小时 千米/时"),
@@ -40,6 +46,7 @@ TABLE: dict[str, tuple[str, str, str]] = {
     "a": ("current", "1", "amp amps ampere amperes"),
     "ma": ("current", "1/1000", "milliamp milliamps milliampere milliamperes"),
     "ohm": ("resistance", "1", "ohms ω Ω"),
+    "kohm": ("resistance", "1000", "kohms kω kΩ"),
     "w": ("power", "1", "watt watts"),
     "kw": ("power", "1000", "kilowatt kilowatts"),
     "mw": ("power", "1/1000", "milliwatt milliwatts"),
@@ -48,16 +55,21 @@ TABLE: dict[str, tuple[str, str, str]] = {
     "kj": ("energy", "1000", "kilojoule kilojoules"),
     "mj": ("energy", "1/1000", "millijoule millijoules"),
     "megaj": ("energy", "1000000", "megajoule megajoules"),
-    "n": ("force", "1", "newton newtons"),
+    "ev": ("electronvolts", "1", "electronvolt electronvolts"),
+    "kev": ("electronvolts", "1000", ""),
+    "megaev": ("electronvolts", "1000000", ""),
+    "n": ("force", "1", "newton newtons 牛 牛顿"),
     "pa": ("pressure", "1", "pascal pascals"),
     "kpa": ("pressure", "1000", "kilopascal kilopascals"),
     "mpa": ("pressure", "1/1000", "millipascal millipascals"),
     "megapa": ("pressure", "1000000", "megapascal megapascals"),
-    "hz": ("frequency", "1", "hertz"),
+    "hz": ("frequency", "1", "hertz 赫兹"),
+    "khz": ("frequency", "1000", "kilohertz"),
+    "megahz": ("frequency", "1000000", "megahertz"),
     "dollar": ("money", "1", "dollars usd bucks 美元"),
     "euro": ("euros", "1", "euros eur"),
     "cent": ("money", "1/100", "cents 美分"),
-    "元": ("yuan", "1", "yuan rmb"),
+    "元": ("yuan", "1", "yuan rmb cny yen"),
     "": ("", "1", "unit units degree degrees deg 度"),
 }
 KNOWN = {name: (dimension, Fraction(factor)) for name, (dimension, factor, _) in TABLE.items()}
@@ -87,7 +99,7 @@ def ratio(unit: str, other: str) -> Fraction | None:
         return Fraction(1)
     (name, power), (other_name, other_power) = _base(unit), _base(other)
     if name not in NAMES or other_name not in NAMES:
-        return Fraction(1) if _alike(name, other_name) else None
+        return Fraction(1) if power == other_power and _alike(name, other_name) else None
     dimension, factor = KNOWN[NAMES[name]]
     other_dimension, other_factor = KNOWN[NAMES[other_name]]
     if not dimension or not other_dimension:
@@ -104,10 +116,11 @@ def _base(unit: str) -> tuple[str, int]:
     base = base.strip()
     if base.endswith((" squared", " cubed")):
         return base.rpartition(" ")[0], 2 if base.endswith("squared") else 3
-    return base, int(power) if power in ("2", "3") else 1
+    return (base, int(power)) if power in ("2", "3") else (unit, 1)
 
 
 def _alike(name: str, other: str) -> bool:
-    """Whether words of things counted name the same: one holds the other, plurals aside."""
-    words, others = ({w.rstrip("s") for w in n.split()} for n in (name, other))
-    return words <= others or others <= words
+    """Whether words of things counted name the same: one holds the other, plurals aside. A unit more is another."""
+    words, others = ({w.rstrip("s") or w for w in n.split()} for n in (name, other))
+    more = words ^ others
+    return (words <= others or others <= words) and not any(w in NAMES or re.search(r"[/^]", w) for w in more)

@@ -8,9 +8,19 @@ from visreason.answer.arithmetic import NoNumber, Number
 from visreason.answer.compute import number
 from visreason.answer.parse import parse
 from visreason.answer.tree import Tree
-from visreason.answer.words import number_in_words
+from visreason.answer.words import SCALES, number_in_words
 
 TOLERANCE = 1e-6
+SHORT = re.compile(r"(-?\d+(?:\.\d+)?)(K|k|M|B|T|bn|mn)")
+SHORT_SCALES = {
+    "k": "thousand",
+    "m": "million",
+    "mn": "million",
+    "b": "billion",
+    "bn": "billion",
+    "t": "trillion",
+}
+"""Signs of scale close behind a number, as charts have them."""
 
 
 def value(text: str) -> Number | None:
@@ -19,6 +29,8 @@ def value(text: str) -> Number | None:
     >>> value("1/4"), value("2x"), value("twelve")
     (Fraction(1, 4), None, Fraction(12, 1))
     """
+    if short := SHORT.fullmatch(text):
+        return Fraction(short[1]) * SCALES[SHORT_SCALES[short[2].lower()]]
     words = number_in_words(text) if text[:1].isalpha() else None
     if words is not None:
         return Fraction(words)

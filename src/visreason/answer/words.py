@@ -1,4 +1,4 @@
-"""Numbers written as words: cardinals and ordinals, English and Chinese."""
+"""Numbers written as words: cardinals, ordinals and fractions, English and Chinese."""
 
 import re
 from fractions import Fraction
@@ -18,6 +18,7 @@ CHINESE = "零一二三四五六七八九"
 CHINESE_SCALES = {"亿": 10**8, "万": 10**4, "千": 1_000, "百": 100, "十": 10}
 CHINESE_NUMBER = re.compile(rf"(?=.*[{CHINESE}两亿万千百十])[{CHINESE}两亿万千百十\d.又分之]+")
 SCALES = {
+    "dozen": 12,
     "hundred": 100,
     "thousand": 1_000,
     "million": 1_000_000,
@@ -28,11 +29,15 @@ VALUES = {
     **{w: i for i, w in enumerate(SMALL)},
     **{w: 10 * i for i, w in enumerate(TENS, 2)},
     **{w: i for i, w in enumerate(ORDINALS, 1)},
-    "no": 0, "none": 0, "a": 1, "once": 1, "twice": 2, "dozen": 12,
+    "no": 0, "none": 0, "a": 1, "once": 1, "twice": 2,
+}  # fmt: skip
+PARTS = {
+    "half": 2, "halves": 2, "quarter": 4, "quarters": 4,
+    **{w + s: i for i, w in enumerate(ORDINALS[2:], 3) for s in ("", "s")},
 }  # fmt: skip
 ALONE = ("no", "a", "second")
 """Words that are numbers only beside other words of number."""
-SCALED = re.compile(r"(-?\d+(?:\.\d+)?) ?(thousand|million|billion|trillion)")
+SCALED = re.compile(r"(-?\d+(?:\.\d+)?) ?(dozen|thousand|million|billion|trillion)")
 SUFFIXED = re.compile(r"(\d+)(?:st|nd|rd|th)", re.IGNORECASE)
 
 
@@ -43,28 +48,55 @@ def number_in_words(text: str) -> Fraction | int | None:
     [25, 201, 3, 3, 12, None]
     >>> number_in_words("1.5 million"), number_in_words("三分之一"), number_in_words("3.5万")
     (Fraction(1500000, 1), Fraction(1, 3), Fraction(35000, 1))
+    >>> number_in_words("minus two thirds"), number_in_words("one and a half"), number_in_words("two five")
+    (Fraction(-2, 3), Fraction(3, 2), None)
     """
     text = text.strip().lower().rstrip(".")
     if len(text) > 80:
         return None
+    if (sign := text.partition(" "))[0] in ("minus", "negative"):
+        size = number_in_words(sign[2])
+        return None if size is None else -size
     if suffixed := SUFFIXED.fullmatch(text):
         return int(suffixed.group(1))
     if scaled := SCALED.fullmatch(text):
         return Fraction(scaled[1]) * SCALES[scaled[2]]
     if CHINESE_NUMBER.fullmatch(text):
         return _chinese(text.replace("两", "二"))
-    words = [w for w in re.split(r"[\s-]+", text) if w and w != "and"]
-    if not words or text in ALONE or not all(w in VALUES or w in SCALES for w in words):
+    words = [w for w in re.split(r"[\s-]+", text) if w]
+    return None if not words or text in ALONE else _fraction(words) or _whole(words)
+
+
+def _fraction(words: list[str]) -> Fraction | None:
+    """`half`, `two thirds`, `one and three quarters`; `twenty third` and `third` are ordinals."""
+    if words == ["half"]:
+        return Fraction(1, 2)
+    *whole, top, bottom = ["", *words]
+    if bottom not in PARTS or top not in ("a", *SMALL[1:10]) or whole[-1:] not in ([""], ["and"]):
         return None
+    ones = _whole(whole[1:-1]) if len(whole) > 1 else 0
+    return None if ones is None else ones + Fraction(VALUES[top], PARTS[bottom])
+
+
+def _whole(words: list[str]) -> int | None:
+    """A cardinal or an ordinal, its words in falling order of size: `two five` is none."""
     total = part = 0
+    room, scale = 100, 10**15  # what the next word, the next scale, has to be less than
+    words = [w for w in words if w != "and"]
     for word in words:
         if word in SCALES:
-            part = max(part, 1) * SCALES[word]
-            if SCALES[word] > 100:
-                total, part = total + part, 0
-        else:
+            size = SCALES[word]
+            if size >= scale or (size <= 100 <= part):
+                return None
+            part, room = max(part, 1) * size, size
+            if size > 100:
+                total, part, room, scale = total + part, 0, 100, size
+        elif word in VALUES and VALUES[word] < room:
             part += VALUES[word]
-    return total + part
+            room = 10 if VALUES[word] >= 20 else 0
+        else:
+            return None
+    return total + part if words else None
 
 
 def _chinese(text: str) -> Fraction | int | None:

@@ -3,6 +3,7 @@
 Either an engine answers problems, or completions made elsewhere are scored.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -11,11 +12,12 @@ from rich.progress import track
 
 from visreason.bench.task import BLOCK, Reading, Task, scored_blocks
 from visreason.engine import Engine, Sampling
-from visreason.errors import RunError
 from visreason.prompt import Style, messages
 from visreason.record import Problem, Sample, Score
 from visreason.store import SAMPLES, Run
 
+TROUBLES = "troubles.jsonl"
+"""What went wrong on the way to a server, by kind, a row for each block that met with any."""
 Scored = Callable[[list[Sample]], list[Sample]]
 """Fills in the scores of fresh samples."""
 
@@ -37,10 +39,10 @@ def answers(
 ) -> tuple[list[Sample], Engine | None]:
     """Samples of every problem, in order, and the engine, if one was needed; samples on disk are not asked again."""
     n, size = asked.sampling.n, asked.block
-    samples = _on_disk(record, asked)
+    samples = record.answered([p.id for p in asked.problems for _ in range(n)], n * size)
     if len(samples) == n * len(asked.problems):
         return samples, None
-    engine = connect()
+    engine, known = connect(), Counter[str]()
     console.print(
         f"{len(asked.problems)} problems, {n} answers each at temperature {asked.sampling.temperature:g} from "
         f"{engine.name}"
@@ -53,38 +55,21 @@ def answers(
         fresh = [Sample(p, c, Score(0.0)) for p, group in zip(blocks[i], groups, strict=True) for c in group]
         fresh = asked.scored(fresh)
         record.append(SAMPLES, fresh)
+        troubles = Counter(getattr(engine, "troubles", {}))
+        record.append(TROUBLES, [dict(troubles - known)] if troubles - known else [])
+        known = troubles
         samples += fresh
     return samples, engine
 
 
 def scored_given(record: Run, task: Task, reading: Reading, console: Console) -> list[Sample]:
     """Scored samples of completions made elsewhere, in order; those on disk are not scored again."""
-    scored = record.records(SAMPLES, Sample)
+    scored = record.answered([s.problem.id for s in task.given], BLOCK)
     done = len(scored) // BLOCK
-    scored = scored[: done * BLOCK]
-    record.keep(SAMPLES, len(scored))
-    blocks = [task.given[i : i + BLOCK] for i in range(done * BLOCK, len(task.given), BLOCK)]
+    blocks = [task.given[i : i + BLOCK] for i in range(len(scored), len(task.given), BLOCK)]
     console.print(f"{len(task.given)} completions of {len(task.problems)} problems of {task.bench.title}")
     fresh = scored_blocks(task, reading, blocks)
     for block in track(fresh, "score", total=done + len(blocks), completed=done, console=console):
         record.append(SAMPLES, block)
         scored += block
     return scored
-
-
-def _on_disk(record: Run, asked: Asked) -> list[Sample]:
-    """The samples of the whole blocks that were answered before; what follows them is cut off."""
-    n = asked.sampling.n
-    samples = record.records(SAMPLES, Sample)
-    for sample, problem in zip(samples[::n], asked.problems, strict=False):
-        if sample.problem.id != problem.id:
-            raise RunError(
-                f"expected an answer to {problem.id!r} next in {record.path / SAMPLES}, found one to "
-                f"{sample.problem.id!r}: the data changed since the run began; start again in another "
-                "directory (out=...)"
-            )
-    whole = min(len(samples) // n, len(asked.problems))
-    if whole < len(asked.problems):
-        whole -= whole % asked.block
-    record.keep(SAMPLES, n * whole)
-    return samples[: n * whole]

@@ -7,6 +7,7 @@ from typing import Any, get_args
 from visreason.bench.kind import Given, Row
 from visreason.errors import DataError
 from visreason.record import Finish, Image, Sample, Score, from_json
+from visreason.reward import agreement
 
 IDS = ("id", "pid", "index", "question_id", "sample_index", "idx", "problem_index", "ID")
 QUESTIONS = ("question", "query", "problem")
@@ -140,16 +141,7 @@ def text(row: Row, *names: str) -> str | None:
 def verdict(row: Row) -> bool | None:
     """The verdict that a row carries, in whatever spelling."""
     found = row.get(*VERDICTS)
-    words = {
-        "true": True,
-        "1": True,
-        "correct": True,
-        "false": False,
-        "0": False,
-        "fail": False,
-        "wrong": False,
-    }
-    return words.get(str(found).lower()) if found is not None else None
+    return agreement.VERDICTS.get(str(found).lower()) if found is not None else None
 
 
 def by_verdict(correct: bool) -> Score:

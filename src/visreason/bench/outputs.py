@@ -7,7 +7,7 @@ from typing import Any
 
 from visreason.bench.files import find, rows
 from visreason.bench.kind import Bench, Given, Row
-from visreason.bench.problems import Source
+from visreason.bench.problems import Source, short
 from visreason.errors import DataError
 from visreason.record import Completion, Problem, Sample, Score
 
@@ -45,13 +45,11 @@ def read_outputs(
                 continue
             problem = _problem(bench, row, given, known)
         except DataError as e:
-            rejected.append({"line": row.line, "reason": str(e), "row": str(row.value)[:500]})
+            rejected.append({"line": row.line, "reason": str(e), "row": short(row.value)})
             continue
         if source and given.id not in known:
             unknown.append(given.id)
-            rejected.append(
-                {"line": row.line, "reason": "not among the problems", "row": str(row.value)[:500]}
-            )
+            rejected.append({"line": row.line, "reason": "not among the problems", "row": short(row.value)})
         else:
             found.setdefault(given.id, []).append((problem, given))
     repeated = [i for i, group in found.items() if len(group) > samples]

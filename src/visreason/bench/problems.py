@@ -80,7 +80,7 @@ def read_problems(bench: Bench, path: Path, split: str | None, kept: Path, image
                 if images:
                     messages(problem, STYLES["direct"])  # refuses what can't be put to a model
             except DataError as e:
-                source.rejected.append({"line": row.line, "reason": str(e), "row": _short(row.value)})
+                source.rejected.append({"line": row.line, "reason": str(e), "row": short(row.value)})
                 continue
             seen.add(problem.id)
             source.problems.append(problem)
@@ -113,7 +113,7 @@ def _beside(file: Path, image: Image) -> Image:
     return replace(image, path=str(above if above.is_file() else file.parent / image.path))
 
 
-def _short(value: Any) -> Any:
+def short(value: Any) -> Any:
     """A rejected row without pictures."""
     if not isinstance(value, dict):
         return str(value)[:200]

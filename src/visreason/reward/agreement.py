@@ -8,7 +8,10 @@ from visreason.record import Problem, Sample, Score
 from visreason.stats import accuracies, wilson
 
 COLUMNS = ("expected", "judged")
-VERDICTS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
+VERDICTS = {
+    **dict.fromkeys(("true", "1", "1.0", "correct"), True),
+    **dict.fromkeys(("false", "0", "0.0", "fail", "wrong"), False),
+}
 MAX_GROUPS = 200
 """More values than this divide no summary."""
 
@@ -67,8 +70,8 @@ def _agreement(judged: list[Sample]) -> dict[str, Any]:
 
 
 def verdict(problem: Problem) -> bool | None:
-    """The verdict that a row carries in `expected` or `judged`: true, false, 1 or 0, as a text too. None where it has
-    none, or something else.
+    """The verdict that a row carries in `expected` or `judged`: true, false, 1, 0, correct or wrong, as a text too.
+    None where it has none, or something else.
 
     >>> [verdict(Problem("p", "?", meta={"expected": v})) for v in (True, 0, "False", "42", 42)]
     [True, False, False, None, None]

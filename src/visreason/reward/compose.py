@@ -91,10 +91,10 @@ def label(name: str) -> str:
 def weighted(parts: dict[str, tuple[float, Reward]]) -> Reward:
     """The sum of weight times value; `parts` of a score hold each value without its weight, and the parts' own parts.
 
-    Answer and reason are those of the part named "correct" or "judge", or else of the first that is one's own; where
-    only a reward model and the format score, rules say them. Completions that the engine could not make score 0 with
-    reason errored and are shown to no reward. Raises RunError when a reward raises, gives a value that is not finite or
-    a reason that is none, or another number of scores than samples.
+    Answer and reason are those of the part named "correct" or "judge", or else of the first that is one's own; rules
+    say them where that names none (`Score(value)`), or where only a reward model and the format score. Completions that
+    the engine could not make score 0 with reason errored and are shown to no reward. Raises RunError when a reward
+    raises, gives a value that is not finite or a reason that is none, or another number of scores than samples.
     """
     for name, (weight, _) in parts.items():
         if not math.isfinite(weight):
@@ -105,7 +105,12 @@ def weighted(parts: dict[str, tuple[float, Reward]]) -> Reward:
     def total(samples: list[Sample]) -> list[Score]:
         made = [s for s in samples if s.completion.finish != "error"]
         columns = {name: _scores(name, reward, made) for name, (_, reward) in parts.items()} if made else {}
-        leads = columns[leading] if leading and made else map(rules_verdict, made)
+        leads = columns[leading] if leading and made else [Score(0.0)] * len(made)
+        if leading not in ("correct", "judge"):
+            leads = [
+                rules_verdict(s) if lead == Score(lead.value) else lead
+                for s, lead in zip(made, leads, strict=True)
+            ]
         scores = (
             _sum(dict(zip(columns, row, strict=True)), parts, lead)
             for lead, *row in zip(leads, *columns.values(), strict=True)

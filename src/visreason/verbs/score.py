@@ -20,11 +20,11 @@ from visreason.cores import over_cores
 from visreason.data import has_meta, part, read_samples
 from visreason.data.files import read_rows
 from visreason.data.pairs import is_pair, read_pairs
-from visreason.errors import DataError
+from visreason.errors import DataError, UsageError
 from visreason.prompt import style
 from visreason.recipe import SHARD, Shard
 from visreason.recipe import Recipe as Base
-from visreason.record import Pair, Sample
+from visreason.record import Pair, Problem, Sample
 from visreason.reward import REWARDS, from_names
 from visreason.reward.agreement import summarize
 from visreason.reward.correct import correct_or_extracted
@@ -36,6 +36,8 @@ GOLDS = "golds.jsonl"
 BLOCK, ALONE = 256, 1_000
 """Samples a process scores at a time, and how many are too few to start processes for."""
 SHOWN = 5
+GROUPS = ("kind", "family", "category", "subject", "level")
+"""Fields of meta that divide a summary where rows have them."""
 LEARNED, PAIR_SCORES = "learned:", "scores.jsonl"
 
 
@@ -51,7 +53,7 @@ class Recipe(Base):
     )
     style: str = Field("awaker", description="The layout that reward=format expects.")
     by: list[str] = Field(
-        ["kind", "family", "category", "subject", "level"],
+        [*GROUPS],
         description="Fields of meta by which the summary divides the samples.",
     )
     where: dict[str, str | int] = Field(
@@ -105,7 +107,7 @@ def run(recipe: Recipe, out: Path) -> None:
     _set_aside(record, rejected)
     record.rewind({GOLDS: 0})
     failures = (
-        golds.failures({s.problem.id: s.problem for s in samples}.values())
+        golds.failures(_checked({s.problem.id: s.problem for s in samples}))
         if recipe.reward == "correct"
         else []
     )
@@ -121,7 +123,7 @@ def run(recipe: Recipe, out: Path) -> None:
 def _say(recipe: Recipe, summary: dict[str, Any], scored: list[Sample], out: Path) -> None:
     if unread := summary.get("unread_verdicts"):
         console.print(
-            f"{unread} values of expected or judged are neither true nor false, and are not compared"
+            f"{unread} recorded verdict{'s are' if unread > 1 else ' is'} neither true nor false, and not compared"
         )
     if overrun := summary.get("overrun"):
         console.print(f"{overrun} responses would take too long to compare, and are errored")
@@ -172,6 +174,12 @@ def _read(recipe: Recipe, rejected: list[dict[str, Any]]) -> list[Sample]:
             f"expected samples in {recipe.samples}, found none{why}; give rows with answer (or gold) and response (or "
             "pred), and see `where`"
         )
+    fields = {field for s in samples for field in s.problem.meta}
+    if strange := [name for name in recipe.by if name not in fields and name not in GROUPS]:
+        raise UsageError(
+            f"expected fields of meta in by, found {', '.join(strange)}; these rows have "
+            f"{', '.join(sorted(fields)) or 'none'}"
+        )
     return part(samples, recipe.shard)
 
 
@@ -183,7 +191,7 @@ def _samples(
     from visreason.view import ranking as plots
 
     samples = _read(recipe, rejected)
-    scored = record.records(SAMPLES, Sample)
+    scored = record.answered([s.problem.id for s in samples])
     scored = scored[: whole_blocks(samples, len(scored))]
     record.keep(SAMPLES, len(scored))
     with Progress(console=console) as progress:
@@ -268,10 +276,8 @@ def _warn(failures: list[dict[str, Any]], out: Path) -> None:
 
 def _score(record: Run, recipe: Recipe, samples: list[Sample]) -> list[Sample]:
     """Scored samples in order, block by block over the cores; those on disk are not scored again."""
-    scored = record.records(SAMPLES, Sample)
-    blocks = [samples[i : i + BLOCK] for i in range(len(scored) // BLOCK * BLOCK, len(samples), BLOCK)]
-    scored = scored[: len(samples) - sum(map(len, blocks))]
-    record.keep(SAMPLES, len(scored))
+    scored = record.answered([s.problem.id for s in samples], BLOCK)
+    blocks = [samples[i : i + BLOCK] for i in range(len(scored), len(samples), BLOCK)]
     many = recipe.reward in REWARDS and sum(map(len, blocks)) > ALONE
     work = (
         partial(score_block, recipe.reward, recipe.style) if many else _scoring(recipe.reward, recipe.style)
@@ -281,6 +287,10 @@ def _score(record: Run, recipe: Recipe, samples: list[Sample]) -> list[Sample]:
         record.append(SAMPLES, block)
         scored += block
     return scored
+
+
+def _checked(problems: dict[str, Problem]) -> Iterable[Problem]:
+    return track(problems.values(), "gold answers", len(problems), console=console, transient=True)
 
 
 def _shown(blocks: Iterable[list[Sample]], before: int, left: int) -> Iterator[list[Sample]]:

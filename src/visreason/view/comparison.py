@@ -125,11 +125,20 @@ def _card(run: RunView) -> dict[str, Any]:
 
 
 def protocol_differences(cards: Sequence[dict[str, Any]]) -> list[str]:
-    """The points in which protocol cards differ, with both values where they part; models and seeds aside.
+    """The points in which protocol cards differ, with both values where they part; models and seeds aside. How answers
+    made elsewhere were asked for is not known, and is one point.
 
     >>> protocol_differences([{"split": "test", "asked": {"samples": 1}}, {"split": "test", "asked": {"samples": 4}}])
     ['asked.samples: 1 and 4']
+    >>> protocol_differences([{"asked": {"samples": 1}, "prompt": {"style": "hint"}}, {"asked": {"made": "elsewhere"}}])
+    ['answers of one were made elsewhere']
     """
+    made = ["made" in card.get("asked", {}) for card in cards]
+    if len(set(made)) > 1:
+        known = [
+            {k: v for k, v in card.items() if k not in ("asked", "prompt", "versions")} for card in cards
+        ]
+        return ["answers of one were made elsewhere", *protocol_differences(known)]
     flat = [_flat(card) for card in cards]
     names = sorted({name for card in flat for name in card}.difference(ALONE))
     found = {name: list(dict.fromkeys(str(card.get(name, "none")) for card in flat)) for name in names}

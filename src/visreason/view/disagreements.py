@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
+
 from visreason.record import Sample
 from visreason.reward.agreement import judged, verdict
 from visreason.view.report import template, write_page, write_report
@@ -22,7 +24,7 @@ def write_scores(
     if "agreement" not in summary:
         write_report(folder, "Scores", {"score": view}, summary=shown)
         return
-    differ = "disagreements.html lists where scores and recorded verdicts differ."
+    differ = Markup('<a href="disagreements.html">Where scores and recorded verdicts differ</a>')
     write_report(folder, "Scores", {"score": view}, differ, summary=shown)
     found = judged(samples)
     accepted = [s for s in found if s.score.correct and not verdict(s.problem)]

@@ -1,100 +1,39 @@
-"""Files: JSONL of records, and run directories that are sealed by a manifest written last.
+"""Run directories, sealed by a manifest written last.
 
 A run directory is resumed by the command that made it and refused to any other. Appended files can be cut back to a
 remembered length, so that a resumed run ends with the same records as one that was never killed.
 """
 
 import contextlib
-import dataclasses
 import errno
 import fcntl
-import hashlib
 import json
 import os
-import platform
-import subprocess
 import time
 import weakref
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from importlib import metadata
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from visreason.errors import DataError, RunError
-from visreason.record import Image, Pair, Problem, R, Record, Sample, from_json, to_json
+from visreason.errors import RunError
+from visreason.record import R, Record, Sample
+from visreason.store.lines import (
+    json_line,
+    read_json,
+    read_records,
+    read_rows,
+    record_row,
+    sha256,
+    write_json,
+)
+from visreason.store.provenance import commit, versions
 
 MANIFEST, RECIPE, LOCK, IMAGES = "manifest.json", "recipe.json", ".lock", "images"
 METRICS, SAMPLES, REJECTED = "metrics.jsonl", "samples.jsonl", "rejected.jsonl"
 JUDGED, SCORED = "judge.jsonl", "surrogate.jsonl"
 """What a judge and a surrogate reward model said of every pair that reached them."""
-
-
-def read_rows(path: Path, growing: bool = False) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Line number and object of every line of a JSONL file. Raises DataError for a line that is not an object.
-
-    In a `growing` file a last line without its newline is still being written, and left out.
-    """
-    with _open(path) as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip() or (growing and not line.endswith(b"\n")):
-                continue
-            try:
-                row = json.loads(line)
-            except ValueError as e:  # not JSON, or not UTF-8
-                raise DataError(
-                    f"{path} line {number}: expected a JSON object, found {line[:80]!r} ({e})"
-                ) from e
-            if not isinstance(row, dict):
-                raise DataError(f"{path} line {number}: expected a JSON object, found {line[:80]!r}")
-            yield number, row
-
-
-def read_records(path: Path, kind: type[R], growing: bool = False) -> Iterator[R]:
-    """The records of a JSONL file; image paths come back relative to the working directory."""
-    for number, row in read_rows(path, growing):
-        try:
-            yield _relocate(from_json(kind, row), lambda p: str(path.parent / p))
-        except DataError as e:
-            raise DataError(f"{path} line {number}: {e}") from e
-
-
-def write_records(path: Path, records: Iterable[Record]) -> int:
-    """Write a JSONL file through a temporary name; returns how many. Images under its folder get relative paths."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(path.name + ".tmp")
-    n = 0
-    with open(scratch, "w", encoding="utf-8") as out:
-        for n, record in enumerate(records, 1):  # noqa: B007
-            out.write(_line(record_row(record, path.parent)))
-    os.replace(scratch, path)
-    return n
-
-
-def record_row(record: Record, folder: Path) -> dict[str, Any]:
-    """A record's JSON as it is stored in `folder`: image paths relative to it where they lie inside, else absolute."""
-
-    def stored(path: str) -> str:
-        full = Path(os.path.abspath(path))
-        root = Path(os.path.abspath(folder))
-        return str(full.relative_to(root)) if full.is_relative_to(root) else str(full)
-
-    return to_json(_relocate(record, stored))
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON through a temporary name, so that a reader sees the old file or the new one, never half."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(path.name + ".tmp")
-    scratch.write_text(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
-    os.replace(scratch, path)
-
-
-def sha256(path: Path) -> str:
-    """Hex digest of a file's bytes."""
-    with open(path, "rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest()
 
 
 class Run:
@@ -156,7 +95,7 @@ class Run:
 
     def append(self, name: str, rows: Iterable[Record | dict[str, Any]]) -> None:
         """Append rows to a JSONL file of the run and flush them to the disk."""
-        text = "".join(_line(r if isinstance(r, dict) else record_row(r, self.path)) for r in rows)
+        text = "".join(json_line(r if isinstance(r, dict) else record_row(r, self.path)) for r in rows)
         if not text:
             return
         before = self.cursor(name)
@@ -210,6 +149,22 @@ class Run:
             os.truncate(path, text.rfind(b"\n") + 1)
         return path
 
+    def answered(self, ids: Sequence[str], block: int = 1) -> list[Sample]:
+        """The samples on disk, of problems `ids` in this order, to the last whole block; what follows is cut off.
+
+        Raises RunError where they are of other problems.
+        """
+        found = self.records(SAMPLES, Sample)[: len(ids)]
+        for sample, id in zip(found, ids, strict=False):
+            if sample.problem.id != id:
+                raise RunError(
+                    f"expected an answer to {id!r} next in {self.path / SAMPLES}, found one to {sample.problem.id!r}: "
+                    "the data changed since the run began; start again in another directory (out=...)"
+                )
+        whole = len(found) if len(found) == len(ids) else len(found) // block * block
+        self.keep(SAMPLES, whole)
+        return found[:whole]
+
     def keep(self, name: str, lines: int) -> None:
         """Cut an appended file back to its first lines."""
         path = self.path / name
@@ -249,8 +204,8 @@ class Run:
             "verb": self.verb,
             "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "seconds": round(time.time() - self.started, 1),
-            "versions": _versions(),
-            "commit": _commit(),
+            "versions": versions(),
+            "commit": commit(),
             "seed": self.recipe.get("seed"),
             "device": device,
             "inputs": {str(p): {"sha256": sha256(p)} for p in inputs if p.is_file()},
@@ -275,29 +230,6 @@ def manifest(path: Path) -> dict[str, Any]:
     return read_json(file)
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """A run's recipe or manifest. Raises RunError when it can't be read or is no object."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as e:
-        raise RunError(
-            f"expected a JSON object in {path}, found something else ({e}); the run is damaged"
-        ) from e
-    if not isinstance(found, dict):
-        raise RunError(f"expected a JSON object in {path}, found {type(found).__name__}; the run is damaged")
-    return found
-
-
-def model_files(spec: str) -> list[Path]:
-    """What answered, for a manifest: weights and settings in a directory, or a script's file; none of a hub id."""
-    path = Path(spec)
-    return (
-        [path]
-        if path.is_file()
-        else sorted(p for p in path.glob("*") if p.suffix in (".safetensors", ".json"))
-    )
-
-
 def _locked(path: Path) -> int:
     """A descriptor that holds the run's lock until it is closed. The process that has it may take it again."""
     lock = os.open(path / LOCK, os.O_CREAT | os.O_WRONLY)
@@ -308,90 +240,3 @@ def _locked(path: Path) -> int:
             os.close(lock)
             raise RunError(f"another process is writing to {path}; wait for it, or stop it first") from e
     return lock
-
-
-def _relocate(record: Any, move: Any) -> Any:
-    if isinstance(record, Image):
-        return dataclasses.replace(record, path=move(record.path))
-    if isinstance(record, Problem):
-        return dataclasses.replace(record, images=tuple(_relocate(i, move) for i in record.images))
-    if isinstance(record, (Sample, Pair)):
-        return dataclasses.replace(record, problem=_relocate(record.problem, move))
-    return record
-
-
-def _open(path: Path) -> Any:
-    try:
-        return open(path, "rb")
-    except OSError as e:
-        raise DataError(
-            f"expected a JSONL file at {path}, found none that can be read ({e.strerror or e})"
-        ) from e
-
-
-def _line(row: dict[str, Any]) -> str:
-    text = json.dumps(row, ensure_ascii=False, default=str)
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # half a surrogate pair, which only an escape can hold
-        text = json.dumps(row, default=str)
-    return text + "\n"
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for name in ("visreason", "torch", "transformers", "peft", "vllm"):
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def _commit() -> str | None:
-    """The commit of the working tree this package runs from, when it is one that git tracks; "+dirty" behind it where
-    the package's files are others."""
-    tracked = _git(
-        "ls-files", "--error-unmatch", Path(__file__).name
-    )  # not so in a .venv inside another repository
-    head = _git("rev-parse", "HEAD") if tracked else None
-    changed = _git("--no-optional-locks", "status", "--porcelain", ".")
-    return f"{head}+dirty" if head and changed else head
-
-
-def _git(*words: str) -> str | None:
-    try:
-        done = subprocess.run(
-            ["git", *words], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
-        )
-    except OSError:  # no git here
-        return None
-    return done.stdout.strip() or None
-
-
-def checkpoints(run: Path) -> list[Path]:
-    """The complete checkpoints of a training run, oldest first."""
-    return sorted(p for p in (run / "checkpoint").glob("step_*") if p.suffix != ".tmp")
-
-
-def model_path(spec: str) -> str:
-    """A finished run's last checkpoint, or the spec itself when it is no run.
-
-    Raises RunError when the run is not finished, since its last checkpoint would be another one tomorrow.
-    """
-    found = checkpoints(Path(spec))
-    if not found:
-        return spec
-    if not (Path(spec) / MANIFEST).exists():
-        raise RunError(
-            f"expected a finished run in {spec}, found one still under way; give one of its checkpoints, as {found[-1]}"
-        )
-    return str(found[-1])
-
-
-def trained_style(spec: str) -> str | None:
-    """The style in which a run trained the model that it or its checkpoint holds; None of what no run made."""
-    path = Path(spec.removeprefix("hf:").removeprefix("vllm:"))
-    recipe = next((p / RECIPE for p in (path, *path.parents[:2]) if (p / RECIPE).is_file()), None)
-    found = read_json(recipe) if recipe else {}
-    return found.get("style") if found.get("verb") in ("sft", "grpo", "mpo") else None

@@ -1,0 +1,31 @@
+"""Files: JSON lines of records, and run directories that are sealed by a manifest written last."""
+
+from visreason.store.lines import (
+    read_json,
+    read_records,
+    read_rows,
+    record_row,
+    sha256,
+    write_json,
+    write_records,
+)  # fmt: skip
+from visreason.store.models import checkpoints, model_files, model_path, trained_style
+from visreason.store.run import (
+    IMAGES,
+    JUDGED,
+    LOCK,
+    MANIFEST,
+    METRICS,
+    RECIPE,
+    REJECTED,
+    SAMPLES,
+    SCORED,
+    Run,
+    manifest,
+)  # fmt: skip
+
+__all__ = [
+    "IMAGES", "JUDGED", "LOCK", "MANIFEST", "METRICS", "RECIPE", "REJECTED", "SAMPLES", "SCORED", "Run", "checkpoints",
+    "manifest", "model_files", "model_path", "read_json", "read_records", "read_rows", "record_row", "sha256",
+    "trained_style", "write_json", "write_records",
+]  # fmt: skip
