@@ -68,9 +68,9 @@ def problems_of(recipe: Making, record: Run) -> tuple[list[Problem], Stage]:
     return found, stage
 
 
-def sifting(recipe: Making) -> list[Rule]:
-    """The rules that the recipe asks for: doubles, what benchmarks hold too, too many of a kind."""
-    rules: list[Rule] = [lambda found: sift.duplicates(found, recipe.near), *decontaminating(recipe)]
+def sifting(recipe: Making, held: list[Rule]) -> list[Rule]:
+    """The rules that the recipe asks for: doubles, what benchmarks hold too (`decontaminating`), too many of a kind."""
+    rules: list[Rule] = [lambda found: sift.duplicates(found, recipe.near), *held]
     return [*rules, lambda found: sift.surplus(found, recipe.most_of)] if recipe.most_of else rules
 
 

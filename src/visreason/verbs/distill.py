@@ -16,7 +16,7 @@ from visreason.data.filters import Keep, Limits
 from visreason.engine import Sampling
 from visreason.factory.blocks import in_blocks
 from visreason.factory.distill import Distilling, Sees, distill, samples_of
-from visreason.factory.inputs import Engines, Making, problems_of, sifted, sifting, sources
+from visreason.factory.inputs import Engines, Making, decontaminating, problems_of, sifted, sifting, sources
 from visreason.factory.pipeline import (
     MADE,
     Stage,
@@ -99,7 +99,8 @@ def run(recipe: Recipe, out: Path) -> None:
         console.print(f"{out} is finished; nothing to do")
         return
     problems, stage = problems_of(recipe, record)
-    problems, drops = sifted(problems, [sift.unverifiable, *sifting(recipe)], stage)
+    rules = [sift.unverifiable, *sifting(recipe, decontaminating(recipe))]
+    problems, drops = sifted(problems, rules, stage)
     console.print(
         f"{len(problems)} problems of {stage.into}; {recipe.n} completions each from {recipe.teacher}"
     )

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from visreason.factory.blocks import in_blocks
 from visreason.factory.formalize import Tools, formalize
-from visreason.factory.inputs import Engines, Making, problems_of, sifted, sifting, sources
+from visreason.factory.inputs import Engines, Making, decontaminating, problems_of, sifted, sifting, sources
 from visreason.factory.pipeline import MADE, PROBLEMS, Work, console, kept, lengths, write_dropped
 from visreason.store import Run, write_records
 
@@ -37,7 +37,7 @@ def run(recipe: Recipe, out: Path) -> None:
     if not recipe.boxes:
         console.print("no model for the role boxes: descriptions have no bounding boxes")
     problems, stage = problems_of(recipe, record)
-    problems, drops = sifted(problems, sifting(recipe), stage)
+    problems, drops = sifted(problems, sifting(recipe, decontaminating(recipe)), stage)
     console.print(f"{len(problems)} problems of {stage.into} for {recipe.describer}")
     troubles = in_blocks(record, recipe, problems, stage, partial(_work, recipe, out))
     n = write_records(out / PROBLEMS, (made.problem for made in kept(out / MADE)))

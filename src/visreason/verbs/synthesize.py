@@ -81,14 +81,15 @@ def run(recipe: Recipe, out: Path) -> None:
         if getattr(recipe, role) is None:
             console.print(f"no engine for the role {role}: {so}")
     found, stage = problems_of(recipe, record)
-    pictures, drops = sifted(_distinct(found, stage), decontaminating(recipe), stage)
+    held = decontaminating(recipe)
+    pictures, drops = sifted(_distinct(found, stage), held, stage)
     console.print(f"{len(pictures)} pictures, at most {recipe.questions} questions each")
     troubles = in_blocks(record, recipe, pictures, stage, partial(_work, recipe, out))
     problems = [p for made in kept(out / MADE) for p in making.problems_of(made)]
     rows = list(_questions(out / MADE))
     questions = Stage("questions", len(rows))
     questions.drop(q["rule"] for q in rows)
-    problems, doubles = sifted(problems, sifting(recipe), questions)
+    problems, doubles = sifted(problems, sifting(recipe, held), questions)
     write_records(out / PROBLEMS, problems)
     dropped = ({"id": q["id"], "rule": q["rule"], "why": q["why"]} for q in rows if q["rule"])
     write_dropped(record, drops, [*dropped, *doubles])
