@@ -34,7 +34,7 @@ def run(recipe: Recipe, out: Path) -> None:
         models = Models(recipe.device, recipe.precision, recipe.max_pixels, recipe.min_pixels, recipe.max_prompt_tokens,
                         recipe.squash, recipe.squash_centre, recipe.squash_scale)  # fmt: skip
         reward = from_names(recipe.rewards, style, models)
-        reference = setup.open_reference(recipe, start) if recipe.kl > 0 else None
+        reference = setup.open_reference(recipe, policy, start) if recipe.kl > 0 else None
         reward = sharding.dealt_reward(reward, recipe.completions_per_problem)
         if recipe.engine == "vllm":
             engine, synced = _vllm_beside(policy, recipe, problems, style, start)
@@ -45,10 +45,7 @@ def run(recipe: Recipe, out: Path) -> None:
         engine = sharding.dealt_engine(HF(policy), policy)
         return GRPO(policy, engine, problems, style, reward, recipe, reference)
 
-    setup.train(
-        "grpo",
-        recipe,
-        out,
+    work = setup.Work(
         read=lambda path, _, rejected: _read(path, recipe.rewards, rejected),
         problem_of=lambda problem: problem,
         objective=objective,
@@ -61,6 +58,7 @@ def run(recipe: Recipe, out: Path) -> None:
             "rewards": " + ".join(f"{w:g} {name}" for name, w in recipe.rewards.items()),
         },
     )
+    setup.train("grpo", recipe, out, work)
 
 
 def _vllm_beside(
@@ -86,6 +84,8 @@ def _vllm_beside(
         )
 
     engine = sharding.beside(opened, recipe.tensor_parallel)
+    if not recipe.overlap:
+        engine.rest()  # until it is asked: the longest micro-batch is tried before
     probes = {p.id: p for p in (problems[0], max(problems, key=lambda p: len(p.images)))}
     synced = Synced(
         policy,
