@@ -34,11 +34,15 @@ def engine_kind(spec: str) -> str:
 
 def address(url: str) -> str:
     """The address of a server to ask. Raises UsageError for one with a key in it, or one that is none."""
-    found = urlsplit(url)
-    if found.scheme not in ("http", "https") or not found.hostname or found.username or found.query:
+    try:
+        found = urlsplit(url)
+        shown, good = f"{found.scheme}://{found.hostname}...", found.port != 0 and found.hostname
+    except ValueError as e:  # no number as port, half a bracket
+        raise UsageError(f"expected an address as http://HOST:8000/v1, found another ({e})") from e
+    if found.scheme not in ("http", "https") or not good or found.username or found.query:
         raise UsageError(
-            f"expected an address as http://HOST:8000/v1, found {found.scheme}://{found.hostname}...; a key belongs "
-            f"into the environment variable {KEY}"
+            f"expected an address as http://HOST:8000/v1, found {shown}; a key belongs into the environment variable "
+            f"{KEY}"
         )
     return url.rstrip("/")
 

@@ -1,3 +1,4 @@
+import asyncio
 import base64
 import io
 import threading
@@ -9,30 +10,10 @@ import pytest
 
 from tests.engine.server import FaultyServer
 from tests.model.world import STYLE
-from visreason.engine import Sampling, connect, http
+from visreason.engine import Sampling, connect, http, servers
 from visreason.errors import RunError, UsageError
 from visreason.prompt import messages, style
 from visreason.record import Image, Problem
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    monkeypatch.setattr(http, "FIRST_REST_S", 0.02)
-    monkeypatch.setattr(http, "LONGEST_REST_S", 0.1)
-
-
-@pytest.fixture
-def serve():
-    """Starts servers, and stops them at the end."""
-    started = []
-
-    def start(*args, **kwargs):
-        started.append(FaultyServer(*args, **kwargs))
-        return started[-1]
-
-    yield start
-    for server in started:
-        server.stop()
 
 
 def ask(text, images=()):
@@ -66,7 +47,15 @@ def test_the_only_model_of_a_server_need_not_be_named_and_an_unknown_one_is_refu
 
 
 @pytest.mark.parametrize(
-    "url", ["http://key@host/v1", "http:///v1", "http://a/v1,ftp://b/v1", "http://a/v1?key=1"]
+    "url",
+    [
+        "http://key@host/v1",
+        "http:///v1",
+        "http://a/v1,ftp://b/v1",
+        "http://a/v1?key=1",
+        "http://[::1/v1",
+        "http://a:port/v1",
+    ],
 )
 def test_an_address_with_a_key_or_without_a_host_is_refused(url):
     with pytest.raises(UsageError, match="expected an address") as found:
@@ -84,7 +73,6 @@ def test_the_sampling_goes_along(serve):
         "temperature": 0.7,
         "top_p": 0.9,
         "max_completion_tokens": 55,
-        "seed": 4,
     }
     assert expected.items() <= body.items()
     assert "return_token_ids" not in body
@@ -105,10 +93,19 @@ def test_a_thought_that_comes_apart_is_put_before_the_answer(serve):
     assert found.text == "<think>hm</think>A"
 
 
-def test_the_same_conversation_twice_is_asked_with_two_seeds(serve):
-    server = serve()
-    connect(server.url).generate([ask("a"), ask("a"), ask("b")], Sampling())
-    assert len({body["seed"] for body in server.asked if "A" in str(body).upper()}) == 2
+def seeds(server):
+    """The seeds that were asked with, by the words that were asked."""
+    return sorted((str(body["messages"]), body["seed"]) for body in server.asked)
+
+
+def test_every_conversation_has_seeds_of_its_own_wherever_it_stands_and_other_ones_when_repeated(serve):
+    one, other = serve(), serve()
+    connect(one.url).generate([ask("a"), ask("a"), ask("b")], Sampling())
+    connect(other.url).generate([ask("b"), ask("a"), ask("a")], Sampling())
+    assert len({seed for _, seed in seeds(one)}) == 3
+    assert seeds(one) == seeds(other)
+    connect(other.url).generate([ask("b")], Sampling(seed=1))
+    assert len({seed for _, seed in seeds(other)}) == 4
 
 
 def test_a_server_that_gives_one_answer_at_a_time_is_asked_until_there_are_enough(serve):
@@ -167,7 +164,8 @@ def test_a_broken_picture_is_an_error_of_its_own_conversation_alone(serve):
     [
         (429, "429"), (500, "500"), (502, "502"), (503, "503"), ("garbage", "broken answer"),
         ("no choices", "broken answer"), ("empty choice", "broken answer"), ("a list", "broken answer"),
-        ("cut", "no connection"), ("hang", "no answer in time"),
+        ("cut", "no connection"), ("hang", "no answer in time"), ("drips", "no answer in time"),
+        ("nested", "broken answer"), ("no number", "broken answer"), ("no log-prob", "broken answer"),
     ],
 )  # fmt: skip
 def test_trouble_now_and_then_is_counted_and_got_over(serve, kind, counted):
@@ -183,8 +181,8 @@ def test_a_conversation_that_is_never_answered_is_an_error_and_the_others_are_an
     server = serve(lambda i, body: kind if "poison" in str(body) else "well")
     answers = connect(server.url).generate([ask("a"), ask("poison"), ask("b")], Sampling(2))
     assert [[c.finish for c in g] for g in answers] == [["stop"] * 2, ["error"] * 2, ["stop"] * 2]
-    assert f"given up after {http.TRIES} tries" in answers[1][0].text
-    assert sum("poison" in str(body) for body in server.asked) == http.TRIES
+    assert f"given up after {servers.TRIES} tries" in answers[1][0].text
+    assert sum("poison" in str(body) for body in server.asked) == servers.TRIES
 
 
 def test_a_conversation_that_is_refused_is_asked_once(serve):
@@ -211,21 +209,71 @@ def test_a_refused_key_stops_the_run_and_is_not_shown(serve, monkeypatch):
 
 
 def test_another_services_key_is_never_sent(serve, monkeypatch):
-    monkeypatch.setenv("OPENAI_API_KEY", "another-secret")
+    for name in ("OPENAI_API_KEY", "OPENAI_ADMIN_KEY", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"):
+        monkeypatch.setenv(name, "another-secret")
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "Authorization: another-secret\nX-Api-Key: another-secret")
     server = serve()
     connect(server.url).generate([ask("a")], Sampling())
     assert "another-secret" not in str(server.headers)
+
+
+def test_no_redirect_is_followed(serve):
+    other = serve()
+    server = serve(lambda i, body: "elsewhere" if "a" in str(body["messages"][0]["content"]) else "well")
+    server.elsewhere = other.url
+    answers = connect(server.url).generate([ask("a"), ask("B")], Sampling())
+    assert [g[0].finish for g in answers] == ["error", "stop"]
+    assert "307" in answers[0][0].text
+    assert other.asked == []
 
 
 def test_patience_with_servers_that_are_away_ends(serve):
     server = serve()
     server.stop()
     with pytest.raises(RunError, match=r"heard nothing for .*same command again"):
-        connect(server.url, patience_s=0.3).generate([ask("a")], Sampling())
+        connect(server.url, patience_s=0.3).generate([ask(w) for w in words(5)], Sampling())
+
+
+def test_patience_does_not_end_while_a_busy_server_works_on_another_answer(serve):
+    done = threading.Event()
+
+    def behave(i, body):
+        if "late" in str(body):
+            threading.Timer(0.6, done.set).start()
+            return "late"
+        return "well" if done.is_set() else 429
+
+    server = serve(behave)
+    engine = connect(server.url, patience_s=0.2)
+    assert texts(engine.generate([ask("late"), ask("a")], Sampling())) == [["LATE"], ["A"]]
+    assert engine.troubles["429"] > 0
+
+
+def test_patience_begins_when_a_server_goes_away_not_with_the_request_that_it_broke(serve):
+    later, gone = [], threading.Event()
+
+    def behave(i, body):
+        time.sleep(0.6)
+        first.stop()
+        gone.set()
+        return "cut"
+
+    def restart():
+        gone.wait()
+        time.sleep(0.2)
+        later.append(FaultyServer(port=first.server_port))
+
+    first = serve(behave)
+    thread = threading.Thread(target=restart)
+    thread.start()
+    answers = connect(first.url, patience_s=0.5).generate([ask("a")], Sampling())
+    thread.join()
+    later[0].stop()
+    assert texts(answers) == [["A"]]
 
 
 def test_a_busy_server_is_left_alone_as_long_as_it_asks(serve, monkeypatch):
-    monkeypatch.setattr(http, "LONGEST_REST_S", 5.0)
+    monkeypatch.setattr(servers, "LONGEST_REST_S", 5.0)
     server = serve(lambda i, body: 429 if i == 0 else "well")
     server.retry_after = "0.4"
     start = time.monotonic()
@@ -256,6 +304,38 @@ def test_one_server_that_is_down_does_not_stop_the_run(serve, kind):
     answers = engine.generate([ask(w) for w in words(30)], Sampling())
     assert texts(answers) == [[w.upper()] for w in words(30)]
     assert len(bad.asked) < 30
+
+
+def test_a_server_that_failed_at_last_has_one_request_at_a_time_while_another_is_well():
+    several = servers.Servers([], 1.0, 1.0, Counter())
+    well, failed = servers.Server(None, under_way=9), servers.Server(None, failures=1)  # type: ignore[arg-type]
+    several.servers = [well, failed]
+    assert asyncio.run(several._free()) is failed
+    failed.under_way = 1
+    assert asyncio.run(several._free()) is well
+    several.servers = [failed]
+    assert asyncio.run(several._free()) is failed
+
+
+def test_a_server_of_another_model_beside_is_found_out(serve):
+    good, other = serve(), serve()
+    other.model = "another"
+    with pytest.raises(UsageError, match=rf"expected the model echo at {other.url}, found another"):
+        connect(f"{good.url},{other.url}#echo").generate([ask(w) for w in words(8)], Sampling())
+
+
+def test_servers_of_several_kinds_get_what_each_understands(serve):
+    plain, extended = serve(), serve(owner="vllm")
+    engine = connect(f"{plain.url},{extended.url}#echo", concurrency=2)
+    engine.generate([ask(w) for w in words(8)], Sampling())
+    assert not any("bad_words" in body for body in plain.asked)
+    assert all("bad_words" in body for body in extended.asked)
+
+
+def test_a_server_that_is_away_for_days_is_left_alone_as_long_as_any():
+    server = servers.Server(client=None, failures=5000)  # type: ignore[arg-type]
+    server.rest(0.0)
+    assert 0 < server.resting_until - time.monotonic() <= servers.LONGEST_REST_S
 
 
 def test_a_server_that_is_killed_and_started_again_is_waited_for(serve):

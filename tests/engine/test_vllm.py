@@ -194,6 +194,19 @@ def test_what_can_not_be_asked_is_an_error_of_its_own_conversation_alone(engine,
         engine.generate(conversations, Sampling(max_tokens=65))
 
 
+def test_a_prompt_beyond_the_models_positions_is_an_error_of_its_own_conversation_alone(
+    engine, conversations, monkeypatch
+):
+    monkeypatch.setattr(engine.encoder, "max_tokens", 10_000)
+    long = messages(Problem("p", "why " * 600), style(STYLE))
+    assert engine.encoder.count(long) > engine.length
+    first, second = engine.generate([long, conversations[0]], Sampling(2, max_tokens=4))
+    assert [c.finish for c in first] == ["error"] * 2
+    assert f"the budget is {engine.length - 1}" in first[0].text
+    assert all(c.token_ids for c in second)
+    assert [[c.finish for c in g] for g in engine.generate([long], Sampling(max_tokens=4))] == [["error"]]
+
+
 def test_pictures_are_bounded_as_by_hf(world, drawn, tmp_path, policy, engine):
     big = tmp_path / "big.png"
     import PIL.Image

@@ -688,3 +688,10 @@ def test_a_failure_of_a_rollout_ahead_is_raised(policy, drawn):
 def test_fields_of_vllm_are_refused_without_it(field):
     with pytest.raises(UsageError, match="no effect without engine=vllm"):
         fill(Reinforcement, ["model=m", "data=d", field])
+
+
+def test_an_engine_that_is_none_is_refused():
+    for engine in ("vlm", "vllm:m", "script:a.jsonl"):
+        with pytest.raises(UsageError, match="expected engine=hf, vllm or http"):
+            fill(Reinforcement, ["model=m", "data=d", f"engine={engine}"])
+    assert fill(Reinforcement, ["model=m", "data=d", "engine=http://a/v1", "overlap=true"]).overlap

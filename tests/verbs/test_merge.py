@@ -87,6 +87,15 @@ def test_what_can_not_be_merged_is_refused(command, data, tmp_path, runs, messag
     assert message in said
 
 
+def test_shards_without_anything_to_join_are_refused(command, data, tmp_path):
+    for i in (1, 2):
+        evaluate(command, data, f"part{i}", f"shard={i}/2")
+        (tmp_path / f"part{i}" / "samples.jsonl").unlink()
+    status, said = merged(command, tmp_path, "merged", "part1", "part2")
+    assert status == 1
+    assert "in the shards of evaluate, found none" in said
+
+
 def test_more_shards_than_problems_are_refused(command, data):
     status, said = evaluate(command, data, "part", "shard=1/8")
     assert status == 2

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -14,12 +15,21 @@ import pytest
 
 from tests.model.world import STYLE
 from visreason.engine import Sampling, connect
+from visreason.names import KEY
 from visreason.prompt import messages, style
 from visreason.record import Problem, Sample
 from visreason.store import manifest, read_records, read_rows
 
 pytestmark = [pytest.mark.vllm, pytest.mark.filterwarnings("default")]
-PORT = 18321
+
+
+def free_port():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+PORT = free_port()
 
 
 def visreason(*words, processes=0):
@@ -30,11 +40,14 @@ def visreason(*words, processes=0):
     return done.stdout
 
 
-def train(world, out, *words, processes=0):
+BESIDE = ("engine=vllm", "memory_share=0.05")
+
+
+def train(world, out, *words, processes=0, engine=BESIDE):
     visreason(
-        "grpo", f"model={world}/model", f"data={world}/train.jsonl", f"style={STYLE}", "engine=vllm",
-        "memory_share=0.05", "device=cpu", "problems_per_step=4", "completions_per_problem=4",
-        "max_completion_tokens=24", "lr=1e-3", 'rewards={"tests.train.rewards:even": 1}', f"out={out}", *words,
+        "grpo", f"model={world}/model", f"data={world}/train.jsonl", f"style={STYLE}", *engine, "device=cpu",
+        "problems_per_step=4", "completions_per_problem=4", "max_completion_tokens=24", "lr=1e-3",
+        'rewards={"tests.train.rewards:even": 1}', f"out={out}", *words,
         processes=processes,
     )  # fmt: skip
     return [row for _, row in read_rows(out / "metrics.jsonl")]
@@ -87,11 +100,11 @@ def start(world, tmp_path):
     """Starts `visreason serve` in a process group of its own; what kills it."""
 
     @contextmanager
-    def started():
+    def started(*words):
         with open(tmp_path / "server.log", "ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "visreason", "serve", f"model={world}/model", f"port={PORT}", "name=tiny",
-                 "memory_share=0.05", "max_prompt_tokens=600", "max_completion_tokens=64", "precision=float32"],
+                 "memory_share=0.05", "max_prompt_tokens=600", "max_completion_tokens=64", "precision=float32", *words],
                 stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         try:
@@ -145,6 +158,69 @@ def test_a_server_is_evaluated_and_asked(world, drawn, start, tmp_path):
         assert "answer" in answer
 
 
+@pytest.fixture
+def key(monkeypatch):
+    monkeypatch.setenv(KEY, "secret")
+
+
+def status(path, key=None):
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    try:
+        request = urllib.request.Request(f"http://127.0.0.1:{PORT}{path}", headers=headers)
+        with urllib.request.urlopen(request, timeout=10) as reply:
+            return reply.status
+    except urllib.error.HTTPError as e:
+        return e.code
+
+
+@pytest.mark.parametrize(
+    "words",
+    [(), ("lora_rank=4", "lora_parts=[vision,merger,language]", "lr=1e-2", "temperature=0.7"), ("overlap=true",)],
+    ids=["all weights", "adapters at another temperature", "one step ahead"],
+)  # fmt: skip
+def test_grpo_samples_from_a_server_that_follows_its_weights(world, start, tmp_path, key, words):
+    with start("takes_weights=true"):
+        assert status("/health") == 200
+        assert {status(p) for p in ("/v1/models", "/weight_info", "/invocations", "/metrics")} == {401}
+        assert {status(p, "secret") for p in ("/v1/models", "/weight_info", "/metrics")} == {200}
+        metrics = train(world, tmp_path / "run", "steps=4", *words, engine=(f"engine={URL}",))
+    assert len(metrics) == 4
+    assert all(m["grad_norm"] > 0 for m in metrics)
+    assert max(m["sync_difference"] for m in metrics) < 1e-5
+    late = "overlap=true" in words
+    assert max(m["logp_mismatch"] for m in metrics[: 1 if late else 4]) < 1e-5
+    assert not late or min(m["logp_mismatch"] for m in metrics[1:]) > 1e-4
+    assert not (tmp_path / "run" / "weights").exists()
+
+
+def test_grpo_goes_on_with_its_own_weights_when_the_server_is_killed_and_started_again(
+    world, start, tmp_path, key
+):
+    rows = tmp_path / "run" / "metrics.jsonl"
+
+    def kill_after_two_steps(server):
+        while not rows.exists() or len(rows.read_text().splitlines()) < 2:
+            time.sleep(0.05)
+        kill(server)
+
+    with start("takes_weights=true") as server:
+        killer = threading.Thread(target=kill_after_two_steps, args=(server,))
+        killer.start()
+        with restarted(start, killer, "takes_weights=true"):
+            metrics = train(world, tmp_path / "run", "steps=6", engine=(f"engine={URL}",))
+    assert len(metrics) == 6
+    assert max(m["sync_difference"] for m in metrics) < 1e-5
+    assert max(m["logp_mismatch"] for m in metrics) < 1e-5
+
+
+def test_two_processes_learn_from_one_server_what_one_learns(world, start, tmp_path, key):
+    with start("takes_weights=true"):
+        one = train(world, tmp_path / "one", "steps=3", engine=(f"engine={URL}",))
+        two = train(world, tmp_path / "two", "steps=3", engine=(f"engine={URL}",), processes=2)
+    assert max(m["sync_difference"] for m in two) < 1e-5
+    assert [m["reward"] for m in two] == [m["reward"] for m in one]
+
+
 def test_a_server_that_is_killed_in_a_rollout_of_2000_requests_and_started_again_is_waited_for(
     drawn, start, tmp_path
 ):
@@ -170,13 +246,13 @@ def kill_in_the_middle(server, engine):
 
 
 @contextmanager
-def restarted(start, killer):
+def restarted(start, killer, *words):
     """A second server, started once the first was killed, while the rollout waits."""
     over = threading.Event()
 
     def second():
         killer.join()
-        with start():
+        with start(*words):
             over.wait()
 
     thread = threading.Thread(target=second)

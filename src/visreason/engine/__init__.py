@@ -1,5 +1,6 @@
 """Engines: what answers. `connect("hf:PATH")` gives one; `generate(conversations, sampling)` [P][n] completions."""
 
+import random
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -16,7 +17,8 @@ class Sampling:
     """How to answer: n completions a problem, temperature (0 is greedy), nucleus and top-k cut, token limit, seed.
 
     Each conversation draws from the seed and its place alone, whatever is answered beside it. `first` is the place of
-    the first one, where several processes answer parts of one list.
+    the first one, where several processes answer parts of one list. Where conversations have `seeds` of their own,
+    each draws from its seed alone, wherever it stands.
     """
 
     n: int = 1
@@ -26,6 +28,11 @@ class Sampling:
     max_tokens: int = 1024
     seed: int = 0
     first: int = 0
+    seeds: tuple[int, ...] = ()
+
+    def drawn_by(self, place: int) -> random.Random:
+        """The numbers that the completions of the conversation at a place are drawn by."""
+        return random.Random(str(self.seeds[place]) if self.seeds else f"{self.seed}/{self.first + place}")
 
 
 class Engine(Protocol):

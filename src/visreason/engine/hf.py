@@ -2,7 +2,6 @@
 branches that share their trunk's keys and values. Groups that finish make room for the next ones.
 """
 
-import random
 from collections import deque
 from collections.abc import Iterator
 
@@ -86,5 +85,4 @@ class HF:
 
 
 def _generator(sampling: Sampling, place: int, device: torch.device) -> torch.Generator:
-    seed = random.Random(f"{sampling.seed}/{sampling.first + place}").getrandbits(63)
-    return torch.Generator(device).manual_seed(seed)
+    return torch.Generator(device).manual_seed(sampling.drawn_by(place).getrandbits(63))

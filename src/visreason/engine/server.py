@@ -6,6 +6,7 @@ import binascii
 import hashlib
 import hmac
 import time
+import uuid
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +14,7 @@ from typing import Any, Literal
 from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from visreason.engine import Conversation, Engine, Sampling
 from visreason.errors import DataError, VisreasonError
@@ -22,10 +23,13 @@ from visreason.record import Completion
 
 GATHER_S = 0.02
 """How long the first request of a batch waits for company."""
+UNHEEDED = ("stop", "tools", "response_format", "logit_bias", "frequency_penalty", "presence_penalty")
+"""Fields that would change the answer, refused where they ask for something."""
 
 
 class Ask(BaseModel):
-    """What is read of a chat request; other fields are passed over, as OpenAI's own server adds to them over time."""
+    """What is read of a chat request; a null is as good as nothing. Other fields that leave the answer as it is are
+    passed over, as OpenAI's own server adds to them over time."""
 
     model: str
     messages: list[dict[str, Any]] = Field(min_length=1)
@@ -40,6 +44,16 @@ class Ask(BaseModel):
     return_token_ids: bool = False
     stream: Literal[False] = False
 
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unheeded(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        given = {k: v for k, v in data.items() if v is not None}
+        if strange := [k for k in UNHEEDED if given.get(k) and given[k] != {"type": "text"}]:
+            raise ValueError(f"this server does not know {', '.join(strange)}; leave out")
+        return given
+
 
 @dataclass
 class Waiting:
@@ -47,35 +61,35 @@ class Waiting:
 
     conversation: Conversation
     sampling: Sampling
+    seed: int
     answer: asyncio.Future[list[Completion]]
 
 
 class Batcher:
-    """Hands requests with the same sampling to the engine together, one batch at a time."""
+    """Hands requests with the same sampling but for the seed to the engine together, one batch at a time."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.waiting: list[Waiting] = []
         self.busy = asyncio.Lock()
 
-    async def answer(self, conversation: Conversation, sampling: Sampling) -> list[Completion]:
-        """The completions of one conversation. Raises what the engine raises."""
-        mine = Waiting(conversation, sampling, asyncio.get_running_loop().create_future())
+    async def answer(self, conversation: Conversation, sampling: Sampling, seed: int) -> list[Completion]:
+        """The completions of one conversation, drawn by the seed. Raises what the engine raises."""
+        mine = Waiting(conversation, sampling, seed, asyncio.get_running_loop().create_future())
         self.waiting.append(mine)
         async with self.busy:
             if not mine.answer.done():
                 await asyncio.sleep(GATHER_S)
-                await self._answer_those_like(mine)
+                await self._answer_those_like(sampling)
         return mine.answer.result()
 
-    async def _answer_those_like(self, first: Waiting) -> None:
-        alike = [w for w in self.waiting if replace(w.sampling, seed=first.sampling.seed) == first.sampling]
-        self.waiting = [w for w in self.waiting if w not in alike]
+    async def _answer_those_like(self, sampling: Sampling) -> None:
+        alike = [w for w in self.waiting if w.sampling == sampling]
+        self.waiting = [w for w in self.waiting if w.sampling != sampling]
+        seeded = replace(sampling, seeds=tuple(w.seed for w in alike))
         try:
-            answers = await asyncio.to_thread(
-                self.engine.generate, [w.conversation for w in alike], first.sampling
-            )
-        except VisreasonError as e:
+            answers = await asyncio.to_thread(self.engine.generate, [w.conversation for w in alike], seeded)
+        except Exception as e:  # each request's own to raise
             for w in alike:
                 w.answer.set_exception(e)
             return
@@ -112,21 +126,28 @@ def app(engine: Engine, name: str, folder: Path, max_tokens: int, key: str | Non
     async def complete(ask: Ask) -> dict[str, Any]:
         if ask.model != name:
             raise HTTPException(404, f"expected the model {name}, found {ask.model}")
-        tokens = min(ask.max_completion_tokens or ask.max_tokens or max_tokens, max_tokens)
-        sampling = Sampling(ask.n, ask.temperature, ask.top_p, max(ask.top_k, 0), tokens, ask.seed)
         try:
-            conversation = [_message(m, folder) for m in ask.messages]
-            completions = await batcher.answer(conversation, sampling)
+            completions = await _answered(ask, batcher, folder, max_tokens)
         except DataError as e:
             raise HTTPException(400, str(e)) from e
         except VisreasonError as e:
             raise HTTPException(500, str(e)) from e
-        if completions[0].finish == "error":
-            raise HTTPException(400, completions[0].text)
-        choices = [_choice(i, c, ask) for i, c in enumerate(completions)]
-        return {"object": "chat.completion", "created": int(time.time()), "model": name, "choices": choices}
+        return {
+            "id": f"chatcmpl-{uuid.uuid4().hex}", "object": "chat.completion", "created": int(time.time()),
+            "model": name, "choices": [_choice(i, c, ask) for i, c in enumerate(completions)],
+        }  # fmt: skip
 
     return served
+
+
+async def _answered(ask: Ask, batcher: Batcher, folder: Path, max_tokens: int) -> list[Completion]:
+    """The completions of a request. Raises DataError for one that can't be read."""
+    tokens = min(ask.max_completion_tokens or ask.max_tokens or max_tokens, max_tokens)
+    sampling = Sampling(ask.n, ask.temperature, ask.top_p, max(ask.top_k, 0), tokens)
+    completions = await batcher.answer([_message(m, folder) for m in ask.messages], sampling, ask.seed)
+    if completions[0].finish == "error":
+        raise DataError(completions[0].text)
+    return completions
 
 
 async def _refuse(request: Request, error: Any) -> JSONResponse:

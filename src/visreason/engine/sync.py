@@ -96,6 +96,11 @@ class Synced:
 
     def _prove(self) -> float:
         answers = self.engine.generate(self.probes, Sampling(2, max_tokens=self.probe_tokens))
+        unread = next((c.text for group in answers for c in group if c.finish == "error"), None)
+        if unread is not None:
+            raise RunError(
+                f"expected an answer to every probe of sync {self.syncs + 1}, found none to one: {unread}"
+            )
         sampled_S = torch.tensor([x for group in answers for c in group for x in c.logps])
         asked = zip(self.probes, answers, strict=True)
         trees = [Tree(self.policy.encoder.prompt(c), tuple(_branch(x) for x in group)) for c, group in asked]

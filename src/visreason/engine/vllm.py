@@ -1,8 +1,6 @@
 """The engine on vLLM: prefix and vision caches, tensor parallel, sleep. `engine/sync.py` gives it new weights."""
 
-import math
 import os
-import random
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
@@ -18,6 +16,7 @@ import torch
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor, GenerationConfig
 
 from visreason.engine import Conversation, Sampling
+from visreason.engine.ban import BAN, before_ban, bias_of
 from visreason.errors import DataError, ModelError, RunError, UsageError
 from visreason.model.encode import Encoder
 from visreason.model.load import limit_pixels, whole_model
@@ -29,8 +28,6 @@ CPU_ROWS = 128
 LOOK_S = 1.0
 """Seconds between two looks whether vLLM's processes live."""
 T = TypeVar("T")
-BAN = -100.0
-"""Added to the logits of visual tokens: a sampled one breaks the forward that follows."""
 
 
 class VLLM:
@@ -65,7 +62,7 @@ class VLLM:
         self.encoder = _encoder(whole, max_pixels, min_pixels, max_prompt_tokens)
         self.max_completion_tokens, self.asleep = max_completion_tokens, False
         positions = self.encoder.config.get_text_config().max_position_embeddings
-        length = min(max_prompt_tokens + max_completion_tokens, positions)
+        self.length = length = min(max_prompt_tokens + max_completion_tokens, positions)
         try:
             with _spared():
                 self.llm = vllm.LLM(
@@ -100,7 +97,7 @@ class VLLM:
         prompts = [self._prompt(c) for c in conversations]
         good = [i for i, p in enumerate(prompts) if not isinstance(p, DataError)]
         asked = [prompts[i] for i in good], [self._params(sampling, i) for i in good]
-        outputs = self._alive(self.llm.generate, *asked, use_tqdm=False)
+        outputs = self._alive(self.llm.generate, *asked, use_tqdm=False) if good else []
         made = dict(zip(good, outputs, strict=True))
         return [
             [self._completion(o, sampling) for o in made[i].outputs]
@@ -167,23 +164,24 @@ class VLLM:
             tokens = self.encoder.count(conversation)
         except DataError as e:
             return e
-        if tokens > self.encoder.max_tokens:
+        longest = min(self.encoder.max_tokens, self.length - 1)  # one is left for the answer
+        if tokens > longest:
             return DataError(
-                f"the prompt has {tokens} tokens, the budget is {self.encoder.max_tokens}; lower max_pixels or raise "
-                "max_prompt_tokens"
+                f"the prompt has {tokens} tokens, the budget is {longest}; lower max_pixels or raise "
+                "max_prompt_tokens, as far as the model has positions"
             )
         text = self.encoder.text(conversation)
         ids = self.encoder.tokenizer(text, add_special_tokens=False)["input_ids"]
         return {"prompt_token_ids": ids, **({"multi_modal_data": {"image": images}} if images else {})}
 
     def _params(self, s: Sampling, place: int) -> Any:
-        """Each conversation has a seed of its own, so that the same one asked twice is answered twice."""
+        """Of the conversation at a place."""
         from vllm import SamplingParams
 
         visual = self.encoder.visual_ids
         return SamplingParams(
             n=s.n, temperature=s.temperature, top_p=s.top_p, top_k=s.top_k, max_tokens=s.max_tokens,
-            seed=random.Random(f"{s.seed}/{s.first + place}").getrandbits(31),
+            seed=s.drawn_by(place).getrandbits(31),
             stop_token_ids=list(self.encoder.eos_ids),
             logit_bias=dict.fromkeys(visual, BAN), logprob_token_ids=list(visual), detokenize=False,
         )  # fmt: skip
@@ -194,9 +192,9 @@ class VLLM:
         ids = tuple(output.token_ids)
         ended = output.finish_reason == "stop" and bool(ids) and ids[-1] in self.encoder.eos_ids
         text = self.encoder.tokenizer.decode(ids[: len(ids) - ended])
-        bias = BAN / (sampling.temperature or 1.0)
+        bias = bias_of(sampling.temperature)
         logps = tuple(
-            _before_ban(at[token].logprob, [at[v].logprob for v in self.encoder.visual_ids], bias)
+            before_ban(at[token].logprob, [at[v].logprob for v in self.encoder.visual_ids], bias)
             for token, at in zip(ids, output.logprobs, strict=True)
         )
         return Completion(text, "stop" if ended else "length", self.name, ids, logps)
@@ -231,22 +229,6 @@ def on_cpu(length: int, memory_share: float) -> dict[str, Any]:
         "max_num_seqs": CPU_ROWS,
         "max_num_batched_tokens": CPU_ROWS * length,
     }
-
-
-def _before_ban(logp: float, banned_logps: list[float], bias: float) -> float:
-    """The log-probability of a token before `bias` was added to the logits of the banned ones.
-
-    With q the probabilities after the bias and p before it, p_v / p_a = q_v exp(-bias) / q_a for a banned v and a token
-    a that is not, and all p sum to 1: log p_a = log q_a - log(1 + sum of q_v exp(-bias)), but for q_v itself, under
-    exp(bias).
-
-    >>> from math import exp, log
-    >>> kept, banned, bias = 1 + exp(0.5), 2.0, -100.0
-    >>> round(_before_ban(log(1 / kept), [log(banned / kept) + bias], bias) - log(1 / (kept + banned)), 9)
-    0.0
-    """
-    mass = sum(math.exp(v - bias) for v in banned_logps)
-    return logp - math.log1p(mass)
 
 
 def _encoder(path: str, max_pixels: int | None, min_pixels: int | None, max_prompt_tokens: int) -> Encoder:

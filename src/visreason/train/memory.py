@@ -186,8 +186,8 @@ def _layers(tokens: int, d: int, k: int, i: int, layers: int, settings: Training
 def _rollout(config: Any, settings: Training, processes: int, gathered: int, there: float) -> float:
     if not isinstance(settings, Reinforcement):
         return 0.0
-    if settings.engine == "vllm":
-        return settings.memory_share * there
+    if settings.engine != "hf":
+        return settings.memory_share * there if settings.engine == "vllm" else 0.0
     text, width = config.get_text_config(), _width(settings)
     keys = text.hidden_size * text.num_key_value_heads // text.num_attention_heads
     asked = settings.problems_per_step * settings.completions_per_problem / processes

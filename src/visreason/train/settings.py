@@ -3,8 +3,9 @@ pairs are in `pair_settings`."""
 
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from visreason.names import engine_kind
 from visreason.recipe import Asking
 
 
@@ -108,9 +109,10 @@ class Reinforcement(Training):
     top_p: float = Field(
         1.0, gt=0, le=1, description="Nucleus of the sampling; the loss knows nothing of what is cut off."
     )
-    engine: Literal["hf", "vllm"] = Field(
+    engine: str = Field(
         "hf",
-        description="What samples: the policy itself, or vLLM beside it, with new weights after each update.",
+        description="What samples: hf (the policy itself); vllm (beside it, with new weights after each update); or "
+        "http://HOST/v1#MODEL, servers that read them in the run directory (visreason serve takes_weights=true).",
     )
     tensor_parallel: int = Field(1, ge=1, description="GPUs that share vLLM's copy of the model.")
     memory_share: float = Field(
@@ -200,9 +202,18 @@ class Reinforcement(Training):
         learned = any(name.startswith("learned:") for name in self.rewards)
         squashing = () if learned else ("squash", "squash_centre", "squash_scale")
         squash = dict.fromkeys(squashing, "a reward learned:PATH")
-        beside = ("tensor_parallel", "memory_share", "check_sync_every", "overlap")
-        sampler = dict.fromkeys(beside, "engine=vllm") if self.engine == "hf" else {}
+        held = () if self.engine == "vllm" else ("tensor_parallel", "memory_share")
+        synced = () if self.engine != "hf" else ("check_sync_every", "overlap")
+        sampler = dict.fromkeys(held, "engine=vllm")
+        sampler |= dict.fromkeys(synced, "engine=vllm or http://HOST/v1#MODEL")
         return {**super().idle(), **kl, **overlong, **reuse, **second, **squash, **sampler}
+
+    @field_validator("engine")
+    @classmethod
+    def _refuse_unknown(cls, engine: str) -> str:
+        if engine not in ("hf", "vllm") and engine_kind(engine) != "http":
+            raise ValueError(f"expected engine=hf, vllm or http://HOST/v1#MODEL, found {engine}")
+        return engine
 
     @model_validator(mode="after")
     def _refuse_uncorrected(self) -> Self:

@@ -1,5 +1,7 @@
 """Train a model by reinforcement learning with rewards (GRPO and its relatives: DAPO, Dr. GRPO, GSPO)."""
 
+import shutil
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +14,16 @@ from visreason.store import Run
 from visreason.train.settings import Reinforcement
 
 if TYPE_CHECKING:
+    from visreason.engine.http import HTTP
     from visreason.engine.sync import Synced
     from visreason.engine.vllm import VLLM
     from visreason.model.load import Policy
-    from visreason.train.sharding import Beside
+
+
+WEIGHTS = "weights"
+"""Folder of a run from which servers take the policy's weights."""
+ROLLOUT_S = 3600.0
+"""Longest wait for a server's answer to one problem."""
 
 
 class Recipe(Reinforcement):
@@ -36,10 +44,10 @@ def run(recipe: Recipe, out: Path) -> None:
         reward = from_names(recipe.rewards, style, models)
         reference = setup.open_reference(recipe, policy, start) if recipe.kl > 0 else None
         reward = sharding.dealt_reward(reward, recipe.completions_per_problem)
-        if recipe.engine == "vllm":
-            engine, synced = _vllm_beside(policy, recipe, problems, style, start)
-            more = {"sync": synced.sync, "rest": engine.rest}
-            return GRPO(policy, engine, problems, style, reward, recipe, reference, **more)
+        if recipe.engine != "hf":
+            synced = _beside(policy, recipe, problems, style, start, out / WEIGHTS)
+            more = {"sync": synced.sync, **({"rest": synced.engine.rest} if recipe.engine == "vllm" else {})}
+            return GRPO(policy, synced.engine, problems, style, reward, recipe, reference, **more)
         from visreason.engine.hf import HF
 
         engine = sharding.dealt_engine(HF(policy), policy)
@@ -57,46 +65,68 @@ def run(recipe: Recipe, out: Path) -> None:
             "updates per step": recipe.passes * recipe.minibatches,
             "rewards": " + ".join(f"{w:g} {name}" for name, w in recipe.rewards.items()),
         },
+        finish=lambda *_: _put_away(out / WEIGHTS),
     )
     setup.train("grpo", recipe, out, work)
 
 
-def _vllm_beside(
-    policy: "Policy", recipe: Recipe, problems: list[Problem], style: Style, start: str
-) -> "tuple[VLLM | Beside, Synced]":
-    """vLLM, and what gives it the policy's weights, proved on the first problem and on one with the most images."""
+def _beside(
+    policy: "Policy", recipe: Recipe, problems: list[Problem], style: Style, start: str, shelf: Path
+) -> "Synced":
+    """What gives the engine beside the policy its weights, proved on the first problem and on one with the most images;
+    every vLLM and every server answers both."""
     from visreason.engine.sync import PROBE_TOKENS, Synced
-    from visreason.engine.vllm import VLLM
     from visreason.train import sharding, update
 
-    def opened() -> VLLM:
-        return VLLM(
-            start,
-            dtype=str(policy.dtype).removeprefix("torch."),
-            device=recipe.device,
-            max_pixels=recipe.max_pixels,
-            min_pixels=recipe.min_pixels,
-            max_prompt_tokens=recipe.max_prompt_tokens,
-            max_completion_tokens=recipe.max_completion_tokens,
-            tensor_parallel=recipe.tensor_parallel,
-            memory_share=recipe.memory_share,
-            seed=recipe.seed % 2**31,
-        )
-
-    engine = sharding.beside(opened, recipe.tensor_parallel)
-    if not recipe.overlap:
+    vllm = recipe.engine == "vllm"
+    each = recipe.tensor_parallel if vllm else sharding.processes()
+    engine = sharding.beside(lambda: _vllm(policy, recipe, start) if vllm else _servers(policy, recipe), each)
+    several = sharding.engines(each) * len(recipe.engine.split(","))
+    if vllm and not recipe.overlap:
         engine.rest()  # until it is asked: the longest micro-batch is tried before
     probes = {p.id: p for p in (problems[0], max(problems, key=lambda p: len(p.images)))}
-    synced = Synced(
+    return Synced(
         policy,
         engine,
-        [messages(p, style) for p in probes.values()] * sharding.engines(recipe.tensor_parallel),
+        [messages(p, style) for p in probes.values()] * several,
         lambda trees: update.score(policy, trees, recipe),
-        sharding.written,
+        sharding.written if vllm else partial(sharding.kept, shelf=shelf),
         recipe.check_sync_every,
         min(PROBE_TOKENS, recipe.max_completion_tokens),
     )
-    return engine, synced
+
+
+def _vllm(policy: "Policy", recipe: Recipe, start: str) -> "VLLM":
+    from visreason.engine.vllm import VLLM
+
+    return VLLM(
+        start,
+        dtype=str(policy.dtype).removeprefix("torch."),
+        device=recipe.device,
+        max_pixels=recipe.max_pixels,
+        min_pixels=recipe.min_pixels,
+        max_prompt_tokens=recipe.max_prompt_tokens,
+        max_completion_tokens=recipe.max_completion_tokens,
+        tensor_parallel=recipe.tensor_parallel,
+        memory_share=recipe.memory_share,
+        seed=recipe.seed % 2**31,
+    )
+
+
+def _servers(policy: "Policy", recipe: Recipe) -> "HTTP":
+    """All of a step's problems are asked at once; what can't be answered at a time waits at the servers."""
+    from visreason.engine.chat import Exact
+    from visreason.engine.http import HTTP
+
+    encoder = policy.encoder
+    exact = Exact(encoder.visual_ids, dict(encoder.processor.image_processor.size))
+    return HTTP(recipe.engine, recipe.problems_per_step, ROLLOUT_S, exact=exact)
+
+
+def _put_away(shelf: Path) -> dict[str, Any]:
+    """The last weights that were laid out for servers are those of the checkpoint."""
+    shutil.rmtree(shelf, ignore_errors=True)
+    return {}
 
 
 def _read(path: Path, rewards: dict[str, float], rejected: list[dict[str, Any]]) -> list[Problem]:

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 MADE_BY = ((MADE,), (JUDGED, SCORED), (SAMPLES,))
 """What takes the time, and is joined, of data pipelines, of curate, and of all others; the rest follows from it."""
+BLOCK = 1000
+"""Rows in memory at a time."""
 
 
 class Recipe(recipe.Recipe):
@@ -120,10 +123,23 @@ def _join(shards: list[Path], out: Path, whole: dict[str, Any]) -> None:
     record = Run.open(out, whole["verb"], {**whole, "shard": None})
     if record.finished:
         return
-    for name in next(names for names in MADE_BY if any((shards[0] / n).exists() for n in names)):
+    for name in _made(shards, whole["verb"]):
         record.rewind({name: 0})
         for path in (shard / name for shard in shards):
-            record.append(name, _rows(path, record.path) if path.exists() else ())
+            rows = iter(_rows(path, record.path) if path.exists() else ())
+            while block := list(islice(rows, BLOCK)):
+                record.append(name, block)
+
+
+def _made(shards: list[Path], verb: str) -> tuple[str, ...]:
+    """The names of the files that take the time and are joined."""
+    for names in MADE_BY:
+        if any((shard / name).exists() for shard in shards for name in names):
+            return names
+    raise RunError(
+        f"expected {' or '.join(n for names in MADE_BY for n in names)} in the shards of {verb}, found none; "
+        "runs without them can't be joined"
+    )
 
 
 def _rows(path: Path, out: Path) -> Iterable[Sample | dict[str, Any]]:

@@ -56,12 +56,17 @@ class Recipe(recipe.Recipe):
         0.4, gt=0, le=1, description="Share of the GPU's or the machine's memory (vLLM)."
     )
     device: str = Field("auto", description="cpu, cuda, or auto (hf).")
+    takes_weights: bool = Field(
+        False,
+        description="Answer for a trainer (GRPO's engine=http://...), with the weights in its run directory (vLLM). "
+        f"Needs a key in {KEY}.",
+    )
 
     def idle(self) -> dict[str, str]:
-        answering = ("name", "by", "max_completion_tokens", "tensor_parallel", "memory_share")
+        answering = ("name", "by", "max_completion_tokens", *OF_VLLM, "takes_weights")
         if self.reward:
             return {**super().idle(), **dict.fromkeys(answering, "model")}
-        by_hf = dict.fromkeys(OF_VLLM, "by=vllm") if self.by == "hf" else {}
+        by_hf = dict.fromkeys((*OF_VLLM, "takes_weights"), "by=vllm") if self.by == "hf" else {}
         by_vllm = {"device": "by=hf"} if self.by == "vllm" else {}
         return {**super().idle(), **by_hf, **by_vllm}
 
@@ -77,10 +82,11 @@ def run(recipe: Recipe, out: Path) -> None:
     """Serve until interrupted. Raises UsageError for an open address without a key, and where vLLM is asked for and
     missing."""
     key = os.environ.get(KEY)
-    if recipe.host not in LOOPBACK and not key:
+    if not key and (recipe.host not in LOOPBACK or recipe.takes_weights):
+        reached = f"host={recipe.host}, which others can reach"
+        why = "takes_weights, by which others could change the model" if recipe.takes_weights else reached
         raise UsageError(
-            f"expected a key in the environment variable {KEY} for host={recipe.host}, which others can reach, found "
-            f"none; set one, or leave host out"
+            f"expected a key in the environment variable {KEY} for {why}, found none; set one, or leave it out"
         )
     if recipe.reward:
         _serve_reward(recipe, recipe.reward, key)
@@ -88,8 +94,9 @@ def run(recipe: Recipe, out: Path) -> None:
     model = str(recipe.model)
     path = model_path(model)
     installed = importlib.util.find_spec("vllm") is not None
-    if recipe.by == "vllm" and not installed:
-        raise UsageError("by=vllm needs vLLM, which is not installed; see `make setup-vllm`, or give by=hf")
+    if (recipe.by == "vllm" or recipe.takes_weights) and not installed:
+        what = "takes_weights" if recipe.takes_weights else "by=vllm"
+        raise UsageError(f"{what} needs vLLM, which is not installed; see `make setup-vllm`, or give by=hf")
     name = recipe.name or model
     console.print(f"model=http://{recipe.host}:{recipe.port}/v1#{name}", highlight=False, soft_wrap=True)
     if recipe.by == "hf" or not installed:
@@ -97,7 +104,8 @@ def run(recipe: Recipe, out: Path) -> None:
     else:
         from visreason.model.load import whole_model
 
-        _become_vllm(vllm_words(recipe, whole_model(path, out / "merged"), name), key)
+        words = vllm_words(recipe, whole_model(path, out / "merged"), name)
+        _become_vllm(words, key, recipe.takes_weights)
 
 
 def _serve_reward(recipe: Recipe, path: str, key: str | None) -> None:
@@ -136,9 +144,10 @@ def _serve_hf(recipe: Recipe, path: str, name: str, key: str | None) -> None:
 def vllm_words(recipe: Recipe, path: str, name: str) -> list[str]:
     """The words of vLLM's server. Log-probs are those that were sampled from, videos are refused."""
     import torch
-    from transformers import AutoConfig
+    from transformers import AutoConfig, AutoProcessor
 
     from visreason.engine.vllm import on_cpu
+    from visreason.model.load import limit_pixels
 
     positions = AutoConfig.from_pretrained(path).get_text_config().max_position_embeddings
     length = min(recipe.max_prompt_tokens + recipe.max_completion_tokens, positions)
@@ -160,13 +169,16 @@ def vllm_words(recipe: Recipe, path: str, name: str) -> list[str]:
         flags |= {
             name.replace("_", "-"): value for name, value in on_cpu(length, recipe.memory_share).items()
         }
-    pixels = {"shortest_edge": recipe.min_pixels, "longest_edge": recipe.max_pixels}
-    if given := {k: v for k, v in pixels.items() if v is not None}:
-        flags["mm-processor-kwargs"] = json.dumps({"size": given})
+    if recipe.min_pixels or recipe.max_pixels:
+        processor = AutoProcessor.from_pretrained(path)
+        limit_pixels(processor, recipe.min_pixels, recipe.max_pixels)
+        flags["mm-processor-kwargs"] = json.dumps({"size": dict(processor.image_processor.size)})
+    if recipe.takes_weights:
+        flags |= {"worker-extension-cls": "visreason.engine.worker.Worker", "trust-request-mm-kwargs": True}
     return [f"--{flag}" if value is True else f"--{flag}={value}" for flag, value in flags.items()]
 
 
-def _become_vllm(words: list[str], key: str | None) -> None:
+def _become_vllm(words: list[str], key: str | None, takes_weights: bool) -> None:
     """Replace this process by vLLM's server, so that signals reach it. The key travels in the environment.
 
     The module is that of `vllm serve`, whose own command looks for a package by the name of vllm and doesn't start
@@ -176,5 +188,8 @@ def _become_vllm(words: list[str], key: str | None) -> None:
     environment.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
     if key:
         environment["VLLM_API_KEY"] = key
+        words = [*words, "--middleware=visreason.engine.guard.Guard"]
+    if takes_weights:
+        environment["VLLM_SERVER_DEV_MODE"] = "1"  # has vLLM listen to what changes its weights
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", *words]
     os.execve(sys.executable, command, environment)

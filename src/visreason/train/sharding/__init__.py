@@ -21,10 +21,10 @@ from visreason.train.sharding.ranks import (
     wait,
 )
 from visreason.train.sharding.runs import Shared
-from visreason.train.sharding.weights import over, shard, spread, waits, whole, whole_weights, written
+from visreason.train.sharding.weights import kept, over, shard, spread, waits, whole, whole_weights, written
 
 __all__ = [
     "Beside", "MicroBatch", "Shared", "any_of", "beside", "by_first", "deal", "dealt_engine", "dealt_reward", "engines",
-    "gather", "in_order", "leads", "meeting", "micro_batches", "of_machine", "once", "over", "processes", "shard",
-    "spread", "together", "wait", "waits", "whole", "whole_weights", "written",
+    "gather", "in_order", "kept", "leads", "meeting", "micro_batches", "of_machine", "once", "over", "processes",
+    "shard", "spread", "together", "wait", "waits", "whole", "whole_weights", "written",
 ]  # fmt: skip

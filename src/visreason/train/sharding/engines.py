@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 
 from visreason.engine import Conversation, Engine, Sampling
-from visreason.engine.vllm import VLLM
 from visreason.model.load import Policy
 from visreason.record import Completion, Sample, Score
 from visreason.reward import Reward
@@ -18,6 +18,8 @@ from visreason.train.sharding.weights import gathered
 
 TORCHRUN = {"RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK", "GROUP_WORLD_SIZE", "ROLE_RANK",
             "ROLE_WORLD_SIZE", "ROLE_NAME", "MASTER_ADDR", "MASTER_PORT"}  # fmt: skip
+
+E = TypeVar("E")
 
 
 @dataclass(frozen=True)
@@ -45,9 +47,10 @@ class Dealt:
 
 @dataclass(frozen=True)
 class Beside:
-    """A vLLM of every process, or of every `each` of them: the first of these holds it, on the GPUs of all of them."""
+    """An engine with weights of its own beside every process, or every `each` of them: the first of these holds it, a
+    vLLM on the GPUs of all of them."""
 
-    held: VLLM | None
+    held: Any
     each: int
 
     def generate(self, conversations: list[Conversation], sampling: Sampling) -> list[list[Completion]]:
@@ -72,11 +75,12 @@ def dealt_engine(engine: Engine, policy: Policy) -> Engine:
     return Dealt(engine, policy) if together() else engine
 
 
-def beside(open_engine: Callable[[], VLLM], each: int) -> VLLM | Beside:
-    """The vLLM that is opened beside this process; with several training processes one beside every `each` of them."""
+def beside(open_engine: Callable[[], E], each: int) -> E | Beside:
+    """The engine that is opened beside this process; with several training processes one beside every `each` of them,
+    which divide those of a machine, or are all."""
     if not together():
         return open_engine()
-    holds = local_rank() % each == 0
+    holds = rank() % each == 0
     with _alone(each):
         return Beside(open_engine() if holds else None, each)
 

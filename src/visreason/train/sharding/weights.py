@@ -148,6 +148,20 @@ def written(policy: Policy) -> Iterator[Path]:
         wait()
 
 
+@contextmanager
+def kept(policy: Policy, shelf: Path) -> Iterator[Path]:
+    """A new folder on the shelf with the policy's merged weights, which the first process writes; the others give their
+    parts and get none."""
+    from visreason.engine import transfer  # brings the client of servers
+
+    if leads():
+        with transfer.kept(policy, shelf) as folder:
+            yield folder
+    else:
+        policy.merged_weights()
+        yield Path()
+
+
 def whole_weights(policy: Policy) -> dict[str, torch.Tensor] | None:
     """Every weight that is saved by its name, of adapters those alone, put together one by one, on the first process's
     CPU; None on the others."""
