@@ -54,5 +54,9 @@ speed: setup setup-vllm
 	$(PYTHON) speed/reward.py
 	test ! -f ../shared/cases/answers.jsonl || $(PYTHON) speed/answers.py ../shared/cases/answers.jsonl
 
+speed-gpu: setup  # ten minutes at most; without a GPU a tiny shape is tried, and nothing is kept
+	@if $(PYTHON) -c "import sys, torch; sys.exit(not torch.cuda.is_available())"; then $(PYTHON) speed/gpu.py; \
+	else echo "no GPU here: a tiny shape is tried"; $(PYTHON) speed/gpu.py smoke; fi
+
 published: setup
 	$(PYTHON) -m visreason.bench.published ../shared/data runs/published.csv

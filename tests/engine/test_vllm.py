@@ -7,8 +7,9 @@ from visreason.engine.hf import HF
 from visreason.engine.sync import Synced
 from visreason.engine.vllm import VLLM
 from visreason.errors import RunError, UsageError
+from visreason.model.adapters import add_lora
 from visreason.model.forest import Branch, Tree, plant
-from visreason.model.load import add_lora, load
+from visreason.model.load import load
 from visreason.prompt import messages, style
 from visreason.record import Image, Problem
 from visreason.train import update

@@ -1,6 +1,6 @@
 import torch
 
-from visreason.model.load import add_lora
+from visreason.model.adapters import add_lora
 
 PARTS = ("vision", "merger", "language")
 

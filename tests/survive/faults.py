@@ -11,6 +11,7 @@ from tests.train.test_resume import train
 from visreason import store
 from visreason.engine import decode
 from visreason.errors import VisreasonError
+from visreason.store import run
 from visreason.train import checkpoint, update
 
 FORKS = multiprocessing.get_context("forkserver")
@@ -21,7 +22,7 @@ PLACES = {
     "record": (store.Run, "append"),
     "checkpoint": (checkpoint, "_to_disk"),
     "naming": (checkpoint, "prune"),
-    "manifest": (store, "write_json"),
+    "manifest": (run, "write_json"),
 }
 FAILED = 1
 

@@ -12,6 +12,7 @@ import pytest
 
 from tests.train.test_resume import train, words
 from tests.train.test_sharding import ROOT, assert_close, two_processes
+from visreason.store import checkpoints
 
 pytestmark = pytest.mark.survive
 HOSTS = {"vrhost0": "10.77.0.1", "vrhost1": "10.77.0.2"}
@@ -96,8 +97,8 @@ def test_a_link_cut_for_20_seconds_loses_nothing(hosts, world, tmp_path):
     assert_close(out, tmp_path / "one")
 
 
-def test_one_of_two_processes_killed_ends_the_other_and_the_run_goes_on(world, tmp_path):
-    out = tmp_path / "two"
+def after_three_steps(world, out):
+    """torchrun with two processes on this host, once they have taken three steps."""
     fields = words("sft", world, **FIELDS)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m",
                "visreason", "sft", f"out={out}", *(f"{k}={v}" for k, v in fields.items())]  # fmt: skip
@@ -105,6 +106,26 @@ def test_one_of_two_processes_killed_ends_the_other_and_the_run_goes_on(world, t
     parent = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
     while steps(out) < 3 and parent.poll() is None:
         time.sleep(0.02)
+    return parent
+
+
+def test_torchrun_told_to_end_saves_the_step_and_the_run_goes_on(world, tmp_path):
+    out = tmp_path / "two"
+    parent = after_three_steps(world, out)
+    parent.send_signal(signal.SIGTERM)
+    parent.wait(120)
+    last = steps(out)
+    assert 3 <= last < FIELDS["steps"]
+    assert checkpoints(out)[-1].name == f"step_{last:06d}"
+    assert not (out / "manifest.json").exists()
+    two_processes("sft", world, out, **FIELDS)
+    train("sft", world, tmp_path / "one", **FIELDS)
+    assert_close(out, tmp_path / "one")
+
+
+def test_one_of_two_processes_killed_ends_the_other_and_the_run_goes_on(world, tmp_path):
+    out = tmp_path / "two"
+    parent = after_three_steps(world, out)
     os.kill(trainers(parent.pid)[1], signal.SIGKILL)
     assert parent.wait(120) == 1
     assert not (out / "manifest.json").exists()

@@ -176,6 +176,24 @@ def test_vllm_killed_beside_the_trainer_stops_the_run_and_it_goes_on(world, tmp_
 
 @pytest.mark.vllm
 @pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="needs vLLM: make setup-vllm")
+def test_told_to_end_with_vllm_in_its_group_the_step_is_finished_and_saved(world, tmp_path):
+    fields = words("grpo", world, **RUN, model=str(world / "model"), engine="vllm", memory_share=0.05, kl=0)
+    fields |= {"rewards": {"tests.train.rewards:even": 1, "tests.train.rewards:first_even": 1}}
+    log, out = tmp_path / "log", tmp_path / "run"
+    run = visreason("grpo", log, *shown(fields), f"out={out}", **SLOW)
+    until(lambda: lines(out / "metrics.jsonl") == 1, run, log)
+    engine = Path(f"/proc/{engine_of(run.pid)}")
+    os.killpg(run.pid, signal.SIGTERM)  # as torchrun and `timeout` do
+    assert run.wait(60) == 0, log.read_text()[-3000:]
+    done = lines(out / "metrics.jsonl")
+    assert 1 <= done < RUN["steps"]
+    assert checkpoints(out)[-1].name == f"step_{done:06d}"
+    assert "is saved; the same command goes on from there" in " ".join(log.read_text().split())
+    assert not engine.exists()
+
+
+@pytest.mark.vllm
+@pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="needs vLLM: make setup-vllm")
 def test_vllm_ends_with_a_trainer_that_is_killed(world, tmp_path):
     fields = words("grpo", world, **RUN, model=str(world / "model"), engine="vllm", memory_share=0.05, kl=0)
     log, out = tmp_path / "log", tmp_path / "run"

@@ -18,8 +18,9 @@ from visreason.record import Completion, Problem, Sample, Score
 from visreason.reward import from_names
 from visreason.store import checkpoints, read_records
 from visreason.train import optimizer, tripwires, update
-from visreason.train.grpo import GRPO, RESAMPLE_ROUNDS, rollout_metrics, spread
+from visreason.train.grpo import GRPO, RESAMPLE_ROUNDS
 from visreason.train.losses import PolicyGradient
+from visreason.train.rollouts import rollout_metrics, spread
 from visreason.train.settings import Reinforcement
 from visreason.verbs import grpo
 
@@ -635,6 +636,31 @@ def test_with_overlap_problems_and_cursors_are_those_without(beside):
         return [([s.problem.id for s in b.samples], cursor) for b, cursor in beside(4, **changes)[1]]
 
     assert asked(overlap=True) == asked()
+
+
+def test_with_overlap_a_resumed_run_goes_on_with_the_rollout_that_was_begun(policy, drawn):
+    def made(engine):
+        return GRPO(
+            policy, engine, drawn, style(STYLE), by_text, settings(engine="vllm", steps=4, overlap=True),
+            sync=engine.sync, rest=engine.rest,
+        )  # fmt: skip
+
+    def steps(objective, engine, chosen):
+        for step in chosen:
+            yield objective.batch(step).samples
+            engine.trained += 1
+
+    whole = Beside()
+    expected = list(steps(made(whole), whole, range(4)))
+    before, after = Beside(), Beside()
+    killed = made(before)
+    found = list(steps(killed, before, range(2)))
+    after.trained = after.weights = before.trained
+    resumed = made(after)
+    resumed.cursor, resumed.memory = killed.cursor, json.loads(json.dumps(killed.memory))
+    found += steps(resumed, after, range(2, 4))
+    assert found == expected
+    assert before.events + after.events == whole.events
 
 
 def test_a_failure_of_a_rollout_ahead_is_raised(policy, drawn):

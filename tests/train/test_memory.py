@@ -8,8 +8,9 @@ import yaml
 from speed.shapes import SHAPES
 from tests.model import tiny
 from tests.train.forests import tiny_policy
+from visreason.model.adapters import add_lora
 from visreason.recipe import fill
-from visreason.train import memory
+from visreason.train import memory, sharding, trial
 from visreason.train.settings import Reinforcement, Training
 
 RECIPES = Path(__file__).parents[2] / "recipes"
@@ -42,7 +43,8 @@ def test_every_recipe_is_read(name):
 def test_a_system_fits_its_hardware_and_says_so(name):
     recipe, gpus = read(name), SYSTEMS[name]
     config = SHAPES.get(recipe.model, SHAPES[RUNS_OF_OTHERS])()
-    found = memory.need(config, recipe, gpus, recipe.shard_over or gpus)
+    rewards = memory.of_rewards(recipe, lambda path: SHAPES[path]())
+    found = memory.need(config, recipe, gpus, recipe.shard_over or gpus, CARD, rewards)
     assert found.total < CARD
     text = (RECIPES / f"{name}.yaml").read_text()
     assert f"{found.total / memory.GB:.1f} in all" in text
@@ -100,6 +102,81 @@ def test_a_base_in_four_bits_and_moments_in_eight_are_counted():
     assert whole.optimizer / small.optimizer == pytest.approx(4 / (1 + 4 / 256))
 
 
+def test_adapters_are_counted_as_they_are_made():
+    policy = tiny_policy()
+    lora = settings(lora_rank=3, lora_parts=("vision", "language"))
+    found = memory.need(policy.model.config, lora)
+    add_lora(policy, 3, 8, ("vision", "language"))
+    trained = sum(p.numel() for p in policy.model.parameters() if p.requires_grad)
+    assert found.gradients == 4 * trained
+
+
+def reinforced(**changes):
+    return Reinforcement(model="m", data="d", **changes)
+
+
+def test_a_sampler_that_runs_ahead_is_there_beside_the_activations():
+    config, beside = SHAPES[RUNS_OF_OTHERS](), {"engine": "vllm", "memory_share": 0.5}
+    turns = memory.need(config, reinforced(**beside), there=CARD)
+    ahead = memory.need(config, reinforced(**beside, overlap=True), there=CARD)
+    assert ahead.total - turns.total == pytest.approx(min(turns.activations, CARD / 2))
+
+
+def test_models_that_reward_are_counted_where_they_are_in_this_process():
+    one = sum(memory.parameter_sizes(SHAPES[RUNS_OF_OTHERS]()).values())
+    counted = {
+        "correct": 0, "learned:http://host:1": 0, "judge:http://host/v1#m": 0, "judge:vllm:a": 0,
+        "learned:a": 2 * one, "judge:hf:a": 2 * one, "judge:a": 2 * one,
+    }  # fmt: skip
+    for name, expected in counted.items():
+        asked = reinforced(rewards={name: 1}, precision="bfloat16")
+        assert memory.of_rewards(asked, lambda _: SHAPES[RUNS_OF_OTHERS]()) == expected, name
+
+
+def test_a_prompt_and_completion_over_the_budget_are_the_longest():
+    config = SHAPES[RUNS_OF_OTHERS]()
+    long, short = (
+        memory.need(config, reinforced(max_prompt_tokens=n, micro_batch_tokens=4096)).activations
+        for n in (8192, 512)
+    )
+    assert long > 2 * short
+
+
+def test_a_frozen_tower_keeps_no_activations():
+    config = SHAPES[RUNS_OF_OTHERS]()
+    frozen, adapted, whole = (
+        memory.need(config, settings(**changes)).activations
+        for changes in ({"freeze": ("vision",)}, {"lora_rank": 4}, {})
+    )
+    assert frozen == adapted < whole
+
+
+def test_the_words_stay_gathered_where_weights_are_spread():
+    config = SHAPES[RUNS_OF_OTHERS]()
+    words = config.get_text_config().vocab_size * config.get_text_config().hidden_size
+    for precision, width in (("float32", 4), ("bfloat16", 2)):
+        assert memory.need(config, settings(precision=precision), 64).working > 2 * width * words
+
+
+def test_the_machines_memory_is_that_of_its_own_processes(monkeypatch):
+    whole = memory.available("cpu")
+    monkeypatch.setattr(sharding, "processes", lambda: 64)
+    assert memory.available("cpu") == whole
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "8")
+    assert memory.available("cpu") == whole / 8
+
+
+@pytest.mark.parametrize(
+    "changes", [{"optimizer": "adamw8bit"}, {"optimizer": "muon"}, {"lora_rank": 8, "quantize": "4bit"}]
+)
+def test_what_would_be_refused_is_not_proposed(changes):
+    config = SHAPES[RUNS_OF_OTHERS]()
+    plain, other = (memory.ways(memory.need(config, s), s) for s in (settings(), settings(**changes)))
+    for word in ("torchrun", "offload"):
+        assert word in plain
+        assert word not in other
+
+
 def test_what_is_offloaded_leaves_the_gpu():
     config = SHAPES[RUNS_OF_OTHERS]()
     found = memory.need(config, settings(offload=True), 8)
@@ -130,13 +207,21 @@ def test_a_dry_run_is_as_long_as_a_completion_that_exceeds_the_budget(monkeypatc
     prompt = tiny.prompt(policy.model, [(4, 6)], 5, 1)
     budget = settings().model_copy(update={"micro_batch_tokens": len(prompt.ids) + 7})
     for branch in (4, 40):
-        memory.dry_run(policy, prompt, branch, budget)
+        trial.dry_run(policy, prompt, branch, budget)
     assert tried == [8, 40]
 
 
 def test_a_dry_run_learns_nothing():
     policy = tiny_policy()
     before = [p.clone() for p in policy.model.parameters()]
-    memory.dry_run(policy, tiny.prompt(policy.model, [(4, 6)], 5, 1), 4, settings())
+    trial.dry_run(policy, tiny.prompt(policy.model, [(4, 6)], 5, 1), 4, settings())
     assert all(p.grad is None for p in policy.model.parameters())
     assert all(torch.equal(a, b) for a, b in zip(before, policy.model.parameters(), strict=True))
+
+
+@pytest.mark.parametrize(("chosen", "each"), [("adamw", 8), ("adamw8bit", 2)])
+def test_a_dry_run_has_the_optimizers_moments_beside(chosen, each):
+    policy = tiny_policy()
+    policy.model.lm_head.weight.requires_grad_(False)
+    trained = sum(p.numel() for p in policy.model.parameters() if p.requires_grad)
+    assert sum(t.nbytes for t in trial.moments(policy, settings(optimizer=chosen))) == each * trained

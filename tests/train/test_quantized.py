@@ -140,14 +140,16 @@ def test_without_bitsandbytes_a_sentence_says_what_to_install(monkeypatch, polic
         ({"optimizer": "adamw8bit"}, "optimizer=adamw8bit is for one GPU"),
         ({"quantize": "4bit", "lora_rank": 2}, "quantize=4bit is for one GPU"),
         ({"optimizer": "muon"}, "take adamw"),
+        ({"device": "cuda:1"}, "of which each process takes its own, found cuda:1"),
         ({"engine": "vllm", "tensor_parallel": 3}, "tensor_parallel to divide the 2 processes"),
     ],
 )
 def test_what_needs_a_model_in_one_piece_is_refused_under_torchrun(changes, message, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
-    with pytest.raises(UsageError, match=message):
-        sharding.start(Reinforcement(model="m", data="d", **changes))
+    settings = Reinforcement(model="m", data="d", **changes)
+    with pytest.raises(UsageError, match=message), sharding.meeting(settings):
+        pass
 
 
 def test_four_bits_without_adapters_are_refused():

@@ -196,7 +196,7 @@ def test_a_checkpoint_in_shards_becomes_a_model_by_merge(verb, changes, world, m
         folder = tmp_path / "two" / "checkpoint" / step
         merge.run(merge.Recipe(checkpoint=folder), tmp_path / step)
         found, expected = tmp_path / step / "checkpoint" / step, tmp_path / "one" / "checkpoint" / step
-        names = {p.name for p in expected.iterdir()} - {"trainer.pt"}
+        names = {p.name for p in expected.iterdir()} - {checkpoint.STATE, checkpoint.FILES}
         assert {p.name for p in found.iterdir()} == names
         for file in expected.glob("*.safetensors"):
             weights, others = load_file(found / file.name), load_file(file)
@@ -209,3 +209,46 @@ def test_a_checkpoint_in_shards_becomes_a_model_by_merge(verb, changes, world, m
 @pytest.mark.slow
 def test_every_process_finds_the_merged_weights_of_all(world):
     torchrun(2, "tests.train.written", str(world / "small"))
+
+
+@pytest.mark.slow
+def test_the_first_process_reads_and_all_hear_of_a_loss_that_is_not_finite(world, tmp_path):
+    bare = shutil.copytree(world / "small", tmp_path / "bare", ignore=shutil.ignore_patterns("*.safetensors"))
+    torchrun(2, "tests.train.first", str(world / "small"), str(bare))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("verb", "changes"),
+    [
+        ("sft", {"checkpoint_activations": True}),
+        ("grpo", {"checkpoint_activations": True, "lora_rank": 2}),
+        ("reward_model", {"lora_rank": 2, "lora_parts": ("vision",)}),
+    ],
+)
+def test_two_processes_that_recompute_or_adapt_give_what_one_gives(verb, changes, world, mixed, tmp_path):
+    fields = fields_of(verb, mixed)
+    shown = {k: json.dumps(v) for k, v in changes.items()}
+    two_processes(verb, world, tmp_path / "two", **fields, **shown)
+    train(verb, world, tmp_path / "one", **fields, **changes)
+    assert_close(tmp_path / "two", tmp_path / "one")
+
+
+@pytest.mark.slow
+def test_two_copies_of_two_parts_give_what_one_process_gives(world, mixed, tmp_path):
+    fields = fields_of("sft", mixed, steps=3)
+    by_torchrun(4, "sft", world, tmp_path / "four", shard_over=2, **fields)
+    train("sft", world, tmp_path / "one", **fields)
+    assert_close(tmp_path / "four", tmp_path / "one")
+
+
+@pytest.mark.slow
+def test_two_processes_in_bfloat16_learn_nearly_what_one_learns(world, mixed, tmp_path):
+    fields = fields_of("sft", mixed, precision="bfloat16", checkpoint_activations="true")
+    two_processes("sft", world, tmp_path / "two", **fields)
+    train("sft", world, tmp_path / "one", **fields)
+    losses = [
+        [json.loads(line)["loss"] for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
+        for name in ("two", "one")
+    ]
+    assert losses[0] == pytest.approx(losses[1], rel=0.02)

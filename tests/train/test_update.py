@@ -14,11 +14,13 @@ from tests.model.world import STYLE
 from tests.train.forests import tiny_policy
 from visreason.data.examples import Example
 from visreason.errors import Tripwire
+from visreason.model import adapters
 from visreason.model import load as loading
 from visreason.model.forest import Branch, Tree
 from visreason.prompt import messages, style
 from visreason.record import Completion
-from visreason.train import losses, optimizer, update
+from visreason.train import losses, optimizer, setup, update
+from visreason.train.pair_settings import RewardModelling
 from visreason.train.settings import Training
 from visreason.train.sft import plant_examples
 from visreason.train.update import Update
@@ -197,7 +199,7 @@ def logps(policy, trees):
 
 
 def adapted(policy, trees, parts):
-    loading.add_lora(policy, 4, 8, parts)
+    adapters.add_lora(policy, 4, 8, parts)
     chosen = settings(lr=1e-2)
     adamw = optimizer.build(policy, chosen)
     for _ in range(2):
@@ -223,16 +225,21 @@ def test_adapters_train_save_load_and_merge(world, drawn, tmp_path, policy, part
     merged = loading.load(str(tmp_path / "adapter"), device="cpu")
     assert (logps(merged, trees) - trained).abs().max() < 1e-5
     again = loading.load(str(world / "small"), device="cpu")
-    loading.load_lora(again, str(tmp_path / "adapter"))
+    adapters.load_lora(again, str(tmp_path / "adapter"))
     assert (logps(again, trees) - trained).abs().max() < 1e-6
     assert all(p.requires_grad == ("lora_" in n) for n, p in again.base.named_parameters())
 
-    loading.merge_lora(policy)
-    assert (logps(policy, trees) - trained).abs().max() < 1e-5
-    assert weights(policy.model).keys() == before.keys()
-    policy.save(tmp_path / "merged")
-    assert not (tmp_path / "merged" / "adapter_config.json").exists()
-    assert (logps(loading.load(str(tmp_path / "merged"), device="cpu"), trees) - trained).abs().max() < 1e-5
+    bare = adapters.without_adapters(policy)
+    assert torch.equal(logps(bare, trees), plain)
+    assert (logps(policy, trees) - trained).abs().max() < 1e-6
+    assert all(p.requires_grad == ("lora_" in n) for n, p in policy.base.named_parameters())
+
+
+def test_with_adapters_their_parts_are_trained_whatever_is_frozen_without(world):
+    chosen = RewardModelling(model="m", data="d", lora_rank=2, lora_parts=("vision",), device="cpu")
+    assert chosen.freeze == ("vision",)
+    policy = setup._opened(chosen, str(world / "small"), None, lambda *_: None)
+    assert {loading.part_of(n) for n, p in policy.base.named_parameters() if p.requires_grad} == {"vision"}
 
 
 def test_adapters_on_a_model_with_adapters_keep_both(world, drawn, tmp_path, policy):

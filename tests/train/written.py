@@ -25,17 +25,17 @@ def main(path):
     with torch.no_grad(), sync.written(policy(path, False)) as folder:
         expected = tensors(folder)
     settings = Training(model=path, data="d", device="cpu")
-    sharding.start(settings)
-    spread = policy(path, True)
-    sharding.shard(spread, settings)
-    assert sharding.processes() == 2
-    assert any(p.to_local().numel() < p.numel() for p in spread.model.parameters())
-    for local in (os.environ["LOCAL_RANK"], "0"):  # one node of two processes, and as if on two nodes
-        os.environ["LOCAL_RANK"] = local
-        with torch.no_grad(), sharding.written(spread) as folder:
-            found = tensors(folder)
-        assert found.keys() == expected.keys()
-        assert all(torch.allclose(value, expected[name], atol=1e-6) for name, value in found.items())
+    with sharding.meeting(settings):
+        spread = policy(path, True)
+        sharding.shard(spread, settings)
+        assert sharding.processes() == 2
+        assert any(p.to_local().numel() < p.numel() for p in spread.model.parameters())
+        for local in (os.environ["LOCAL_RANK"], "0"):  # one node of two processes, and as if on two nodes
+            os.environ["LOCAL_RANK"] = local
+            with torch.no_grad(), sharding.written(spread) as folder:
+                found = tensors(folder)
+            assert found.keys() == expected.keys()
+            assert all(torch.allclose(value, expected[name], atol=1e-6) for name, value in found.items())
 
 
 if __name__ == "__main__":

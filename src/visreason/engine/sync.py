@@ -3,6 +3,7 @@
 Axes: S completion tokens of all probes.
 """
 
+import fcntl
 import shutil
 import tempfile
 import time
@@ -25,6 +26,8 @@ TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.5, torch.float16: 0.1}
 PROBE_TOKENS = 32
 MEMORY = Path("/dev/shm")
 """A folder in memory, where there is one with room."""
+PREFIX, HELD = "visreason-weights-", "held"
+"""Folders in it, each with a file that is locked as long as its process lives."""
 
 
 class Reloading(Protocol):
@@ -38,12 +41,26 @@ class Reloading(Protocol):
 @contextmanager
 def written(policy: Policy) -> Iterator[Path]:
     """A folder with the policy's merged weights, in memory where there is room."""
+    _clear()
     weights = policy.merged_weights()
     needed = 2 * sum(t.numel() * t.element_size() for t in weights.values())
     roomy = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > needed
-    with tempfile.TemporaryDirectory(dir=MEMORY if roomy else None) as folder:
+    place = tempfile.TemporaryDirectory(prefix=PREFIX, dir=MEMORY if roomy else None)
+    with place as folder, open(Path(folder) / HELD, "w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
         policy.base.save_pretrained(folder, state_dict=weights)
         yield Path(folder)
+
+
+def _clear() -> None:
+    """Give back the memory that processes killed in the middle of a sync left taken."""
+    for folder in MEMORY.glob(f"{PREFIX}*"):
+        try:
+            with open(folder / HELD) as held:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:  # its process lives, or has just made it
+            continue
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @dataclass

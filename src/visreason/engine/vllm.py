@@ -1,8 +1,11 @@
 """The engine on vLLM: prefix and vision caches, tensor parallel, sleep. `engine/sync.py` gives it new weights."""
 
 import os
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Thread
@@ -61,19 +64,20 @@ class VLLM:
         positions = self.encoder.config.get_text_config().max_position_embeddings
         self.length = length = min(max_prompt_tokens + max_completion_tokens, positions)
         try:
-            self.llm = vllm.LLM(
-                model=whole,
-                dtype=dtype,
-                max_model_len=length,
-                tensor_parallel_size=tensor_parallel,
-                **(on_cpu(length, memory_share) if self.on_cpu else on_gpu(memory_share)),
-                limit_mm_per_prompt={"video": 0},
-                mm_processor_kwargs={"size": dict(self.encoder.processor.image_processor.size)},
-                logprobs_mode="processed_logprobs",
-                worker_extension_cls="visreason.engine.worker.Worker",
-                use_tqdm_on_load=False,  # a bar at every weight sync says nothing
-                seed=seed,
-            )
+            with _spared():
+                self.llm = vllm.LLM(
+                    model=whole,
+                    dtype=dtype,
+                    max_model_len=length,
+                    tensor_parallel_size=tensor_parallel,
+                    **(on_cpu(length, memory_share) if self.on_cpu else on_gpu(memory_share)),
+                    limit_mm_per_prompt={"video": 0},
+                    mm_processor_kwargs={"size": dict(self.encoder.processor.image_processor.size)},
+                    logprobs_mode="processed_logprobs",
+                    worker_extension_cls="visreason.engine.worker.Worker",
+                    use_tqdm_on_load=False,  # a bar at every weight sync says nothing
+                    seed=seed,
+                )
         except (OSError, ValueError, RuntimeError) as e:
             raise ModelError(f"vLLM can't serve {path!r}: {str(e).splitlines()[0]}") from e
         self._alive(self.llm.collective_rpc, "follow", args=(os.getpid(),))
@@ -197,6 +201,18 @@ class VLLM:
 
     def _failed(self, error: Any, n: int) -> list[Completion]:
         return [Completion(str(error), finish="error", model=self.name)] * n
+
+
+@contextmanager
+def _spared() -> Iterator[None]:
+    """Processes that are started within don't get SIGTERM: torchrun and `timeout` send it to the whole group, while the
+    trainer among them finishes its step first. `Worker.follow` hears it from the trainer itself."""
+    resource_tracker.ensure_running()  # its start would let the signal through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def on_gpu(memory_share: float) -> dict[str, Any]:

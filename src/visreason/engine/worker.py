@@ -15,14 +15,20 @@ class Worker:
 
     def follow(self, client: int) -> None:
         """End when the process `client` does, however it ends: vLLM would live on after one that was killed, and
-        keep the GPU's memory."""
+        keep the GPU's memory. And when it says so: SIGTERM from others, which is blocked here, is not heard."""
         ended = os.pidfd_open(client)
 
         def wait() -> None:
             select.select([ended], [], [])
             os.kill(os.getpid(), signal.SIGKILL)
 
-        Thread(target=wait, daemon=True).start()
+        def hear() -> None:
+            while signal.sigwaitinfo({signal.SIGTERM}).si_pid != client:
+                pass
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        for work in (wait, hear):
+            Thread(target=work, daemon=True).start()
 
     def repack(self) -> None:
         """On a CPU linear layers, the tied head among them, compute with a packed copy of the weights they were loaded

@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
+from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor, GenerationConfig
+from transformers.initialization import no_init_weights
 from transformers.utils import logging as transformers_logging
 
 from visreason.errors import ModelError
@@ -95,8 +96,9 @@ class Policy:
 
     @torch.no_grad()
     def merged_weights(self) -> dict[str, torch.Tensor]:
-        """The weights of the model with adapters folded in, by their names without adapters, put together one by one
-        and out of 4 bits; its own are left as they are, where merging and unmerging would round them."""
+        """The weights of the model with adapters folded in, as it computes with them, by their names without adapters,
+        put together one by one and out of 4 bits; its own are left as they are, where merging and unmerging would round
+        them."""
         adapted = {
             f"{name}.base_layer.weight": module
             for name, module in self.base.named_modules()
@@ -110,7 +112,7 @@ class Policy:
                 weight = four_bits.full_width(p)
                 if name in adapted:
                     weight = weight + adapted[name].get_delta_weight("default")
-                made[id(p)] = self.whole(weight.detach())
+                made[id(p)] = self.whole(weight.detach().to(self.dtype))
             found[name.replace(".base_layer.", ".")] = made[id(p)]
         return found
 
@@ -141,12 +143,14 @@ def load(
     max_prompt_tokens: int = 8192,
     quantised: bool = False,
     spread: bool = False,
+    empty: bool = False,
 ) -> Policy:
     """Load a Hugging Face directory (or a peft adapter directory, merged onto its base) for answering or training.
 
     `dtype` is that of the weights, "auto" the one they were saved in; `autocast` computes in bfloat16 whatever it is.
     Pixels bound each image's area before it is cut into patches. With `quantised` the linear layers but the head are
-    kept in 4 bits. With `spread` the weights wait in the CPU's memory, from where the device takes its parts.
+    kept in 4 bits. With `spread` the weights wait in the CPU's memory, from where the device takes its parts;
+    when `empty` none are read, and the memory for them is not touched.
     Raises ModelError when the directory can't be loaded.
     """
     transformers_logging.disable_progress_bar()
@@ -157,7 +161,7 @@ def load(
         {"quantization_config": four_bits.how(autocast), "device_map": {"": str(where)}} if quantised else {}
     )
     try:
-        model = _model(path, dtype, **more)
+        model = _empty(path, dtype) if empty else _model(path, dtype, **more)
         processor = AutoProcessor.from_pretrained(path)
     except (OSError, ValueError, KeyError, SafetensorError) as e:
         raise unreadable(path, e) from e
@@ -247,35 +251,6 @@ def checkpoint_activations(policy: Policy) -> None:
     policy.model.train()
 
 
-def add_lora(
-    policy: Policy, rank: int, alpha: int, parts: tuple[Part, ...] = ("language",), seed: int = 0
-) -> None:
-    """Train low-rank adapters (peft) on the linear layers of the named parts; all other weights stay as they are."""
-    from peft import LoraConfig, get_peft_model
-
-    names = [
-        name
-        for name, module in policy.model.named_modules()
-        if isinstance(module, torch.nn.Linear) and part_of(name + ".") in parts and "lm_head" not in name
-    ]
-    config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=names, lora_dropout=0.0)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)  # the same run begins with the same adapters
-        policy.model = get_peft_model(policy.model, config)
-
-
-def load_lora(policy: Policy, folder: str) -> None:
-    """Go on training the adapters saved in a folder."""
-    from peft import PeftModel
-
-    policy.model = PeftModel.from_pretrained(policy.model, folder, is_trainable=True)
-
-
-def merge_lora(policy: Policy) -> None:
-    """Fold the adapters into the weights; the policy is an ordinary model again."""
-    policy.model = policy.model.merge_and_unload()
-
-
 def _model(path: str, dtype: str, **more: Any) -> Any:
     if (Path(path) / "adapter_config.json").exists():
         from peft import PeftConfig, PeftModel
@@ -288,6 +263,26 @@ def _model(path: str, dtype: str, **more: Any) -> Any:
     return AutoModelForImageTextToText.from_pretrained(
         path, config=config, dtype=dtype, attn_implementation="sdpa", **more
     )
+
+
+def _empty(path: str, dtype: str) -> Any:
+    """The model at a path, adapters folded in, without its weights."""
+    if (Path(path) / "adapter_config.json").exists():
+        from peft import PeftConfig
+
+        made = _empty(str(PeftConfig.from_pretrained(path).base_model_name_or_path), dtype)
+        made.name_or_path = path
+        return made
+    config = AutoConfig.from_pretrained(path)
+    with no_init_weights():
+        made = AutoModelForImageTextToText.from_config(config, dtype=dtype, attn_implementation="sdpa")
+    made.tie_weights()
+    try:
+        made.generation_config = GenerationConfig.from_pretrained(path)
+    except OSError:  # as transformers does where that file is not there
+        settings = {"config_file_name": "config.json", "_from_model_config": True}
+        made.generation_config = GenerationConfig.from_pretrained(path, **settings)
+    return made
 
 
 def _device(name: str) -> torch.device:

@@ -181,7 +181,7 @@ def _named(name: str, style: Style, models: Models) -> Reward:
     if kind == "judge" and spec:
         from visreason.reward.judge import Judge
 
-        return Judge(connect(spec, device=models.device), style)
+        return Judge(connect(spec, dtype=models.dtype, device=models.device), style)
     if ":" not in name or kind in MODELS:
         raise unknown("reward", name, [*REWARDS, "learned:PATH", "judge:ENGINE", "module:function"])
     return function("reward", name)

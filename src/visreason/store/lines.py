@@ -65,10 +65,14 @@ def record_row(record: Record, folder: Path) -> dict[str, Any]:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON through a temporary name, so that a reader sees the old file or the new one, never half."""
+    """Write JSON through a temporary name, so that a reader sees the old file or the new one, never half, whatever
+    the power does."""
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(path.name + ".tmp")
-    scratch.write_text(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
+    with open(scratch, "w", encoding="utf-8") as out:
+        out.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+        out.flush()
+        os.fsync(out.fileno())
     os.replace(scratch, path)
 
 

@@ -24,20 +24,11 @@ from visreason.train import losses
 from visreason.train.advantages import ADVANTAGES
 from visreason.train.loop import Batch, order, total_steps
 from visreason.train.losses import PolicyGradient
+from visreason.train.rollouts import Rollout, from_row, rollout_metrics, spread, to_row
 from visreason.train.settings import Reinforcement
 from visreason.train.update import Update, score
 
 RESAMPLE_ROUNDS = 4
-
-
-@dataclass(frozen=True)
-class Rollout:
-    """Every group of a step, those to learn from, the cursor behind their problems, and how long they took."""
-
-    groups: list[list[Sample]]
-    kept: list[list[Sample]]
-    cursor: int
-    seconds: float
 
 
 @dataclass
@@ -59,7 +50,7 @@ class GRPO:
     sync: Callable[[], dict[str, float]] = dict
     rest: Callable[[], None] = lambda: None
     cursor: int = 0
-    memory: dict[str, Any] = field(default_factory=dict)
+    buffer: list[dict[str, Any]] = field(default_factory=list)
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
     ahead: Future[Rollout] | None = None
 
@@ -67,11 +58,25 @@ class GRPO:
     def longest(self) -> int:
         return self.settings.max_completion_tokens
 
+    @property
+    def memory(self) -> dict[str, Any]:
+        """The groups that may be learned from again, and the rollout that was begun ahead, which is waited for."""
+        if self.ahead is None:
+            return {"groups": self.buffer}
+        return {"groups": self.buffer, "ahead": to_row(self.ahead.result())}
+
+    @memory.setter
+    def memory(self, memory: dict[str, Any]) -> None:
+        self.buffer = memory.get("groups", [])
+        if row := memory.get("ahead"):
+            self.ahead = Future()
+            self.ahead.set_result(from_row(row))
+
     def batch(self, step: int) -> Batch:
         """Roll out the next problems, score and compare their completions, and plant the groups that teach."""
         s = self.settings
         rollout, numbers = self._rollout(step)
-        rolled, kept, self.cursor = rollout.groups, rollout.kept, rollout.cursor
+        rolled, kept, self.cursor = rollout.groups, self._taught(rollout.groups), rollout.cursor
         reused = self._reused(step, kept)
         fresh, kept = len(kept), kept + reused
         prompts = self.policy.encoder.all_asked([g[0].problem for g in kept], self.style)
@@ -94,6 +99,7 @@ class GRPO:
         """The rollout of a step and the numbers of the sync; with `overlap` the next one is begun."""
         s = self.settings
         ready = self.ahead.result() if self.ahead else None
+        self.ahead = None
         numbers = self.sync()
         rollout = ready or self._roll_out(step, self.cursor)
         if not s.overlap:
@@ -108,15 +114,13 @@ class GRPO:
         start = time.perf_counter()
         rolled = self._roll(step, 0, cursor, s.problems_per_step)
         cursor += s.problems_per_step
-        kept = [g for g in rolled if self._teaches(g)]
         for attempt in range(1, RESAMPLE_ROUNDS if s.zero_spread == "resample" else 1):
-            missing = s.problems_per_step - len(kept)
+            missing = s.problems_per_step - len(self._taught(rolled))
             if missing <= 0:
                 break
-            more = self._roll(step, attempt, cursor, missing)
+            rolled = rolled + self._roll(step, attempt, cursor, missing)
             cursor += missing
-            rolled, kept = rolled + more, kept + [g for g in more if self._teaches(g)]
-        return Rollout(rolled, kept, cursor, time.perf_counter() - start)
+        return Rollout(rolled, cursor, time.perf_counter() - start)
 
     def _reused(self, step: int, kept: list[list[Sample]]) -> list[list[Sample]]:
         """Earlier groups in place of those without spread, drawn by their mean absolute advantage (the selective sample
@@ -124,7 +128,7 @@ class GRPO:
         s = self.settings
         if s.zero_spread != "reuse":
             return []
-        buffer = self.memory.setdefault("groups", [])
+        buffer = self.buffer
         rng, drawn = random.Random(f"{s.seed}/{step}/reuse"), []
         while buffer and len(kept) + len(drawn) < s.problems_per_step:
             (place,) = rng.choices(range(len(buffer)), [g["advantage"] for g in buffer])
@@ -136,10 +140,10 @@ class GRPO:
         del buffer[: -s.buffer_groups]
         return drawn
 
-    def _teaches(self, group: list[Sample]) -> bool:
-        """Whether a group is learned from: something was sampled, and its rewards differ where that is asked for."""
-        sampled = any(x.completion.token_ids for x in group)
-        return sampled and (self.settings.zero_spread == "keep" or spread(group) > 0)
+    def _taught(self, groups: list[list[Sample]]) -> list[list[Sample]]:
+        """The groups to learn from: something was sampled, and their rewards differ where that is asked for."""
+        sampled = [g for g in groups if any(x.completion.token_ids for x in g)]
+        return [g for g in sampled if self.settings.zero_spread == "keep" or spread(g) > 0]
 
     def _roll(self, step: int, attempt: int, cursor: int, count: int) -> list[list[Sample]]:
         s = self.settings
@@ -213,36 +217,6 @@ class GRPO:
                 part = trees[first:end]
                 lengths = [int((b.weights > 0).sum()) for t in part for b in t.branches]
                 yield Update(part, losses.batch_weight(s.normalize, lengths, s.max_completion_tokens))
-
-
-def spread(group: list[Sample]) -> float:
-    """Largest less smallest reward of a group, without what its lengths were charged."""
-    values = [x.score.value - x.score.parts.get("overlong", 0.0) for x in group]
-    return max(values) - min(values)
-
-
-def rollout_metrics(groups: list[list[Sample]]) -> dict[str, float]:
-    """Awaker's five curves (reward and its parts, spread, length) and the shares that the tripwires watch."""
-    samples = [x for g in groups for x in g]
-    n = len(samples)
-    values_PG = torch.tensor([[x.score.value for x in g] for g in groups])
-    parts = {k for x in samples for k in x.score.parts}
-    lengths = [len(x.completion.token_ids) for x in samples]
-    right = [len(x.completion.token_ids) for x in samples if x.score.correct]
-    reasons = [x.score.reason for x in samples]
-    return {
-        "reward": values_PG.mean().item(),
-        "reward_std": values_PG.std(1).mean().item(),
-        **{f"reward/{k}": sum(x.score.parts.get(k, 0.0) for x in samples) / n for k in sorted(parts)},
-        "completion_length": sum(lengths) / n,
-        **({"completion_length/correct": sum(right) / len(right)} if right else {}),
-        "share/truncated": sum(x.completion.finish == "length" for x in samples) / n,
-        "share/unparsed": sum(x.score.reason == "unparsed" and x.problem.answer is not None for x in samples)
-        / n,
-        "share/errored": reasons.count("errored") / n,
-        "share/zero_spread": sum(spread(g) == 0 for g in groups) / len(groups),
-        "completions": n,
-    }
 
 
 def _attach(trees: list[Tree], name: str, values: list[torch.Tensor]) -> list[Tree]:

@@ -4,37 +4,25 @@ import math
 import random
 import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import torch
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from visreason import store
-from visreason.errors import RunError, Tripwire, UsageError
+from visreason.errors import RunError, Tripwire
 from visreason.model.load import Policy
 from visreason.record import Sample
 from visreason.store import METRICS, SAMPLES
 from visreason.train import checkpoint, optimizer, sharding, stopping, tripwires, update
 from visreason.train.losses import Loss
 from visreason.train.settings import Reinforcement, Training
+from visreason.train.telling import console, telling
 from visreason.train.update import Forward, Update
 
-console = Console(stderr=True, quiet=not sharding.leads())
 T = TypeVar("T")
-SILENCE_S = 30
-"""Seconds between lines about the steps where no bar can be drawn."""
 
 
 @dataclass(frozen=True)
@@ -90,37 +78,11 @@ class Loop:
         Raises Tripwire when training goes wrong; the last good checkpoint stays.
         """
         first = self._resume(resumed) if resumed else self._begin()
-        writer = (
-            _tensorboard(self.run.path, first + 1) if self.settings.tensorboard and sharding.leads() else None
-        )
-        warned: set[str] = set()
-        told = time.monotonic()
-        with _progress() as progress, writer or nullcontext(), stopping.asked() as ended:
-            task = progress.add_task(self.run.verb, total=self.steps, completed=first, numbers="")
+        said = telling(self.run, first, self.steps, self.settings.tensorboard)
+        with said as tell, stopping.asked() as ended:
             for step in range(first, self.steps):
-                try:
-                    metrics = self._step(step)
-                    warnings = self._warnings(metrics)
-                except Tripwire as e:
-                    raise Tripwire(f"step {step + 1}: {e}. {self._way_on()}") from e
-                except torch.OutOfMemoryError as e:
-                    raise RunError(
-                        f"step {step + 1}: the memory of {self.policy.device} is full ({str(e).splitlines()[0]}); "
-                        "lower micro_batch_tokens, max_pixels or the length of completions, or give "
-                        "checkpoint_activations=true"
-                    ) from e
-                for warning in warnings:
-                    kind = warning.partition(":")[2]
-                    if kind not in warned:
-                        progress.console.print(f"[yellow]step {step + 1}: {warning}")
-                        warned.add(kind)
-                for name, value in metrics.items() if writer else ():
-                    writer.add_scalar(name, value, step + 1)
-                progress.update(task, advance=1, numbers=_numbers(metrics))
+                tell(step, *self._tried(step))
                 last = step + 1 == self.steps
-                if not console.is_terminal and time.monotonic() - told > SILENCE_S:  # a log of nohup or Slurm
-                    console.print(f"step {step + 1} of {self.steps} {_numbers(metrics)}", highlight=False)
-                    told = time.monotonic()
                 stopped = sharding.any_of(ended()) and not last
                 if (step + 1) % self.settings.save_every == 0 or last or stopped:
                     self._save(step + 1)
@@ -133,10 +95,30 @@ class Loop:
                     return False
         return True
 
+    def _tried(self, step: int) -> tuple[dict[str, float], list[str]]:
+        """A step's numbers, and warnings about them. Raises Tripwire and RunError with what to do."""
+        try:
+            metrics = self._step(step)
+            return metrics, self._warnings(metrics)
+        except Tripwire as e:  # which every process meets
+            self.keeper.settle()
+            raise Tripwire(f"step {step + 1}: {e}. {self._way_on()}") from e
+        except torch.OutOfMemoryError as e:
+            raise RunError(
+                f"step {step + 1}: the memory of {self.policy.device} is full ({str(e).splitlines()[0]}); "
+                "lower micro_batch_tokens, max_pixels or the length of completions, or give "
+                "checkpoint_activations=true"
+            ) from e
+
     def _way_on(self) -> str:
         """How a run that was stopped goes on with other settings."""
         done = store.checkpoints(self.run.path)
-        start = f"from model={done[-1]}" if done else "from the beginning"
+        if not done:
+            start = "from the beginning"
+        elif checkpoint.sharded(done[-1]):
+            start = f"from the model that `visreason merge checkpoint={done[-1]}` makes"
+        else:
+            start = f"from model={done[-1]}"
         return f"Give the new settings with another out=..., {start}"
 
     def _begin(self) -> int:
@@ -148,8 +130,7 @@ class Loop:
         checkpoint.load_into(folder, self.policy, self.optimizer, state)
         self.objective.cursor, self.objective.memory = state["cursor"], state["memory"]
         self.run.rewind(state["files"])
-        if sharding.leads():
-            checkpoint.prune(self.run.path, self.settings.keep)
+        sharding.once(lambda: checkpoint.prune(self.run.path, self.settings.keep))
         return state["step"]
 
     def _step(self, step: int) -> dict[str, float]:
@@ -212,25 +193,3 @@ def _shuffled(n: int, seed: int, epoch: int) -> tuple[int, ...]:
 def total_steps(settings: Training, problems: int) -> int:
     """`steps`, or as many as the epochs need."""
     return settings.steps or math.ceil(settings.epochs * problems / settings.problems_per_step)
-
-
-def _numbers(metrics: dict[str, float]) -> str:
-    shown = {"loss": "loss", "reward": "reward", "reward/correct": "correct", "completion_length": "length"}
-    return " ".join(f"{label} {metrics[k]:.3g}" for k, label in shown.items() if k in metrics)
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
-        TextColumn("{task.fields[numbers]}"), console=console,
-    )  # fmt: skip
-
-
-def _tensorboard(folder: Path, first: int):
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ModuleNotFoundError as e:
-        raise UsageError(
-            f"tensorboard=true needs a package that is not installed ({e}); install visreason[tensorboard]"
-        ) from e
-    return SummaryWriter(folder / "tensorboard", purge_step=first)

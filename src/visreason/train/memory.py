@@ -1,9 +1,10 @@
-"""What a run needs of a GPU's memory, estimated before anything is loaded, and tried before the first step.
+"""What a run needs of a GPU's memory, estimated before anything is loaded.
 
 Axes: D hidden, K width of the keys, I width of the feed-forward part, L layers.
 """
 
 import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +12,10 @@ import torch
 from transformers import AutoConfig, AutoModelForImageTextToText
 
 from visreason.engine.hf import ROLLOUT_TOKENS
-from visreason.errors import RunError
-from visreason.model.encode import Prompt
-from visreason.model.forest import Branch, Tree
-from visreason.model.load import Policy, part_of, unreadable
+from visreason.model.load import part_of, unreadable
 from visreason.model.logps import CHUNK_NUMBERS
+from visreason.names import engine_kind
+from visreason.store import model_path
 from visreason.train import sharding
 from visreason.train.settings import Reinforcement, Training
 
@@ -31,8 +31,8 @@ FOUR_BITS = 0.5 + 1 / 64
 
 @dataclass(frozen=True)
 class Need:
-    """Bytes on one GPU, and those `offloaded` from it. Weights, gradients and optimizer stay; activations and rollout
-    take turns."""
+    """Bytes on one GPU, and those `offloaded` from it. Activations and rollout take turns, all else stays; `sampler` is
+    vLLM where it samples while the policy learns."""
 
     weights: float
     gradients: float
@@ -41,13 +41,15 @@ class Need:
     reference: float
     activations: float
     rollout: float
+    rewards: float = 0.0
+    sampler: float = 0.0
     offloaded: float = 0.0
 
     @property
     def total(self) -> float:
         """Bytes at the most: what is kept, with the larger of activations and rollout."""
         kept = self.weights + self.gradients + self.optimizer + self.working + self.reference
-        return kept + max(self.activations, self.rollout)
+        return kept + self.rewards + self.sampler + max(self.activations, self.rollout)
 
     def rows(self) -> dict[str, object]:
         """Rows of a plan, in GB."""
@@ -58,28 +60,27 @@ class Need:
 
 
 def need(
-    config: Any, settings: Training, processes: int = 1, over: int | None = None, there: float = 0.0
+    config: Any,
+    settings: Training,
+    processes: int = 1,
+    over: int | None = None,
+    there: float = 0.0,
+    rewards: float = 0.0,
 ) -> Need:
     """The estimate for a model's configuration, on one of so many GPUs of which `over` share a copy; `there` are the
-    bytes of a GPU, of which vLLM takes its share for a rollout.
+    bytes of a GPU, of which vLLM takes its share for a rollout, and `rewards` those of models that reward.
 
-    Activations are those of a whole micro-batch, at least half of it pictures, kept in every layer, or with
-    checkpoint_activations in one. What is kept of a token is counted from transformers' layers: 8 D + 2 K + 4 I numbers
-    and four D in float32 for the norms.
+    Activations are those of the longest micro-batch, at least half of it pictures, kept in every layer that learns, or
+    with checkpoint_activations in one. What is kept of a token is counted from transformers' layers: 8 D + 2 K + 4 I
+    numbers and four D in float32 for the norms.
     """
-    sizes = parameter_sizes(config)
-    everything = sum(sizes.values())
-    share = settings.lora_rank / config.get_text_config().hidden_size * 4 if settings.lora_rank else 1.0
-    parts = settings.lora_parts if settings.lora_rank else sizes.keys() - set(settings.freeze)
-    trained = share * sum(sizes[part] for part in parts)
-    over = over or processes
-    half = settings.precision == "bfloat16"
-    beside = isinstance(settings, Reinforcement) and settings.kl > 0
-    # Under autocast a bfloat16 copy of every matrix; sharded, the layers that are gathered at a time, and the head.
+    model, over = _empty(config), over or processes
+    everything = sum(p.numel() for p in model.parameters())
+    trained = sum(_trained(model, settings).values())
     spread = over > 1 or settings.offload
-    small = _linear(config) if settings.quantize == "4bit" else 0
-    copied = 2 / config.get_text_config().num_hidden_layers if spread else half
+    small = sum(m.weight.numel() for _, m in _linear(model)) if settings.quantize == "4bit" else 0
     weights = (FULL * (everything - small) + FOUR_BITS * small) / over
+    beside = isinstance(settings, Reinforcement) and settings.kl > 0 and not settings.lora_rank
     kept = {
         "weights": weights,
         "gradients": FULL * trained / over,
@@ -88,28 +89,32 @@ def need(
     }
     if settings.offload:
         kept = {**dict.fromkeys(kept, 0.0), "offloaded": sum(kept.values())}
+    rollout = _rollout(config, settings, processes, everything * spread, there)
+    ahead = isinstance(settings, Reinforcement) and settings.overlap
     return Need(
-        working=HALF * (everything - small) * copied,
+        working=_working(config, settings, everything - small, spread),
         activations=_activations(config, settings),
-        rollout=_rollout(config, settings, processes, everything * spread, there),
+        rollout=0.0 if ahead else rollout,
+        sampler=rollout if ahead else 0.0,
+        rewards=rewards,
         **kept,
     )
 
 
 def parameter_sizes(config: Any) -> dict[str, int]:
     """Parameters of vision tower, merger and language model, without loading one."""
-    sizes = {"vision": 0, "merger": 0, "language": 0}
-    for name, p in _empty(config).named_parameters():
-        sizes[part_of(name)] += p.numel()
-    return sizes
+    return _sizes(_empty(config))
 
 
-def _linear(config: Any) -> int:
-    """Numbers in the weights of the linear layers but the head: what is kept in 4 bits."""
-    model = _empty(config)
-    head = model.get_output_embeddings()
-    linear = (m for m in model.modules() if isinstance(m, torch.nn.Linear) and m is not head)
-    return sum(m.weight.numel() for m in linear)
+def of_rewards(settings: Training, config_of: Callable[[str], Any]) -> float:
+    """Bytes of the models that reward in this process, by their configurations: reward models, and judges of `hf:`."""
+    specs = settings.rewards if isinstance(settings, Reinforcement) else ()
+    kinds = [(kind, spec) for kind, _, spec in (name.partition(":") for name in specs)]
+    paths = [spec for kind, spec in kinds if kind == "learned" and not spec.startswith("http")]
+    paths += [
+        spec.removeprefix("hf:") for kind, spec in kinds if kind == "judge" and engine_kind(spec) == "hf"
+    ]
+    return _width(settings) * sum(sum(parameter_sizes(config_of(path)).values()) for path in paths)
 
 
 def _empty(config: Any) -> Any:
@@ -117,24 +122,63 @@ def _empty(config: Any) -> Any:
         return AutoModelForImageTextToText.from_config(config)
 
 
+def _sizes(model: Any) -> dict[str, int]:
+    sizes = {"vision": 0, "merger": 0, "language": 0}
+    for name, p in model.named_parameters():
+        sizes[part_of(name)] += p.numel()
+    return sizes
+
+
+def _linear(model: Any) -> Iterator[tuple[str, torch.nn.Linear]]:
+    """The linear layers but the head: what takes 4 bits, and adapters."""
+    head = model.get_output_embeddings()
+    return ((n, m) for n, m in model.named_modules() if isinstance(m, torch.nn.Linear) and m is not head)
+
+
+def _trained(model: Any, settings: Training) -> dict[str, int]:
+    """Numbers that are trained, by their part."""
+    if not settings.lora_rank:
+        return {part: n for part, n in _sizes(model).items() if part not in settings.freeze}
+    sizes = dict.fromkeys(settings.lora_parts, 0)
+    for name, m in _linear(model):
+        if (part := part_of(name + ".")) in sizes:
+            sizes[part] += settings.lora_rank * (m.in_features + m.out_features)
+    return sizes
+
+
+def _width(settings: Training) -> int:
+    return HALF if settings.precision == "bfloat16" else FULL
+
+
+def _working(config: Any, settings: Training, numbers: int, spread: bool) -> float:
+    """Under autocast a bfloat16 copy of every matrix. Of spread weights two layers that are gathered at a time; and the
+    words, with their gradient, for all of a forward and backward."""
+    if not spread:
+        return HALF * numbers if settings.precision == "bfloat16" else 0.0
+    text = config.get_text_config()
+    layers, words = 2 * numbers / text.num_hidden_layers, 2 * text.vocab_size * text.hidden_size
+    return _width(settings) * (layers + words)
+
+
 def _activations(config: Any, settings: Training) -> float:
     text, vision = config.get_text_config(), config.vision_config
-    tokens = settings.micro_batch_tokens
-    if isinstance(settings, Reinforcement):  # a completion is never cut to fit
-        tokens = max(tokens, settings.max_completion_tokens)
-    width = HALF if settings.precision == "bfloat16" else FULL
+    tokens = settings.max_prompt_tokens  # never cut to fit, nor is a completion
+    tokens += settings.max_completion_tokens if isinstance(settings, Reinforcement) else 0
+    tokens = max(settings.micro_batch_tokens, tokens)
     keys = text.hidden_size * text.num_key_value_heads // text.num_attention_heads
     patches = vision.spatial_merge_size**2 * min(tokens // 2, settings.max_prompt_tokens)
     hidden = getattr(vision, "embed_dim", vision.hidden_size)
     inner = getattr(vision, "intermediate_size", 4 * hidden)
     language = _layers(
-        tokens, text.hidden_size, keys, text.intermediate_size, text.num_hidden_layers, width, settings
+        tokens, text.hidden_size, keys, text.intermediate_size, text.num_hidden_layers, settings
     )
-    seeing = _layers(patches, hidden, hidden, inner, vision.depth, width, settings)
+    learns = "vision" in settings.lora_parts if settings.lora_rank else "vision" not in settings.freeze
+    seeing = _layers(patches, hidden, hidden, inner, vision.depth if learns else 1, settings)
     return language + seeing + 3 * FULL * CHUNK_NUMBERS
 
 
-def _layers(tokens: int, d: int, k: int, i: int, layers: int, width: int, settings: Training) -> float:
+def _layers(tokens: int, d: int, k: int, i: int, layers: int, settings: Training) -> float:
+    width = _width(settings)
     one = tokens * ((8 * d + 2 * k + 4 * i) * width + 4 * d * FULL)
     return tokens * d * width * layers + one if settings.checkpoint_activations else one * layers
 
@@ -144,8 +188,7 @@ def _rollout(config: Any, settings: Training, processes: int, gathered: int, the
         return 0.0
     if settings.engine != "hf":
         return settings.memory_share * there if settings.engine == "vllm" else 0.0
-    text = config.get_text_config()
-    width = HALF if settings.precision == "bfloat16" else FULL
+    text, width = config.get_text_config(), _width(settings)
     keys = text.hidden_size * text.num_key_value_heads // text.num_attention_heads
     asked = settings.problems_per_step * settings.completions_per_problem / processes
     trunks = settings.problems_per_step / processes * settings.max_prompt_tokens
@@ -154,25 +197,30 @@ def _rollout(config: Any, settings: Training, processes: int, gathered: int, the
 
 
 def available(device: str) -> float:
-    """Bytes of this process's GPU, or of the machine."""
+    """Bytes of this process's GPU, or its share of the machine's."""
     if device != "cpu" and torch.cuda.is_available():
         return torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / sharding.processes()
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / sharding.of_machine()
 
 
 def plan(path: str, settings: Training) -> dict[str, object]:
     """Rows of the plan of a run: what it needs of each GPU, what there is, and what to change where it does not fit."""
-    try:
-        config = AutoConfig.from_pretrained(path)
-    except (OSError, ValueError) as e:
-        raise unreadable(path, e) from e
     there, beside = available(settings.device), available("cpu")
-    found = need(config, settings, sharding.processes(), sharding.over(settings), there)
+    rewards = of_rewards(settings, lambda spec: _config(model_path(spec)))
+    over = sharding.over(settings)
+    found = need(_config(path), settings, sharding.processes(), over, there, rewards)
     rows = {"GPUs": sharding.processes(), **found.rows(), "there are": f"{there / GB:.2f} GB"}
     if settings.offload:
         rows["of the CPU's there are"] = f"{beside / GB:.2f} GB"
     fits = found.total <= there and found.offloaded <= beside
     return rows if fits else {**rows, "to make it fit": ways(found, settings)}
+
+
+def _config(path: str) -> Any:
+    try:
+        return AutoConfig.from_pretrained(path)
+    except (OSError, ValueError) as e:
+        raise unreadable(path, e) from e
 
 
 def ways(found: Need, settings: Training) -> str:
@@ -181,33 +229,14 @@ def ways(found: Need, settings: Training) -> str:
     if found.activations > found.rollout:
         made += ["checkpoint_activations=true"] * (not settings.checkpoint_activations)
         made += [f"micro_batch_tokens under {settings.micro_batch_tokens}"]
-    else:
-        vllm = isinstance(settings, Reinforcement) and settings.engine == "vllm"
-        made += ["a smaller memory_share" if vllm else "fewer completions or tokens a step"]
+    vllm = isinstance(settings, Reinforcement) and settings.engine == "vllm"
+    if vllm and (found.sampler or found.rollout >= found.activations):
+        made += ["a smaller memory_share"]
+    elif found.rollout >= found.activations:
+        made += ["fewer completions or tokens a step"]
     made += ["kl=0"] * bool(found.reference) + ["precision=bfloat16"] * (settings.precision == "float32")
-    made += ["more GPUs (torchrun)"] + ["offload=true"] * (not settings.offload)
+    made += ["rewards by a server (learned:http://..., judge:http://...)"] * bool(found.rewards)
+    if settings.optimizer == "adamw" and settings.quantize == "none":  # what is refused with others
+        made += ["more GPUs (torchrun)"] + ["offload=true"] * (not settings.offload)
     made += ["quantize=4bit"] * (settings.quantize == "none") if settings.lora_rank else ["lora_rank=64"]
     return ", ".join(made)
-
-
-def dry_run(policy: Policy, longest: Prompt, branch: int, settings: Training) -> float:
-    """Forward and backward of a micro-batch filled to its limit behind the longest prompt, or beyond it by a branch of
-    `branch` tokens, which is never cut; the peak in bytes, on a GPU.
-
-    Nothing is learned. Raises RunError where the memory does not suffice.
-    """
-    room = max(branch, settings.micro_batch_tokens - len(longest.ids) + 1)
-    ids = longest.ids[-1:].repeat(room)
-    tree = Tree(longest, (Branch(ids, torch.ones(room)),))
-    try:
-        output = policy.learned(sharding.MicroBatch([tree]).planted(policy))
-        (0 * output.sum()).backward()
-    except torch.OutOfMemoryError as e:
-        raise RunError(
-            f"the longest micro-batch does not fit in the memory of {policy.device} ({str(e).splitlines()[0]}); lower "
-            "micro_batch_tokens or max_pixels, or give checkpoint_activations=true"
-        ) from e
-    finally:
-        for _, p in policy.named_parameters():
-            p.grad = None
-    return float(torch.cuda.max_memory_allocated()) if policy.device.type == "cuda" else 0.0

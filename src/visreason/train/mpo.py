@@ -18,8 +18,9 @@ from visreason.prompt import Style
 from visreason.record import Pair
 from visreason.store import Run, read_rows
 from visreason.train import losses
-from visreason.train.loop import Batch, console, order
-from visreason.train.settings import Preferring
+from visreason.train.loop import Batch, order
+from visreason.train.pair_settings import Preferring
+from visreason.train.telling import console
 from visreason.train.update import Update, score
 
 REFERENCE = "reference.jsonl"

@@ -23,7 +23,7 @@ from visreason.reward.scoring import rank_all
 from visreason.train import optimizer
 from visreason.train.loop import Batch, order
 from visreason.train.losses import BradleyTerry
-from visreason.train.settings import RewardModelling, Stage
+from visreason.train.pair_settings import RewardModelling, Stage
 from visreason.train.update import Update, values
 
 

@@ -1,11 +1,10 @@
-"""The recipe fields of training: what every verb shares, and what reinforcement learning adds."""
+"""The recipe fields of training: what every verb shares, and what reinforcement learning adds. Those of training on
+pairs are in `pair_settings`."""
 
-from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from visreason.errors import RunError
 from visreason.names import engine_kind
 from visreason.recipe import Asking
 
@@ -48,7 +47,7 @@ class Training(Asking):
         "float32", description="bfloat16 computes under autocast; weights and optimizer stay float32."
     )
     freeze: tuple[Literal["vision", "merger", "language"], ...] = Field(
-        (), description="Parts that are not trained."
+        (), description="Parts that are not trained; with adapters lora_parts says what is."
     )
     lora_rank: int = Field(
         0, ge=0, description="Train low-rank adapters of this rank (peft) instead of all weights; 0 is off."
@@ -88,8 +87,9 @@ class Training(Asking):
     )
 
     def idle(self) -> dict[str, str]:
-        adapters = ("lora_alpha", "lora_parts", "quantize")
-        lora = {} if self.lora_rank else dict.fromkeys(adapters, "lora_rank above 0")
+        lora: dict[str, str] = dict.fromkeys(("lora_alpha", "lora_parts", "quantize"), "lora_rank above 0")
+        if self.lora_rank:
+            lora = {"freeze": "lora_rank left out (lora_parts says what is trained)"}
         return {**super().idle(), **lora, **({"epochs": "steps left out"} if self.steps else {})}
 
 
@@ -226,102 +226,3 @@ class Reinforcement(Training):
     def reuses(self) -> bool:
         """Whether earlier groups are learned from again, sampled by policies of whatever step."""
         return self.zero_spread == "reuse"
-
-
-class Stage(BaseModel):
-    """A stretch of reward-model training: which pairs it learns from, at which rate, how often it sees them."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    pairs: Literal["images", "text", "all"] = "all"
-    lr: float = Field(gt=0)
-    epochs: float = Field(1.0, gt=0)
-
-
-class RewardModelling(Training):
-    """Settings of reward-model training."""
-
-    style: str = Field(
-        "direct",
-        description="How a problem is put to the model, then and when it scores; kept with the head.",
-    )
-    freeze: tuple[Literal["vision", "merger", "language"], ...] = Field(
-        ("vision",), description="Parts that are not trained."
-    )
-    heldout: Path | None = Field(
-        None, description="File of held-out pairs; a part of the data's problems when not given."
-    )
-    heldout_pairs: int = Field(
-        256, ge=1, description="Held-out pairs looked at while training; at its end all are."
-    )
-    heldout_one_in: int = Field(
-        20,
-        ge=2,
-        description="One problem in so many is held out, with all its pairs, where heldout is not given.",
-    )
-    validate_every: int = Field(50, ge=1, description="Steps between looks at the held-out pairs.")
-    margins: bool = Field(
-        False, description="Ask the scores to differ by the pairs' own margins (Llama 2, section 3.2.2)."
-    )
-    centre: float = Field(
-        0.0, ge=0, description="Weight of the squared sum of a pair's scores, which keeps scores around 0."
-    )
-    along: float = Field(
-        0.0,
-        ge=0,
-        description="Weight of the same loss at every token from where the sides differ (DeepSpeed-Chat).",
-    )
-    lm_head: Literal["keep", "drop"] = Field(
-        "keep", description="Whether the saved model keeps its matrix to words, which scoring does not need."
-    )
-    stages: tuple[Stage, ...] = Field(
-        (),
-        description="Stages in turn, each with pairs (images, text, all), lr, epochs; one over all when empty.",
-    )
-
-    def idle(self) -> dict[str, str]:
-        heldout = {"heldout_one_in": "heldout left out"} if self.heldout else {}
-        stages = dict.fromkeys(("lr", "epochs", "steps"), "stages left out") if self.stages else {}
-        return {**super().idle(), **heldout, **stages}
-
-
-class Preferring(Training):
-    """Settings of preference optimisation."""
-
-    lr: float = Field(1e-6, gt=0, description="Peak learning rate.")
-    beta: float = Field(0.1, gt=0, description="Scale of the implicit rewards, beta log(policy / reference).")
-    dpo: float = Field(
-        0.8, ge=0, description="Weight of the preference loss: DPO alone is dpo=1 bco=0 nll=0."
-    )
-    bco: float = Field(0.2, ge=0, description="Weight of the quality loss, each side against a threshold.")
-    nll: float = Field(1.0, ge=0, description="Weight of the chosen side's cross-entropy.")
-    normalize: Literal["sequence", "token"] = Field(
-        "sequence",
-        description="Cross-entropy of each completion over its length (MPO), or of all tokens alike (TRL).",
-    )
-    threshold: Literal["mean", "zero"] = Field(
-        "mean", description="Of the quality loss: the mean reward of the steps before (BCO), or 0 (TRL)."
-    )
-
-    @model_validator(mode="after")
-    def _refuse_no_loss(self) -> Self:
-        if self.dpo + self.bco + self.nll == 0:
-            raise ValueError("expected a weight above 0 among dpo, bco and nll, found none; give one")
-        return self
-
-    def idle(self) -> dict[str, str]:
-        return {
-            **super().idle(),
-            **({} if self.nll else {"normalize": "nll above 0"}),
-            **({} if self.bco else {"threshold": "bco above 0"}),
-            **({} if self.bco or self.dpo else {"beta": "dpo or bco above 0"}),
-        }
-
-
-def of_verb(saved: dict[str, Any]) -> Training:
-    """The settings in a training run's recipe.json, for the CPU. Raises RunError for a run that trained nothing."""
-    kinds = {"sft": Training, "grpo": Reinforcement, "reward_model": RewardModelling, "mpo": Preferring}
-    if saved.get("verb") not in kinds:
-        raise RunError(f"expected a run of {', '.join(kinds)}, found one of {saved.get('verb')}")
-    kind = kinds[saved["verb"]]
-    return kind(**{k: v for k, v in saved.items() if k in kind.model_fields} | {"device": "cpu"})

@@ -1,86 +1,82 @@
 """What stands around the loop: the policy to train, the problems that fit, the plan that is printed, the seal."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
-import torch
 from rich.table import Table
 
 from visreason import store
 from visreason.data import has_meta
 from visreason.errors import DataError
+from visreason.model import adapters
 from visreason.model import load as loading
-from visreason.model.check import self_check
-from visreason.model.forest import Branch, Tree
 from visreason.model.load import Policy
 from visreason.prompt import Style, messages, style
 from visreason.record import Problem
-from visreason.train import checkpoint, memory, sharding
-from visreason.train.loop import Loop, Objective, console, total_steps
+from visreason.train import checkpoint, memory, sharding, trial
+from visreason.train.loop import Loop, Objective, total_steps
+from visreason.train.pair_settings import RewardModelling
 from visreason.train.reward_model import with_head
-from visreason.train.settings import RewardModelling, Training
+from visreason.train.settings import Training
+from visreason.train.telling import console
 from visreason.world.source import data_file, model_folder
 
 T = TypeVar("T")
 
 
-def train(
-    verb: str,
-    recipe: Training,
-    out: Path,
-    read: Callable[[Path, Style, list[dict[str, Any]]], Iterable[T]],
-    problem_of: Callable[[T], Problem],
-    objective: Callable[[store.Run, Policy, list[T], Style, str], Objective],
-    plan: Callable[[list[T]], dict[str, object]],
-    opened: Callable[[Policy, str], None] = lambda policy, path: None,
-    finish: Callable[[store.Run, Any], dict[str, Any]] = lambda run, objective: {},
-) -> None:
-    """The course of a training run: read, open the policy, set aside what doesn't fit, print the plan, fit, seal.
+@dataclass(frozen=True)
+class Work(Generic[T]):
+    """What a verb brings to a run. `read` gets the file of the data, the style and the list of rejected rows;
+    `objective` the run, policy, items, style and the model that the run starts from; an objective may have its own
+    `steps`. `plan` gives the verb's rows of the plan. `opened` may add to the policy, given the folder it was loaded
+    from; `finish` gives what the summary has to say of the trained objective."""
 
-    `read` gets the file of the data, the style and the list of rejected rows; `objective` the run, policy, items,
-    style and the model that the run starts from. `opened` may add to the policy, given the folder it was loaded from;
-    `finish` gives what the summary has to say of the trained objective. An objective may have its own `steps`.
-    A finished run is left as it is.
-    """
-    sharding.start(recipe)
-    record = sharding.Shared.open(out, verb, recipe.model_dump(mode="json"))
-    if record.finished:
-        console.print(f"{out} is finished; nothing to do")
-        return
-    layout = style(recipe.style)
+    read: Callable[[Path, Style, list[dict[str, Any]]], Iterable[T]]
+    problem_of: Callable[[T], Problem]
+    objective: Callable[[store.Run, Policy, list[T], Style, str], Objective]
+    plan: Callable[[list[T]], dict[str, object]]
+    opened: Callable[[Policy, str], None] = lambda policy, path: None
+    finish: Callable[[store.Run, Any], dict[str, Any]] = lambda run, objective: {}
+
+
+def train(verb: str, recipe: Training, out: Path, work: Work[Any]) -> None:
+    """The course of a training run: read, open the policy, set aside what doesn't fit, print the plan, fit, seal. A
+    finished run is left as it is."""
+    with sharding.meeting(recipe):
+        record = sharding.Shared.open(out, verb, recipe.model_dump(mode="json"))
+        if record.finished:
+            console.print(f"{out} is finished; nothing to do")
+            return
+        _train(record, recipe, work)
+
+
+def _train(record: store.Run, recipe: Training, work: Work[Any]) -> None:
+    layout, out = style(recipe.style), record.path
+    data = sharding.by_first(lambda: data_file(recipe.data, out, layout))
+    start = sharding.by_first(lambda: model_folder(recipe.model, out, layout, recipe.seed))
     rejected: list[dict[str, Any]] = []
-    with sharding.in_turn():
-        data = data_file(recipe.data, out, layout)
-        start = model_folder(recipe.model, out, layout, recipe.seed)
-    items = [i for i in read(data, layout, rejected) if has_meta(problem_of(i), recipe.where)][: recipe.limit]
+    read = work.read(data, layout, rejected)
+    items = [i for i in read if has_meta(work.problem_of(i), recipe.where)][: recipe.limit]
     print_plan("memory of each GPU", memory.plan(start, recipe))
-    policy, resumed = open_policy(record, recipe, start, opened)
-    items = within_budget(policy, items, problem_of, layout, rejected)
+    policy, resumed = open_policy(record, recipe, start, work.opened)
+    items = within_budget(policy, items, work.problem_of, layout, rejected)
     keep_rejected(record, rejected)
-    made = objective(record, policy, items, layout, start)
+    made = work.objective(record, policy, items, layout, start)
     steps = getattr(made, "steps", None) or total_steps(recipe, len(items))
     loop = Loop(record, policy, made, recipe, steps)
-    print_plan(
-        verb,
-        {
-            "problems": len(items),
-            "set aside": len(rejected),
-            "problems per step": recipe.problems_per_step,
-            **plan(items),
-            "steps": steps,
-            **plan_of(policy, recipe),
-        },
-    )
-    problems = [problem_of(i) for i in items]
-    check_forest(policy, next((p for p in problems if p.images), problems[0]), layout)
+    counts = {"problems": len(items), "set aside": len(rejected)}
+    per_step = {"problems per step": recipe.problems_per_step, **work.plan(items), "steps": steps}
+    print_plan(record.verb, {**counts, **per_step, **plan_of(policy, recipe)})
+    problems = [work.problem_of(i) for i in items]
+    trial.check_forest(policy, next((p for p in problems if p.images), problems[0]), layout)
     if policy.device.type == "cuda" and resumed is None:
-        try_longest(policy, problems, made.longest, layout, recipe)
-    if not loop.fit(resumed):
-        return
-    inputs = [data, *store.model_files(start)]
-    counts = {"problems": len(items), "rejected": len(rejected)}
-    seal(record, policy, steps, inputs, counts, finish(record, made))
+        trial.try_longest(policy, problems, made.longest, layout, recipe)
+    if loop.fit(resumed):
+        inputs = [data, *store.model_files(start)]
+        counts = {"problems": len(items), "rejected": len(rejected)}
+        seal(record, policy, steps, inputs, counts, work.finish(record, made))
 
 
 def open_policy(
@@ -93,11 +89,9 @@ def open_policy(
 
     Weights that several processes wrote are read into the model at `start` later, beside the optimizer's.
     """
-    found, damaged = checkpoint.last_sound(run.path)
+    found, damaged = sharding.by_first(lambda: checkpoint.last_sound(run.path))
     for sentence in damaged:
         console.print(f"[bold red]{sentence}; the one before is taken", soft_wrap=True)
-    if found and sharding.leads():
-        checkpoint.set_aside(run.path, found)
     resumed = str(found) if found and not checkpoint.sharded(found) else None
     policy = _opened(settings, start, resumed, opened)
     if settings.checkpoint_activations:
@@ -126,16 +120,19 @@ def _opened(
     policy.share &= settings.share_trunk
     policy.name = start  # records name the model the run began with, wherever it goes on from
     if lora and resumed:
-        loading.load_lora(policy, resumed)
+        adapters.load_lora(policy, resumed)
     elif lora:
-        loading.add_lora(policy, settings.lora_rank, settings.lora_alpha, settings.lora_parts, settings.seed)
-    loading.freeze(policy, settings.freeze)
+        adapters.add_lora(policy, settings.lora_rank, settings.lora_alpha, settings.lora_parts, settings.seed)
+    else:
+        loading.freeze(policy, settings.freeze)
     opened(policy, resumed or start)
     return policy
 
 
-def open_reference(settings: Training, start: str) -> Policy:
-    """The frozen starting policy, for the KL."""
+def open_reference(settings: Training, trained: Policy, start: str) -> Policy:
+    """The frozen starting policy, for the KL: under adapters it is there already."""
+    if settings.lora_rank:
+        return adapters.without_adapters(trained)
     policy = _load(settings, start)
     policy.model.requires_grad_(False)
     sharding.shard(policy, settings)
@@ -196,32 +193,6 @@ def plan_of(policy: Policy, settings: Training) -> dict[str, object]:
     }
 
 
-def try_longest(
-    policy: Policy, problems: list[Problem], branch: int, layout: Style, settings: Training
-) -> None:
-    """Run the largest micro-batch that may come, before hours are spent on smaller ones; see `Objective.longest`."""
-    longest = max(problems, key=lambda p: policy.encoder.count(messages(p, layout)))
-    peak = memory.dry_run(policy, policy.encoder.prompt(messages(longest, layout)), branch, settings)
-    console.print(f"the longest micro-batch takes {peak / memory.GB:.2f} GB")
-
-
-def check_forest(policy: Policy, problem: Problem, layout: Style) -> None:
-    """Compare the forest with plain forwards on one prompt before the first step; say so when it can't be used."""
-    if not policy.share:
-        console.print(
-            "[bold yellow]every completion is encoded on its own: the model's attention can't share a prompt, or "
-            "share_trunk=false"
-        )
-        return
-    prompt = policy.encoder.prompt(messages(problem, layout))
-    texts = (layout.target("a thought about the picture", "an answer"), "another completion")
-    ids = [policy.encoder.completion(text) for text in texts]
-    tree = Tree(prompt, tuple(Branch(i, torch.ones(len(i))) for i in ids))
-    what, unit = ("log-probs", " nats") if policy.value_head is None else ("scores", "")
-    found = self_check(policy, tree)
-    console.print(f"forest against one by one: {what} differ by {found:.1e}{unit}")
-
-
 def seal(
     run: store.Run,
     policy: Policy,
@@ -231,7 +202,7 @@ def seal(
     found: dict[str, Any],
 ) -> None:
     """Write the manifest of a training run and name its checkpoint."""
-    last = store.checkpoints(run.path)[-1]
+    last = checkpoint.place(run.path, steps)
     summary = {"steps": steps, "checkpoint": str(last.relative_to(run.path)), **found}
     run.seal(summary, inputs, counts, str(policy.device))
     console.print(f"done: {last}")
@@ -247,4 +218,5 @@ def _load(settings: Training, path: str) -> Policy:
         max_prompt_tokens=settings.max_prompt_tokens,
         quantised=settings.quantize == "4bit",
         spread=sharding.together(),
+        empty=sharding.waits(),
     )

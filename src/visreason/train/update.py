@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -38,6 +38,33 @@ def values(policy: Policy, forest: Forest, temperature: float) -> tuple[torch.Te
     return policy.values(forest), {}
 
 
+@dataclass
+class _Tally:
+    """What the forwards of an update came to: summed loss, tokens, sums and numbers of what is logged, and the
+    losses that are not finite, with their samples."""
+
+    loss: float = 0.0
+    tokens: int = 0
+    sums: dict[str, tuple[float, int]] = field(default_factory=dict)
+    wrong: list[str] = field(default_factory=list)
+
+    def add(self, numbers: Numbers) -> None:
+        for name, x in numbers.items():
+            self._add(name, x.sum().item(), x.numel())
+
+    def __iadd__(self, other: "_Tally") -> "_Tally":
+        self.loss += other.loss
+        self.tokens += other.tokens
+        self.wrong += other.wrong
+        for name, (x, n) in other.sums.items():
+            self._add(name, x, n)
+        return self
+
+    def _add(self, name: str, x: float, n: int) -> None:
+        total, count = self.sums.get(name, (0.0, 0))
+        self.sums[name] = (total + x, count + n)
+
+
 def apply(
     policy: Policy,
     optimizer: torch.optim.Optimizer,
@@ -51,48 +78,57 @@ def apply(
     branches, or pairs: what the numbers are of), and loss, grad_norm, tokens (packed), tokens_saved (what one row a
     completion would add), seconds_update.
 
-    Raises Tripwire on a non-finite loss or gradient, before the weights change.
+    Raises Tripwire on a non-finite loss or gradient, before the weights change, in every process.
     """
     start = time.perf_counter()
-    total, tokens = 0.0, 0
-    sums: dict[str, tuple[float, int]] = {}
+    own = _Tally()
     batches, lost = sharding.micro_batches(policy, update.trees, settings.micro_batch_tokens, update.whole)
     for batch in batches:
-        forest = batch.planted(policy).to(policy.device)
-        output, logged = forward(policy, forest, temperature)
-        value = 0 * output[-1] if batch.filler else 0  # a filler teaches nothing
-        if batch.trees:
-            learned = plant(batch.trees).to(policy.device) if batch.filler else forest
-            own, numbers = loss(batch.own(output), learned)
-            if not torch.isfinite(own):
-                optimizer.zero_grad(set_to_none=True)
-                raise _non_finite(own, learned)
-            value = value + own
-            total += own.item() / update.weight
-            tokens += learned.layout.tokens
-            _add(sums, {**numbers, **{name: batch.own(x) for name, x in logged.items()}})
+        value = _loss(policy, batch, lambda forest: forward(policy, forest, temperature), loss, own)
         (value / update.weight).backward()
-    total, tokens, sums = _of_all(sharding.gather((total, tokens, sums)))
+    tally = _Tally()
+    for part in sharding.gather(own):
+        tally += part
     trained = [p for _, p in policy.named_parameters() if p.grad is not None]
     norm = sharding.whole(torch.nn.utils.clip_grad_norm_(trained, settings.clip_norm))
-    if not torch.isfinite(norm):
+    if tally.wrong or not torch.isfinite(norm):
         optimizer.zero_grad(set_to_none=True)
-        raise Tripwire(
-            f"the gradient's norm is {norm.item()}; lower lr or clip_norm, or take precision=float32"
-        )
+        raise _not_finite(tally.wrong, norm)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     alone = sum(len(t.prompt.ids) - 1 + len(b.ids) for t in update.trees for b in t.branches)
-    seconds = time.perf_counter() - start
     return {
-        "loss": total,
+        "loss": tally.loss / update.weight,
         "grad_norm": norm.item(),
-        **{k: s / n for k, (s, n) in sums.items()},
-        "tokens": tokens,
-        "tokens_saved": alone - tokens,
+        **{k: s / n for k, (s, n) in tally.sums.items()},
+        "tokens": tally.tokens,
+        "tokens_saved": alone - tally.tokens,
         "tokens_lost_to_splits": lost,
-        "seconds_update": seconds,
+        "seconds_update": time.perf_counter() - start,
     }
+
+
+def _loss(
+    policy: Policy,
+    batch: sharding.MicroBatch,
+    forward: Callable[[Forest], tuple[torch.Tensor, Numbers]],
+    loss: Loss,
+    tally: _Tally,
+) -> torch.Tensor:
+    """A micro-batch's loss, with gradient; its numbers are added to the tally."""
+    forest = batch.planted(policy).to(policy.device)
+    output, logged = forward(forest)
+    filler = 0 * output[-1]  # teaches nothing
+    if not batch.trees:
+        return filler
+    learned = plant(batch.trees).to(policy.device) if batch.filler else forest
+    value, numbers = loss(batch.own(output), learned)
+    if not torch.isfinite(value):
+        tally.wrong.append(f"{value.item()} on a micro-batch with {', '.join(dict.fromkeys(learned.names))}")
+    tally.loss += value.item()
+    tally.tokens += learned.layout.tokens
+    tally.add({**numbers, **{name: batch.own(x) for name, x in logged.items()}})
+    return value + filler if batch.filler else value
 
 
 @torch.no_grad()
@@ -110,27 +146,7 @@ def score(
     return sharding.in_order(trees, out)
 
 
-def _non_finite(value: torch.Tensor, forest: Forest) -> Tripwire:
-    return Tripwire(
-        f"the loss is {value.item()} on a micro-batch with {', '.join(dict.fromkeys(forest.names))}; "
-        "look at these samples, lower lr, or take precision=float32"
-    )
-
-
-Part = tuple[float, int, dict[str, tuple[float, int]]]
-"""Loss, tokens, and sums and numbers of what is logged."""
-
-
-def _of_all(parts: list[Part]) -> Part:
-    sums: dict[str, tuple[float, int]] = {}
-    for _, _, part in parts:
-        for name, (x, n) in part.items():
-            total, count = sums.get(name, (0.0, 0))
-            sums[name] = (total + x, count + n)
-    return sum(loss for loss, _, _ in parts), sum(tokens for _, tokens, _ in parts), sums
-
-
-def _add(sums: dict[str, tuple[float, int]], numbers: Numbers) -> None:
-    for name, x in numbers.items():
-        total, n = sums.get(name, (0.0, 0))
-        sums[name] = (total + x.sum().item(), n + x.numel())
+def _not_finite(wrong: list[str], norm: torch.Tensor) -> Tripwire:
+    if wrong:
+        return Tripwire(f"the loss is {wrong[0]}; look at these samples, lower lr, or take precision=float32")
+    return Tripwire(f"the gradient's norm is {norm.item()}; lower lr or clip_norm, or take precision=float32")

@@ -42,7 +42,7 @@ def run(recipe: Recipe, out: Path) -> None:
         models = Models(recipe.device, recipe.precision, recipe.max_pixels, recipe.min_pixels, recipe.max_prompt_tokens,
                         recipe.squash, recipe.squash_centre, recipe.squash_scale)  # fmt: skip
         reward = from_names(recipe.rewards, style, models)
-        reference = setup.open_reference(recipe, start) if recipe.kl > 0 else None
+        reference = setup.open_reference(recipe, policy, start) if recipe.kl > 0 else None
         reward = sharding.dealt_reward(reward, recipe.completions_per_problem)
         if recipe.engine != "hf":
             synced = _beside(policy, recipe, problems, style, start, out / WEIGHTS)
@@ -53,10 +53,7 @@ def run(recipe: Recipe, out: Path) -> None:
         engine = sharding.dealt_engine(HF(policy), policy)
         return GRPO(policy, engine, problems, style, reward, recipe, reference)
 
-    setup.train(
-        "grpo",
-        recipe,
-        out,
+    work = setup.Work(
         read=lambda path, _, rejected: _read(path, recipe.rewards, rejected),
         problem_of=lambda problem: problem,
         objective=objective,
@@ -70,6 +67,7 @@ def run(recipe: Recipe, out: Path) -> None:
         },
         finish=lambda *_: _put_away(out / WEIGHTS),
     )
+    setup.train("grpo", recipe, out, work)
 
 
 def _beside(
@@ -84,6 +82,8 @@ def _beside(
     each = recipe.tensor_parallel if vllm else sharding.processes()
     engine = sharding.beside(lambda: _vllm(policy, recipe, start) if vllm else _servers(policy, recipe), each)
     several = sharding.engines(each) * len(recipe.engine.split(","))
+    if vllm and not recipe.overlap:
+        engine.rest()  # until it is asked: the longest micro-batch is tried before
     probes = {p.id: p for p in (problems[0], max(problems, key=lambda p: len(p.images)))}
     return Synced(
         policy,

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import Field, model_validator
 
@@ -24,6 +24,9 @@ from visreason.store import (
     read_records,
     read_rows,
 )
+
+if TYPE_CHECKING:
+    from visreason.train.settings import Training
 
 MADE_BY = ((MADE,), (JUDGED, SCORED), (SAMPLES,))
 """What takes the time, and is joined, of data pipelines, of curate, and of all others; the rest follows from it."""
@@ -66,7 +69,6 @@ def _model(folder: Path, recipe: Recipe, out: Path) -> None:
     """The checkpoint's weights in `out`, under the name that it has in its run."""
     from visreason.prompt import style
     from visreason.train import checkpoint, setup
-    from visreason.train.settings import of_verb
     from visreason.world.source import model_folder
 
     if not checkpoint.sharded(folder):
@@ -79,13 +81,25 @@ def _model(folder: Path, recipe: Recipe, out: Path) -> None:
     if record.finished:
         return
     saved = read_json(run / RECIPE)
-    settings = of_verb(saved)
+    settings = _settings(saved)
     start = model_folder(settings.model, run, style(settings.style), settings.seed)
     to = out / "checkpoint" / folder.name
     setup.put_together(folder, settings, start, to)
     summary = {"verb": saved["verb"], "checkpoint": f"checkpoint/{folder.name}"}
     record.seal(summary, [*model_files(start), *sorted(folder.glob(f"{checkpoint.SHARDS}/*"))])
     print(f"done: {to}")
+
+
+def _settings(saved: dict[str, Any]) -> "Training":
+    """The settings in a training run's recipe.json, for the CPU. Raises RunError for a run that trained nothing."""
+    from visreason.train.pair_settings import Preferring, RewardModelling
+    from visreason.train.settings import Reinforcement, Training
+
+    kinds = {"sft": Training, "grpo": Reinforcement, "reward_model": RewardModelling, "mpo": Preferring}
+    if saved.get("verb") not in kinds:
+        raise RunError(f"expected a run of {', '.join(kinds)}, found one of {saved.get('verb')}")
+    kind = kinds[saved["verb"]]
+    return kind(**{k: v for k, v in saved.items() if k in kind.model_fields} | {"device": "cpu"})
 
 
 def _runs(runs: list[Path], out: Path) -> None:

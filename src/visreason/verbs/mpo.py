@@ -7,7 +7,7 @@ from visreason.errors import UsageError
 from visreason.prompt import Style
 from visreason.record import Pair
 from visreason.store import Run
-from visreason.train.settings import Preferring
+from visreason.train.pair_settings import Preferring
 
 
 class Recipe(Preferring):
@@ -28,14 +28,11 @@ def run(recipe: Recipe, out: Path) -> None:
     def objective(record: Run, policy: Policy, pairs: list[Pair], style: Style, start: str) -> MPO:
         return MPO(policy, with_reference(record, policy, pairs, style, recipe), style, recipe)
 
-    setup.train(
-        "mpo",
-        recipe,
-        out,
+    loss = f"{recipe.dpo:g} DPO + {recipe.bco:g} BCO + {recipe.nll:g} NLL, beta {recipe.beta:g}"
+    work = setup.Work(
         read=lambda path, _, rejected: read_pairs(path, rejected),
         problem_of=lambda pair: pair.problem,
         objective=objective,
-        plan=lambda _: {
-            "loss": f"{recipe.dpo:g} DPO + {recipe.bco:g} BCO + {recipe.nll:g} NLL, beta {recipe.beta:g}"
-        },
+        plan=lambda _: {"loss": loss},
     )
+    setup.train("mpo", recipe, out, work)

@@ -11,7 +11,7 @@ from visreason.prompt import Style, messages
 from visreason.record import Pair
 from visreason.stats import Interval
 from visreason.store import Run
-from visreason.train.settings import RewardModelling
+from visreason.train.pair_settings import RewardModelling
 
 if TYPE_CHECKING:
     from visreason.model.load import Policy
@@ -36,10 +36,7 @@ def run(recipe: Recipe, out: Path) -> None:
         raise UsageError(
             "expected share_trunk=true: the two sides of a pair are branches of one tree; leave it out"
         )
-    setup.train(
-        "reward_model",
-        recipe,
-        out,
+    work = setup.Work(
         read=lambda path, _, rejected: read_pairs(path, rejected),
         problem_of=lambda pair: pair.problem,
         objective=partial(_objective, recipe),
@@ -47,13 +44,14 @@ def run(recipe: Recipe, out: Path) -> None:
         opened=partial(with_head, settings=recipe),
         finish=partial(_finish, recipe),
     )
+    setup.train("reward_model", recipe, out, work)
 
 
 def _objective(
     recipe: Recipe, record: Run, policy: "Policy", pairs: list[Pair], style: Style, start: str
 ) -> "RewardModel":
-    from visreason.train.loop import console
     from visreason.train.reward_model import RewardModel, stretches
+    from visreason.train.telling import console
 
     learned, heldout = split(pairs, recipe.heldout_one_in)
     if recipe.heldout:
@@ -76,7 +74,7 @@ def _finish(recipe: Recipe, record: Run, trained: "RewardModel") -> dict[str, An
     """Write the scores of the held-out pairs; what the summary says of them."""
     from visreason.reward.ranking import pair_summary
     from visreason.reward.scoring import rank_all
-    from visreason.train.loop import console
+    from visreason.train.telling import console
 
     ranked = rank_all(trained.policy, trained.heldout, trained.style, recipe.micro_batch_tokens)
     record.rewind({SCORES: 0})

@@ -15,12 +15,10 @@ def run(recipe: Recipe, out: Path) -> None:
     from visreason.train import setup
     from visreason.train.sft import SFT
 
-    setup.train(
-        "sft",
-        recipe,
-        out,
+    work = setup.Work(
         read=read_examples,
         problem_of=lambda example: example.problem,
         objective=lambda _, policy, examples, style, __: SFT(policy, examples, style, recipe),
         plan=lambda examples: {"completions": sum(len(e.completions) for e in examples)},
     )
+    setup.train("sft", recipe, out, work)

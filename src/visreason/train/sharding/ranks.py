@@ -2,7 +2,7 @@
 
 import atexit
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -25,11 +25,27 @@ def leads() -> bool:
     return int(os.environ.get("RANK", "0")) == 0
 
 
-def start(settings: Training) -> None:
-    """Meet the other processes that torchrun started, if any; FSDP2 offloads one process as well. Raises UsageError for
-    settings made for a model in one piece."""
+@contextmanager
+def meeting(settings: Training) -> Iterator[None]:
+    """Within it this process trains with the others that torchrun started, if any; FSDP2 offloads one process as well.
+    Raises UsageError for settings made for a model in one piece.
+
+    A process that fails among others leaves without a farewell, in which it would wait for those that wait for it:
+    torchrun ends them.
+    """
+    _meet(settings)
+    try:
+        yield
+    finally:
+        if processes() == 1:
+            _part()
+    if together():
+        atexit.register(_part)  # by then the threads that sample ahead have ended
+
+
+def _meet(settings: Training) -> None:
     world = int(os.environ.get("WORLD_SIZE", "1"))
-    if dist.is_initialized() or (world == 1 and not settings.offload):
+    if together() or (world == 1 and not settings.offload):
         return
     _refuse_whole(settings)
     cuda = settings.device != "cpu" and torch.cuda.is_available()
@@ -39,10 +55,19 @@ def start(settings: Training) -> None:
     dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=PATIENCE, **alone)
     for thread in _threads:
         _threads[thread] = dist.new_group(backend="gloo", timeout=PATIENCE)
-    atexit.register(dist.destroy_process_group)
+
+
+def _part() -> None:
+    if together():
+        dist.destroy_process_group()
+        _threads.update(dict.fromkeys(_threads))
 
 
 def _refuse_whole(settings: Training) -> None:
+    if ":" in settings.device:
+        raise UsageError(
+            f"expected device=cuda or cpu, of which each process takes its own, found {settings.device}; leave it out"
+        )
     if settings.optimizer == "muon":
         raise UsageError("optimizer=muon orthogonalises whole matrices, found them spread; take adamw")
     for name, found in (("optimizer", settings.optimizer), ("quantize", settings.quantize)):
@@ -51,9 +76,9 @@ def _refuse_whole(settings: Training) -> None:
                 f"{name}={found} is for one GPU: bitsandbytes' blocks are neither spread over processes nor "
                 "offloaded; leave it out, or train in one process without offload"
             )
-    if isinstance(settings, Reinforcement) and local_world() % settings.tensor_parallel:
+    if isinstance(settings, Reinforcement) and of_machine() % settings.tensor_parallel:
         raise UsageError(
-            f"expected tensor_parallel to divide the {local_world()} processes of a machine, found "
+            f"expected tensor_parallel to divide the {of_machine()} processes of a machine, found "
             f"{settings.tensor_parallel}"
         )
 
@@ -86,7 +111,8 @@ def local_rank() -> int:
     return int(os.environ.get("LOCAL_RANK", "0"))
 
 
-def local_world() -> int:
+def of_machine() -> int:
+    """How many of the processes run on this machine."""
     return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
@@ -104,11 +130,17 @@ def any_of(flag: bool) -> bool:
     return any(gather(flag))
 
 
-@contextmanager
-def in_turn() -> Iterator[None]:
-    """The first process goes ahead and the others follow, to find what it has written."""
-    if not leads():
-        gather(None)
-    yield
+def wait() -> None:
+    """Until every process has come here."""
+    gather(None)
+
+
+def once(function: Callable[[], object]) -> None:
+    """Call a function in the first process alone, for all."""
     if leads():
-        gather(None)
+        function()
+
+
+def by_first(function: Callable[[], T]) -> T:
+    """What the first process's call gives, on every process: one look at a disk, whose changes others see later."""
+    return gather(function() if leads() else None)[0]  # type: ignore[return-value]

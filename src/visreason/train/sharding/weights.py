@@ -1,4 +1,7 @@
-"""Weights and optimizer spread over the processes by FSDP2, and put together again."""
+"""Weights and optimizer spread over the processes by FSDP2, and put together again.
+
+The first process alone reads a model from the disk: the others' weights are empty until `shard` gives them their parts.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,17 +24,27 @@ from visreason.engine import sync
 from visreason.errors import UsageError
 from visreason.model.load import Policy
 from visreason.train.settings import Training
-from visreason.train.sharding.ranks import gather, leads, local_rank, local_world, processes, rank, together
+from visreason.train.sharding.ranks import (
+    gather,
+    leads,
+    local_rank,
+    of_machine,
+    processes,
+    rank,
+    together,
+    wait,
+)
 
 
 def shard(policy: Policy, settings: Training) -> None:
     """Spread a policy's weights over the processes, layer by layer (FSDP2): within a node, and whole on every node,
-    where `shard_over` says nothing else; with `offload` into the CPU's memory. Gradients are sums over all processes,
-    in float32."""
+    where `shard_over` says nothing else; with `offload` into the CPU's memory. The weights are the first process's.
+    Gradients are sums over all processes, in float32."""
     if not together():
         return
     mesh = _mesh(policy.device, over(settings))
     base = policy.base
+    given = {name: p.detach() for name, p in policy.named_parameters()} if leads() else {}
     layers = [m for m in base.modules() if type(m).__name__ in (base._no_split_modules or ())]
     units = [*layers, base, *([policy.value_head] if policy.value_head else [])]
     if not base.config.get_text_config().tie_word_embeddings:
@@ -47,6 +60,7 @@ def shard(policy: Policy, settings: Training) -> None:
         )
         sharded.set_force_sum_reduction_for_comms(True)  # losses are sums; gloo knows no other division
         sharded.set_gradient_divide_factor(1.0)
+    _give(policy, given)
     base.within = lambda function, *args: function(base, *args)
     register_fsdp_forward_method(base, "within")
 
@@ -60,10 +74,25 @@ def shard(policy: Policy, settings: Training) -> None:
     policy.whole = _at_first_of_node
 
 
+@torch.no_grad()
+def _give(policy: Policy, weights: dict[str, torch.Tensor]) -> None:
+    """Every process its parts of the first one's weights, one tensor after the other."""
+    for name, p in policy.named_parameters():
+        assert isinstance(p, DTensor)
+        device = p.device_mesh.device_type
+        full = weights.pop(name).to(device) if leads() else torch.empty(p.shape, dtype=p.dtype, device=device)
+        p.to_local().copy_(distribute_tensor(full, p.device_mesh, p.placements).to_local())
+
+
+def waits() -> bool:
+    """Whether this process gets its weights from the first one, and reads none."""
+    return together() and not leads()
+
+
 def over(settings: Training) -> int:
     """How many processes share one copy of the model. Raises UsageError where copies would differ in that."""
     world = processes()
-    each = settings.shard_over or min(world, local_world())
+    each = settings.shard_over or min(world, of_machine())
     if world % each:
         raise UsageError(f"expected shard_over to divide the {world} processes, found {each}")
     return each
@@ -112,11 +141,11 @@ def written(policy: Policy) -> Iterator[Path]:
         with sync.written(policy) as folder:
             gather(folder)
             yield folder
-            gather(None)
+            wait()
     else:
         policy.merged_weights()
         yield gather(Path())[rank() - local_rank()]
-        gather(None)
+        wait()
 
 
 @contextmanager
@@ -134,9 +163,12 @@ def kept(policy: Policy, shelf: Path) -> Iterator[Path]:
 
 
 def whole_weights(policy: Policy) -> dict[str, torch.Tensor] | None:
-    """Every weight by its name, put together one by one, on the first process's CPU; None on the others."""
+    """Every weight that is saved by its name, of adapters those alone, put together one by one, on the first process's
+    CPU; None on the others."""
     found: dict[int, torch.Tensor] = {}
     named = [*policy.model.named_parameters(remove_duplicate=False), *policy.named_parameters()]
+    if policy.model is not policy.base:
+        named = [(name, p) for name, p in named if p.requires_grad]
     for _, p in named:
         if id(p) not in found:
             full = whole(p.detach())
@@ -154,7 +186,9 @@ def spread(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> dict[str,
     return {**state, "state": laid}
 
 
-def _as(parameter: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+def _as(parameter: torch.Tensor, value: Any) -> Any:
+    if isinstance(value, torch.Tensor) and parameter.device.type == "cpu":
+        value = value.clone()  # it lies in a file that will be deleted
     if not isinstance(parameter, DTensor) or value.shape != parameter.shape:
         return value
     mesh = parameter.device_mesh
