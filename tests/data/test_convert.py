@@ -11,6 +11,7 @@ from visreason.data.album import Album
 from visreason.data.convert import groups_of, read_row, write_row
 from visreason.data.schemas import SCHEMAS, schema_of
 from visreason.data.written import write_rows
+from visreason.errors import DataError
 from visreason.prompt import STYLES
 from visreason.record import Completion, Image, Pair, Problem, Sample, Score
 from visreason.store import record_row
@@ -131,6 +132,59 @@ def test_a_record_comes_back_as_it_was(kind, name, picture, album, tmp_path):
         assert (record_row(back, path.parent), rejected) == (record_row(meant, path.parent), [])
 
 
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("virgo", {"score": [1.0, True, 0.0]}), ("virgo", {"score": [0.5, 1, 0]}), ("ranking", {"margin": 1}),
+        ("preference", {"margin": 1.0}), ("sharegpt", {"level": 3.0, "done": True}),
+        ("messages", {"system": "Beside."}),
+    ],
+)  # fmt: skip
+def test_values_come_back_as_the_same_json(name, change, picture, album):
+    row = {**foreign(picture)[name], **change}
+    again = write_row(read_row(row, "row-1", album, name), name, album, DIRECT)
+    assert json.dumps(again, sort_keys=True) == json.dumps(album.absorb(row)[1], sort_keys=True)
+
+
+def test_each_sample_of_a_problem_keeps_what_its_own_row_said(picture, album):
+    rows = [
+        {"id": "p", "conversations": [{"from": "human", "value": f"<image>{gap}Q?"}, {"from": "gpt", "value": said}],
+         "images": ["a.png"]}
+        for gap, said in (("\n", "4"), ("", "5"))
+    ]  # fmt: skip
+    records = [r for row in rows for r in read_row(row, "x", album, "sharegpt")]
+    back = read_row(write_row(records, "virgo", album, DIRECT), "x", Album(album.out, album.out), "virgo")
+    again = [write_row([r], "sharegpt", album, DIRECT) for r in back]
+    assert [row["conversations"] for row in again] == [row["conversations"] for row in rows]
+
+
+def test_a_picture_keeps_its_place_through_formats_that_hold_it(picture, tmp_path):
+    photo = picture.with_name("b.JPEG")
+    PIL.Image.open(picture).save(photo)
+    album = Album(tmp_path / "out", picture.parent)
+    row = write_row(read_row({"question": "Q?", "answer": "4", "image": "b.JPEG"}, "x", album, "flat"),
+                    "r1_onevision", album, DIRECT)  # fmt: skip
+    (back,) = read_row(row, "x", Album(tmp_path / "other", tmp_path / "out"), "r1_onevision")
+    assert (tmp_path / "other" / "images" / back.images[0].path.rpartition("/")[2]).is_file()
+    assert str(tmp_path / "other") in back.images[0].path
+
+
+@pytest.mark.parametrize("path", ["/etc/hostname", "images/../../source/a.png", "images/none.png"])
+def test_a_row_names_no_file_beside_the_pictures(path, picture, album):
+    patch = json.dumps([{"images": ["absent", [{"path": path}]]}])
+    row = {"question": "Q?", "answer": "4", "visreason": patch}
+    with pytest.raises(DataError, match="expected what `convert` wrote"):
+        read_row(row, "x", album, "flat")
+
+
+def test_the_system_text_is_the_first_message(picture, album):
+    (record,) = read_row({"question": "Q?", "answer": "4", "system": "Be brief."}, "x", album, "flat")
+    row = write_row([record], "messages", album, DIRECT)
+    assert [t["role"] for t in row["messages"]] == ["system", "user", "assistant"]
+    (back,) = read_row(row, "x", album, "messages")
+    assert back.meta["system"] == "Be brief."
+
+
 def test_what_was_edited_in_a_foreign_row_is_not_undone(picture, album):
     meant = read_row(record_row(own(picture)["problem"][0], picture.parent), "x", album, "problem")
     row = write_row(meant, "easyr1", album, DIRECT)
@@ -148,6 +202,9 @@ def test_what_was_edited_in_a_foreign_row_is_not_undone(picture, album):
         ({"conversations": [{"from": "human", "value": "Q?"}] * 3}, "one question and one answer"),
         ({"conversations": "text"}, "as a list of turns"),
         ({"question": "Q?", "response": ["4"], "score": [1, 0]}, "a score for each response"),
+        ({"question": "Q?", "response": ["4"], "score": ["good"]}, "values of other types"),
+        ({"question": "Q?", "response": ["4"], "score": [10**400]}, "values of other types"),
+        ({"query": "Q?", "response": ["4", "5"], "human_ranking": [0, None]}, "ranks 0 and 1"),
         ({"question": "Q?<|im_end|>", "answer": "4"}, "control token"),
         ({"problem": "", "refined_cot": "t"}, "expected a question"),
         ({"index": "1", "question": "Q?", "answer": "A", "B": "x"}, "without a gap"),

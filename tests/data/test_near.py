@@ -24,3 +24,8 @@ def test_the_threshold_is_the_exact_similarity():
 
 def test_short_texts_are_alike_only_when_equal():
     assert near_duplicates(["2", "3", "2.", ""], 0.9) == {2: 0}
+
+
+def test_chinese_texts_are_compared_sign_by_sign():
+    text = "如图所示圆的半径是五厘米求这个圆的面积和周长各是多少"
+    assert near_duplicates([text, text.replace("五", "六"), text[::-1]], 0.6) == {1: 0}

@@ -50,6 +50,10 @@ def test_rows_of_every_kind_are_the_same_pair(kind, tmp_path):
     ("row", "reason"),
     [
         ({"question": "?", "chosen": "2", "rejected": " 2 "}, "expected two different completions"),
+        ({"prompt": "", "chosen": "2", "rejected": "3"}, "expected a prompt in column prompt, found an empty one"),
+        ({"question": "?", "chosen": "2", "rejected": "3", "margin": "high"}, "expected a number in column margin"),
+        ({"query": "?", "response": ["2", "3"], "human_ranking": [0, "x"]}, "expected two responses with ranks"),
+        ({"query": "?", "response": ["2", "3"], "human_ranking": 1}, "expected two responses with ranks"),
         ({"question": "?", "chosen": "", "rejected": "2"}, "expected a completion as chosen, found none"),
         ({"chosen": [BARE, reply("2")], "rejected": [TURN, reply("3")]}, "found chosen without them"),
         ({"chosen": [TURN, reply("2")], "rejected": [BARE, reply("3")]}, "found rejected without them"),

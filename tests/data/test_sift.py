@@ -58,3 +58,28 @@ def test_benchmark_problems_are_found_by_picture_or_question(pictures):
         0: "benchmark",
         1: "benchmark",
     }
+
+
+def test_each_picture_is_compared_with_all_that_stay_of_its_answer(pictures):
+    shown = [pictures[n] for n in ("one", "other", "again", "other")]
+    problems = [Problem(f"p{i}", f"{LONG} ({i})", (p,), answer="8") for i, p in enumerate(shown)]
+    problems.append(Problem("p4", f"{LONG} (4)", (pictures["again"],), answer="9"))
+    problems.append(Problem("p5", f"{LONG} (5)", (pictures["one"], pictures["other"]), answer="8"))
+    problems.append(Problem("p6", f"{LONG} (6)", (pictures["again"], pictures["other"]), answer="8"))
+    found = {i: why for i, (_, why) in sift.duplicates(problems, 0.8).items()}
+    assert found == {2: "of p0", 3: "of p1", 6: "of p5"}
+
+
+@pytest.mark.parametrize(
+    ("problem", "out"),
+    [
+        (Problem("p", "1 + 1?", answer="2"), False),
+        (Problem("p", "Which?", answer="E", choices=("red", "blue")), True),
+        (Problem("p", "Which?", answer="green", choices=("red", "blue")), True),
+        (Problem("p", "1 + 1?", answer=" "), True),
+        (Problem("p", "What is it?", answer="a cat", check="judge"), False),
+        (Problem("p", "1 + 1?"), False),
+    ],
+)
+def test_an_answer_that_no_completion_could_meet_is_found(problem, out):
+    assert bool(sift.unverifiable([problem])) == out

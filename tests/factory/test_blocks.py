@@ -4,13 +4,15 @@ import json
 import os
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from visreason.errors import DataError, RunError, UsageError
 from visreason.factory.blocks import in_blocks
 from visreason.factory.inputs import Making
-from visreason.factory.pipeline import Made, Stage
+from visreason.factory.pipeline import MADE, Made, Stage, read_made
 from visreason.record import Problem
 from visreason.store import Run
 
@@ -34,12 +36,12 @@ def never():
     raise AssertionError("no engine is needed")
 
 
-def made(folder, *, work=build, **fields):
+def made(folder, *, work=build, problems=PROBLEMS, **fields):
     recipe = Making(data="none", block=2, seed=3, **fields)
-    stage = Stage("problems", len(PROBLEMS))
+    stage = Stage("problems", len(problems))
     record = Run.open(folder, "distill", recipe.model_dump(mode="json"))
-    found, troubles = in_blocks(record, recipe, PROBLEMS, stage, work)
-    return found, troubles, stage
+    troubles = in_blocks(record, recipe, problems, stage, work)
+    return list(read_made(folder / MADE)), troubles, stage
 
 
 @pytest.mark.parametrize("shards", [2, 4])
@@ -56,6 +58,26 @@ def test_what_is_on_disk_needs_no_engine(tmp_path):
     assert made(tmp_path, work=never)[:2] == (whole, Counter())
 
 
+def interrupted(block, seed):
+    if block[0].id == "p6":
+        raise KeyboardInterrupt
+    return build()(block, seed)
+
+
+def test_a_run_goes_on_with_the_problems_that_it_began_with(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        made(tmp_path, work=lambda: interrupted)
+    others = [replace(p, question="Another?") if p.id == "p3" else p for p in PROBLEMS]
+    with pytest.raises(RunError, match=r"expected 'p3' next in .*the data changed since the run began"):
+        made(tmp_path, problems=others)
+    assert [m.problem for m in made(tmp_path)[0]] == PROBLEMS
+
+
+def test_no_problems_are_an_error(tmp_path):
+    with pytest.raises(DataError, match="expected problems to be left"):
+        made(tmp_path, problems=[])
+
+
 @pytest.mark.ray
 @pytest.mark.filterwarnings("ignore")  # Ray warns of its own settings
 def test_rays_workers_make_the_same_rows_in_the_same_order(tmp_path, monkeypatch):
@@ -67,3 +89,15 @@ def test_rays_workers_make_the_same_rows_in_the_same_order(tmp_path, monkeypatch
     assert json.dumps([m.row(tmp_path) for m in again]) == json.dumps([m.row(tmp_path) for m in whole])
     processes = {int(p.name) for p in (tmp_path / "processes").iterdir()}
     assert len(processes - {os.getpid()}) == 2
+
+
+def broken():
+    raise UsageError("expected an engine, found none")
+
+
+@pytest.mark.ray
+@pytest.mark.filterwarnings("ignore")
+def test_a_workers_error_is_the_runs_own_and_the_next_run_goes_on(tmp_path):
+    with pytest.raises(UsageError, match="expected an engine, found none"):
+        made(tmp_path / "run", work=broken, runner="ray", workers=2)
+    assert made(tmp_path / "run", runner="ray", workers=2)[0] == made(tmp_path / "here")[0]

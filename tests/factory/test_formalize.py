@@ -8,6 +8,9 @@ import pytest
 
 from tests.factory.replies import said
 from visreason.cli import main
+from visreason.engine.script import Script
+from visreason.errors import DataError
+from visreason.factory import formalize as making
 from visreason.factory.ocr import Reader
 from visreason.record import Image, Problem
 from visreason.store import manifest, read_records
@@ -57,13 +60,74 @@ def test_descriptions_have_the_published_forms_and_broken_ones_are_asked_for_aga
         "```python", "```matplotlib"
     )
     assert found["natural"].description == "Description: A dog by a red ball."
-    assert found["mixed"].description == "Description: A poster.\nOCR Result: "
+    assert found["mixed"].description == "Description: A poster."
     assert found["text"].description == "OCR Result: Total 42"
     assert found["mathematics"].description.startswith("Problem Description and Solution A square of side 4.")
     assert found["chart"].meta["kind"] == "chart"
     assert "music" not in found
     (stage,) = manifest(tmp_path / "run")["summary"]["funnel"]
     assert (stage["in"], stage["dropped"], stage["out"]) == (6, {"description": 1}, 5)
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind"),
+    [
+        ("It is a flow chart.", "flow"),
+        ("**Flowchart**", "flow"),
+        ("flow-chart", "flow"),
+        ("A bar chart.", "chart"),
+    ],
+)
+def test_a_kind_is_read_in_other_words(reply, kind):
+    assert making._kind(0, reply) == kind
+
+
+@pytest.mark.parametrize(
+    ("kind", "reply", "parts"),
+    [
+        ("natural", "A dog.\nObjects:\n- a dog\n- a Red ball.",
+         {"caption": "A dog.", "phrases": ["a dog", "a red ball"]}),
+        ("natural", "Grass.\n**Objects:** none", {"caption": "Grass.", "phrases": []}),
+        ("text", "```text\nTotal 42\n```", {"document": "Total 42"}),
+        ("text", "Use `x` so:\n```\nx = 1\n```\nand", {"document": "Use `x` so:\n```\nx = 1\n```\nand"}),
+        ("table", "Sums.\n```csv title=a \na,b\n1,2\n```\nThat is all.\n```json\n[1]\n```",
+         {"caption": "Sums.\n\nThat is all.", "code": {"csv": "a,b\n1,2", "json": "[1]"}}),
+    ],
+)  # fmt: skip
+def test_a_description_is_taken_apart(kind, reply, parts):
+    assert making._parts(kind, reply) == parts
+
+
+@pytest.mark.parametrize(
+    ("kind", "reply"), [("text", ""), ("text", "```\n\n```"), ("natural", "Objects: a dog"), ("music", "")]
+)
+def test_a_description_that_says_nothing_is_refused(kind, reply):
+    with pytest.raises(DataError):
+        making._parts(kind, reply)
+
+
+def test_a_picture_that_boxes_cant_be_found_in_is_dropped_alone(tmp_path):
+    PIL.Image.new("F", (60, 40), 0.5).save(tmp_path / "float.tif")
+    PIL.Image.new("RGB", (60, 40)).save(tmp_path / "plain.png")
+    engine = Script(lambda c, i: "natural" if "What kind" in said(c) else "A dog.\nObjects: a dog")
+    tools = making.Tools(engine, None, lambda *_: {"a dog": [0.0, 0.0, 9.5, 9.0]}, tmp_path, 100)
+    problems = [Problem(n, "Q?", (Image(str(tmp_path / n)),)) for n in ("float.tif", "plain.png")]
+    one, two = making.formalize(problems, tools, 0)
+    assert (one.rule, two.rule) == ("picture", None)
+    assert two.problem.description.endswith("Bounding Box Information: { 'a dog': [0.0, 0.0, 9.5, 9.0] }")
+
+
+def test_text_is_read_in_its_colours_and_in_reading_order(tmp_path):
+    picture = PIL.Image.new("RGB", (640, 200), "white")
+    pen = PIL.ImageDraw.Draw(picture)
+    for x, y, text in ((20, 23, "first"), (380, 20, "second"), (20, 120, "third")):
+        pen.text((x, y), text, fill="black", font_size=40)
+    picture.save(tmp_path / "a.png")
+    assert [line.text for line in Reader().read(Image(str(tmp_path / "a.png")))] == [
+        "first",
+        "second",
+        "third",
+    ]
 
 
 def test_text_in_a_picture_is_read_with_its_place(tmp_path):

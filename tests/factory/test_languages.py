@@ -18,6 +18,23 @@ GOOD = {
     "latex": "\\begin{align} x &= \\frac{1}{2} \\end{align}",
     "logic": "Equals(LengthOf(Line(A,B)),2*x+1)\nPerpendicular(Line(A,B),Line(B,C))",
 }  # fmt: skip
+ALSO_GOOD = [
+    ("html", "<div><br/><img src='a.png' /><svg><path d='M0 0'/></svg><input disabled/></div>"),
+    ("html", "<!doctype html><html><head><title>x</title></head><body><p>Hi</p>"),
+    ("csv", 'name, note\n"a", "b, c"'),
+    (
+        "matplotlib",
+        "from matplotlib import pyplot as plt\nplt.errorbar([1], [2], yerr=[0.1])\nplt.title('$\\sigma$')",
+    ),
+    ("mermaid", "flowchart\nA[[Sub]] --> B{{Six}}\nB ---> C[(Data)]\nC <--> D([Round]):::cls"),
+    (
+        "mermaid",
+        'graph LR;\n%% a note\nA["x [1] (y)"] -- yes --> B; B -. no .-> C\nclick A "x"\nA & B ==> D>flag]',
+    ),
+    ("mermaid", "flowchart TB\nnode-1(开始) -->|是| node-2[结束]"),
+    ("spice", "A divider\nV1 in 0\n+ DC 5\nR1 in 0 1k ; load\n.control\nrun\nplot v(in)\n.endc\n.end"),
+    ("lilypond", "%{ a { comment %}\n\\score { << \\new Staff { \\clef bass fis'4-. g,8( aes16) r2 } >> }"),
+]
 BROKEN = [
     ("csv", "a,b\n1,2,3"), ("csv", "alone"), ("json", "{'a': 1}"), ("json", "4"), ("matplotlib", "plt.bar("),
     ("matplotlib", "import os\nos.system('rm')"), ("matplotlib", "import matplotlib.pyplot as plt\nplt.show()"),
@@ -26,6 +43,10 @@ BROKEN = [
     ("plantuml", "start\nstop"), ("plantuml", "@startuml\nif (x) then\n:a;\n@enduml"), ("spice", "R1 in"),
     ("spice", "hello world"), ("spice", "* nothing"), ("lilypond", "{ c4 d"), ("lilypond", "notes"),
     ("latex", "\\begin{a}\\end{b}"), ("latex", "{"), ("logic", "Equals(A,B"), ("logic", "x = 4"),
+    ("html", "<![x[y]]>"), ("html", "<div/><p></b>"), ("mermaid", "flowchart TD\nA -->"),
+    ("mermaid", "flowchart TD\nA " + "-" * 5000 + "!"), ("mermaid", "flowchart TD\n" + "A---" * 3000 + "("),
+    ("mermaid", "flowchart TD\nA -- " + "-= " * 300 + "x"), ("lilypond", "{ \\clef treble }"),
+    ("lilypond", "{ apple }"), ("lilypond", "<>" * 9000), ("spice", "\n" * 9000 + "+"), ("spice", "Title\nrun"),
     ("logic", "__import__('os').system('x')"), ("logic", "[1 for x in y]"),
 ]  # fmt: skip
 
@@ -37,6 +58,11 @@ def test_every_language_has_a_good_example():
 @pytest.mark.parametrize("name", GOOD)
 def test_a_well_formed_text_passes(name):
     check_language(name, GOOD[name])
+
+
+@pytest.mark.parametrize(("name", "text"), ALSO_GOOD)
+def test_forms_that_models_write_pass(name, text):
+    check_language(name, text)
 
 
 @pytest.mark.parametrize(("name", "text"), BROKEN)

@@ -63,6 +63,36 @@ def test_llama_factory_finds_what_its_entry_names(name, source, tmp_path):
         assert (tmp_path / "out" / one[columns["images"]][0]).is_file()
 
 
+@pytest.mark.parametrize(
+    ("name", "style"), [("sharegpt", "wethink"), ("messages", "wethink"), ("sharegpt", "direct")]
+)
+def test_llama_factory_finds_the_system_text(name, style, source, tmp_path):
+    """A column for it is named where rows have one; else the reader would look for it in vain, or not at all."""
+    row = {"question": "Q?", "answer": "4", "thought": "I look."}
+    file = converted(put(source, "rows.jsonl", row), name, tmp_path / "out", f"style={style}")
+    entry = json.loads((tmp_path / "out" / "dataset_info.json").read_text())["visreason"]
+    (made,) = loaded(file)
+    assert entry["columns"].get("system") == ("system" if "system" in made else None)
+    turns = made[entry["columns"]["messages"]]
+    first = made.get("system") or turns[0].get("content")
+    assert ("FIRST think" in str(first)) == (style == "wethink")
+
+
+def test_dates_and_decimals_of_parquet_become_text(source, tmp_path):
+    import datetime
+    import decimal
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = [
+        {"question": "Q?", "answer": "4", "at": datetime.date(2026, 1, 2), "p": [decimal.Decimal("1.50")]}
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), source / "rows.parquet")
+    (row,) = loaded(converted(source / "rows.parquet", "problem", tmp_path / "out"))
+    assert (row["meta"]["at"], row["meta"]["p"]) == ("2026-01-02", ["1.50"])
+
+
 def test_easyr1_finds_problem_answer_and_a_picture_for_every_mark(source, tmp_path):
     """Its keys (examples/config.yaml): prompt_key problem, answer_key answer, image_key images, a list."""
     rows = [{"question": "Which?", "answer": "B", "choices": ["red", "blue"], "image": "a.png"}]
@@ -97,10 +127,9 @@ def test_layouts_become_each_other(source, tmp_path):
     assert text == two["completion"]["text"]
     assert text.startswith("<|begin_of_thought|>\n\n2 + 2")
     assert r"\boxed{4}" in text
-    assert (
-        "no thought" in (out / "rejected.jsonl").read_text()
-        or "marks none" in (out / "rejected.jsonl").read_text()
-    )
+    (rejected,) = loaded(out / "rejected.jsonl")
+    assert "marks none" in rejected["reason"]
+    assert rejected["row"]["completion"]["text"] == "It is 4."
     back = loaded(converted(out / "sample.jsonl", "sample", tmp_path / "tags", "relay=true", "style=awaker"))
     assert back[0]["completion"]["text"] == TAGGED
 

@@ -253,6 +253,20 @@ def test_a_run_of_curation_that_was_killed_asks_nothing_twice(world, tmp_path, c
     assert manifest(tmp_path / "out")["counts"]["kept"] == 12
 
 
+def test_a_curation_of_data_that_changed_is_refused(world, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("visreason.verbs.curate.BLOCK", 4)
+    pairs = drawn_pairs(world)[:12]
+    write_records(tmp_path / "pairs.jsonl", pairs)
+    words = ["curate", f"data={tmp_path}/pairs.jsonl", "near=null", "device=cpu"]
+    judge = f"judge={HERE}:dies_after_nine_pairs"
+    asked.clear()
+    assert obey(capsys, *words, judge, f"out={tmp_path / 'out'}")[0] == 1
+    write_records(tmp_path / "pairs.jsonl", pairs[1:])
+    status, printed = obey(capsys, *words, judge, f"out={tmp_path / 'out'}")
+    assert status == 1
+    assert "the data changed since the run began" in printed
+
+
 asked = []
 
 

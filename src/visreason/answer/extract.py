@@ -138,7 +138,7 @@ def inside(text: str) -> str:
     ('45 cm', '7', '3 or 4', 'Yes')
     """
     text = unwrap(text)
-    if boxes := _boxes(text):
+    if boxes := boxed(text):
         return ", ".join(_distinct(boxes))
     if stated := _stated(text):
         return stated
@@ -176,7 +176,7 @@ def _blocks(text: str, cut: bool) -> list[str]:
     return [p for p in closed if p]
 
 
-def _boxes(text: str) -> list[str]:
+def boxed(text: str) -> list[str]:
     """What stands in boxes, in order."""
     return [content for _, _, content in _boxes_at(text)]
 

@@ -4,13 +4,14 @@ import base64
 import contextlib
 import os
 import shutil
+from dataclasses import replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 from visreason.data.embedded import Embedded, cells, keep
 from visreason.errors import DataError
-from visreason.prompt.images import image_record
+from visreason.prompt.images import ending, image_record
 from visreason.record import Image
 
 COLUMNS = ("images", "image", "image_path")
@@ -58,6 +59,14 @@ class Album:
             with contextlib.suppress(DataError):
                 self.absorb(row)
 
+    def own(self, image: Image) -> Image:
+        """A picture of the folder, named as rows of the output name it. Raises DataError for any other file, which a
+        row must not have read."""
+        path = Path(os.path.abspath(self.out / image.path))
+        if path.parent != Path(os.path.abspath(self.folder)) or not path.is_file():
+            raise DataError(f"expected a picture of {self.folder}, found {image.path!r}; correct the row")
+        return replace(image, path=str(self.out / image.path))
+
     def named(self, path: str) -> str:
         """A picture's path as rows of the output name it."""
         return os.path.relpath(path, self.out)
@@ -72,7 +81,7 @@ class Album:
     def _take(self, name: str) -> str:
         beside, above = self.source / name, self.source.parent / name
         found = image_record(above if not beside.is_file() and above.is_file() else beside)
-        kind = Path(name).suffix.lower() or ".img"
+        kind = ending(Path(found.path).read_bytes()) or ".img"
         return str(keep(self.folder, found.sha256 or "", kind, lambda p: shutil.copyfile(found.path, p)))
 
 

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from visreason.data.album import Album
-from visreason.data.exact import apply, patch
+from visreason.data.exact import apply, patch, same
 from visreason.data.files import Sink, read_rows
-from visreason.data.schemas import KEPT, SCHEMAS, Row, Rows, problem_of, read_as, schema_of, with_problem
+from visreason.data.rows import KEPT, Row, Rows, problem_of, with_problem
+from visreason.data.schemas import SCHEMAS, read_as, schema_of
 from visreason.errors import DataError
 from visreason.prompt import STYLES, Style, messages
 from visreason.record import Pair, Problem, Sample, from_json, to_json
@@ -69,7 +70,7 @@ def read_row(row: Row, fallback_id: str, album: Album, name: str) -> list[Rows]:
     if name in OWN:
         return records
     bare = SCHEMAS[name].write([_without_kept(r) for r in records], album, STYLES["direct"])
-    if _patched(bare, records, name) != again:
+    if not same(_patched(bare, records, name), again):
         change = patch(bare, again)
         records = [_with_kept(r, {**_kept(r), name: change}) for r in records]
     return records
@@ -96,15 +97,18 @@ def write_row(records: list[Rows], name: str, album: Album, style: Style) -> Row
         return record_row(records[0], album.out)
     bare = [_without_kept(r) for r in records]
     row = _patched(schema.write(bare, album, style), records, name)
-    others = {n: change for n, change in _kept(records[0]).items() if n != name}
-    meant = [_form(_with_kept(r, others), album) for r in records]
+    meant = [
+        _form(_with_kept(r, {n: change for n, change in _kept(r).items() if n != name}), album)
+        for r in records
+    ]
     try:
         back = [_form(r, album) for r in _read(row, problem_of(records[0]).id, album.written, name)[0]]
     except DataError:
         back = []
-    if back != meant:
+    if not same(back, meant):
         back += [{}] * (len(meant) - len(back))
-        row[BESIDE] = json.dumps([patch(b, m) for b, m in zip(back, meant, strict=False)], ensure_ascii=False)
+        changes = [patch(b, m) for b, m in zip(back, meant, strict=False)]
+        row[BESIDE] = json.dumps(changes, ensure_ascii=False, default=str)
     return row
 
 
@@ -163,7 +167,7 @@ def _restored(records: list[Rows], beside: str, album: Album) -> list[Rows]:
 def _record(form: dict[str, Any], album: Album) -> Rows:
     own = {k: v for k, v in form.items() if k not in ("completion", "score", "chosen", "rejected", "margin")}
     problem = from_json(Problem, own)
-    problem = replace(problem, images=tuple(replace(i, path=str(album.out / i.path)) for i in problem.images))
+    problem = replace(problem, images=tuple(album.own(i) for i in problem.images))
     rest = {k: v for k, v in form.items() if k not in own}
     if not rest:
         return problem

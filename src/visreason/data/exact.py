@@ -18,7 +18,7 @@ def patch(found: dict[str, Any], meant: dict[str, Any]) -> Patch:
     >>> apply({"a": 1, "b": 2}, change), apply({"a": 5, "b": 9}, change)
     ({'a': 1, 'c': 3}, {'a': 5, 'b': 9, 'c': 3})
     """
-    names = [n for n in {**found, **meant} if (n in found) != (n in meant) or found[n] != meant[n]]
+    names = [n for n in {**found, **meant} if (n in found) != (n in meant) or not same(found[n], meant[n])]
     return {n: [_digest(found, n), *([meant[n]] if n in meant else [])] for n in names}
 
 
@@ -34,8 +34,20 @@ def apply(found: dict[str, Any], change: Patch) -> dict[str, Any]:
     return result
 
 
+def same(found: Any, meant: Any) -> bool:
+    """Whether both are the same JSON: 1, 1.0 and true are three.
+
+    >>> same([1], [1]), same([1], [1.0]), same([1], [True])
+    (True, False, False)
+    """
+    return found == meant and _text(found) == _text(meant)
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, default=str)
+
+
 def _digest(values: dict[str, Any], name: str) -> str:
     if name not in values:
         return ABSENT
-    text = json.dumps(values[name], sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    return hashlib.sha256(_text(values[name]).encode()).hexdigest()[:12]

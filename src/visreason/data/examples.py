@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from visreason.data.formats import read_usable
-from visreason.data.schemas import problem_of
+from visreason.data.rows import problem_of
 from visreason.errors import DataError
 from visreason.prompt import Style
 from visreason.prompt.layouts import control_token

@@ -181,9 +181,18 @@ def _parquet(path: Path) -> Iterator[dict[str, Any]]:
     try:
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(BATCH):
-                yield from batch.to_pylist()
+                yield from ({name: _plain(v) for name, v in row.items()} for row in batch.to_pylist())
     except (OSError, pa.ArrowException) as e:
         raise DataError(f"expected a parquet file at {path}, found none that can be read ({e})") from e
+
+
+def _plain(value: Any) -> Any:
+    """A value of parquet as JSON has it; bytes stay, since they may be a picture."""
+    if isinstance(value, dict):
+        return {name: _plain(v) for name, v in value.items()}
+    if isinstance(value, list):
+        return [_plain(v) for v in value]
+    return value if isinstance(value, str | int | float | bytes | None) else str(value)
 
 
 def _table(path: Path, rejected: Sink) -> Iterator[tuple[int, dict[str, Any]]]:

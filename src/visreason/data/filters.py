@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from visreason.answer.extract import boxed
 from visreason.data.near import shingles, similarity
 from visreason.errors import DataError
 from visreason.prompt import Parsed, Style
@@ -17,15 +18,19 @@ from visreason.record import Completion, Sample
 
 Keep = Literal["shortest", "varied", "all"]
 TRACES = re.compile(
-    r"\b(?:caption(?:s|ed)?|descriptions?|described|revised|rewritten|visuali[sz](?:e|es|ed|ing))\b"
+    r"\b(?:caption(?:s|ed|ing)?|descriptions?|described|revised|rewritten|visuali[sz](?:e|es|ed|ing)|ocr|netlist|csv|json"
+    r"|bounding box(?:es)?|logic forms?|matplotlib|plantuml|lilypond|mermaid (?:code|chart|diagram|syntax))\b"
     r"|(?:图片|图像)?描述|修改后|重写",
     re.IGNORECASE,
 )
-"""Words that show that the thought was written from a description, or rewritten (R1-Onevision, issue 5)."""
+"""Words that show that the thought was written from a description, or rewritten (R1-Onevision, issue 5); those that the
+question uses itself show nothing."""
 RUN = 6
 """Words in a row whose coming again is repetition."""
 WORD = re.compile(r"[\u3400-\u9fff]|[^\W_]+(?:['’]\w+)?")
 CJK = re.compile(r"[\u3400-\u9fff]")
+FORMULA = re.compile(r"\$[^$]*\$|\\[A-Za-z]+")
+LATIN = re.compile(r"[A-Za-z]{2,}")
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,11 @@ def unlaid(text: str) -> Parsed:
     >>> unlaid("<think>2 + 2</think>It is 4.").answer
     'It is 4.'
     """
-    return parse_markers(text) if MARKERS[2] in text or MARKERS[0] in text else parse_tags(text)
+    return parse_markers(text) if _in_markers(text) else parse_tags(text)
+
+
+def _in_markers(text: str) -> bool:
+    return any(m in text for m in MARKERS)
 
 
 def relaid(sample: Sample, style: Style) -> Sample:
@@ -59,9 +68,8 @@ def relaid(sample: Sample, style: Style) -> Sample:
     True
     """
     thought, answer = content(sample.completion.text)
-    return replace(
-        sample, completion=Completion(style.target(thought, answer), model=sample.completion.model)
-    )
+    text = style.target(thought, answer)
+    return replace(sample, completion=replace(sample.completion, text=text, token_ids=(), logps=()))
 
 
 def content(text: str) -> tuple[str, str]:
@@ -75,18 +83,19 @@ def content(text: str) -> tuple[str, str]:
 
 def misplaced(text: str, parsed: Parsed) -> str | None:
     """What is wrong with the marks of a completion: each of a layout's marks stands once and in order, or is left out
-    as DeepSeek leaves the answer's, and no other mark stands there."""
-    marks = MARKERS if MARKERS[0] in text or MARKERS[2] in text else TAGS
+    as DeepSeek leaves the answer's and its chat template the first one, and no other mark stands there."""
+    marks = MARKERS if _in_markers(text) else TAGS
     others = TAGS if marks is MARKERS else MARKERS
     if found := next((m for m in others if m in text), None):
         return f"marks of two layouts ({found})"
     used = [m for m in marks if m in text]
     if twice := next((m for m in used if text.count(m) > 1), None):
         return f"{twice} more than once"
-    if used not in (list(marks), list(marks[:2])) or [text.index(m) for m in used] != sorted(
-        map(text.index, used)
-    ):
+    whole = [list(marks[i:j]) for i in (0, 1) for j in (2, 4)]
+    if used not in whole or [text.index(m) for m in used] != sorted(map(text.index, used)):
         return f"the marks {' '.join(used) or 'none'}"
+    if text.partition(marks[0])[0].strip() and marks[0] in text:
+        return f"words before {marks[0]}"
     if parsed.thought is None:
         return "no thought"
     return "no answer" if parsed.answer is None else None
@@ -103,7 +112,7 @@ def fault(completion: Completion, question: str, limits: Limits) -> tuple[str, s
         return ("errored", text[:200]) if completion.finish == "error" else ("truncated", "cut off")
     if not text.strip():
         return "empty", "no text"
-    if text.count(TAGS[2]) > 1 or text.count(MARKERS[2]) > 1 or _boxes(parsed.answer or "") > 1:
+    if text.count(TAGS[2]) > 1 or text.count(MARKERS[2]) > 1 or len(set(boxed(parsed.answer or ""))) > 1:
         return "two answers", "more than one answer block or box"
     if broken := misplaced(text, parsed):
         return "layout", f"found {broken}"
@@ -115,8 +124,9 @@ def fault(completion: Completion, question: str, limits: Limits) -> tuple[str, s
 
 
 def _wording(whole: str, thought: str, question: str, limits: Limits) -> tuple[str, str] | None:
-    if limits.traces and (trace := TRACES.search(whole)):
-        return "trace", f"found {trace.group()!r}"
+    traces = (m.group() for m in TRACES.finditer(whole) if m.group().lower() not in question.lower())
+    if limits.traces and (trace := next(traces, None)):
+        return "trace", f"found {trace!r}"
     words = WORD.findall(thought)
     if not limits.min_words <= len(words) <= limits.max_words:
         return "length", f"{len(words)} words"
@@ -132,13 +142,16 @@ def _wording(whole: str, thought: str, question: str, limits: Limits) -> tuple[s
 
 
 def language(text: str) -> str:
-    """`zh` where a third of the words are Chinese characters, `en` where most letters are Latin, else `other`.
+    """`zh` where Chinese characters are at least as many as Latin words, `en` where most letters are Latin, else
+    `other`; formulas aside.
 
     >>> language("圆的面积是多少？"), language("What is the area?"), language("Какова площадь?")
     ('zh', 'en', 'other')
     """
-    words = WORD.findall(text)
-    if 3 * sum(bool(CJK.match(w)) for w in words) > len(words):
+    text = FORMULA.sub(" ", text)
+    signs = len(CJK.findall(text))
+    words = [w for w in LATIN.findall(text) if not w.isupper()]  # the others are points and unknowns
+    if signs and signs >= len(words):
         return "zh"
     letters = [c for c in text if c.isalpha() and not CJK.match(c)]
     return "other" if 2 * sum(c < "\u0250" for c in letters) < len(letters) else "en"
@@ -165,10 +178,6 @@ def chosen(samples: list[Sample], keep: Keep, most: int) -> list[int]:
         rest = [i for i in places if i not in found]
         found.append(min(rest, key=lambda i: max(similarity(sets[i], sets[j]) for j in found)))
     return found
-
-
-def _boxes(solution: str) -> int:
-    return len(set(re.findall(r"\\boxed\s*\{([^{}]*(?:\{[^{}]*\}[^{}]*)*)\}", solution)))
 
 
 def _unboxed(solution: str) -> str:

@@ -13,7 +13,8 @@ from visreason.data.columns import RESPONSES, flat_sample
 from visreason.data.embedded import cells, held
 from visreason.data.files import read_rows
 from visreason.data.pictures import Pictures, Verify, usable
-from visreason.data.schemas import Row, Rows, problem_of, read_as, schema_of, with_problem
+from visreason.data.rows import Row, Rows, problem_of, with_problem
+from visreason.data.schemas import read_as, schema_of
 from visreason.errors import DataError
 from visreason.record import Problem, Sample
 

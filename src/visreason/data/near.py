@@ -9,6 +9,7 @@ HASHES, BAND = 64, 4
 """Numbers of a signature, and how many of them make a band: texts of similarity 0.8 share one of the 16 bands with a
 probability of 0.9998, of 0.5 with 0.64 (Leskovec, Rajaraman and Ullman, Mining of Massive Datasets, section 3.4)."""
 PRIME = (1 << 61) - 1
+WORD = re.compile(r"[\u3400-\u9fff]|[^\W\u3400-\u9fff]+")
 _rng = random.Random(0)
 _TURNS = [(_rng.randrange(1, PRIME), _rng.randrange(PRIME)) for _ in range(HASHES)]
 
@@ -39,8 +40,9 @@ def near_duplicates(texts: Sequence[str], threshold: float) -> dict[int, int]:
 
 
 def shingles(text: str) -> frozenset[int]:
-    """Hashes of a text's word triples, or of the whole where it is shorter; case and punctuation don't count."""
-    words = re.findall(r"\w+", text.lower())
+    """Hashes of a text's word triples, or of the whole where it is shorter; case and punctuation don't count, and a
+    Chinese character is a word."""
+    words = WORD.findall(text.lower())
     triples = (" ".join(words[i : i + 3]) for i in range(max(1, len(words) - 2)))
     return frozenset(int.from_bytes(hashlib.blake2b(t.encode(), digest_size=7).digest()) for t in triples)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from visreason.answer import check
-from visreason.data.columns import flat_problem
+from visreason.data.columns import COLUMNS, flat_problem
 from visreason.data.embedded import Embedded
 from visreason.data.files import read_rows
 from visreason.data.pictures import Pictures, usable
@@ -73,15 +73,24 @@ def pair_of(row: dict[str, Any], fallback_id: str) -> Pair:
         )
     rest = {k: v for k, v in row.items() if k not in (*SIDES, *PROMPTS, "margin")}
     asked = before or next((_prompt(row[name]) for name in PROMPTS if row.get(name)), "")
+    empty = next((name for name in PROMPTS if name in row), None)
+    if not asked and empty and not any(rest.get(name) for name in COLUMNS["question"]):
+        raise DataError(f"expected a prompt in column {empty}, found an empty one; drop the row")
     problem = flat_problem({**rest, **({"question": asked} if asked else {})}, fallback_id)
-    margin = row.get("margin")
-    return Pair(problem, Completion(chosen), Completion(refused), None if margin is None else float(margin))
+    return Pair(problem, Completion(chosen), Completion(refused), _margin(row.get("margin")))
+
+
+def _margin(value: Any) -> float | None:
+    try:
+        return None if value is None else float(value)
+    except (TypeError, ValueError, OverflowError) as e:
+        raise DataError(f"expected a number in column margin, found {str(value)[:80]!r}") from e
 
 
 def _ranked(row: dict[str, Any]) -> dict[str, Any]:
     """A row of two responses and their ranks as one of chosen and rejected; rank 0 is the better one."""
     responses, ranks = row["response"], row["human_ranking"]
-    if not isinstance(responses, list) or len(responses) != 2 or sorted(ranks) != [0, 1]:
+    if not isinstance(responses, list) or len(responses) != 2 or ranks not in ([0, 1], [1, 0]):
         raise DataError(f"expected two responses with ranks 0 and 1, found the ranks {ranks!r}")
     best = ranks.index(0)
     rest = {k: v for k, v in row.items() if k not in ("response", "human_ranking")}

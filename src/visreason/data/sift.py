@@ -1,12 +1,16 @@
-"""Problems taken out before anything is made of them: doubles, what a benchmark holds too, too many of a kind."""
+"""Problems taken out by rules that ask nobody: doubles, what a benchmark holds too, what can't be checked, too many
+of a kind."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from visreason.answer import check
+from visreason.answer.check import SUPPORTED
 from visreason.data.decontaminate import ALIKE_PICTURE, edges, overlaps
 from visreason.data.near import near_duplicates
+from visreason.errors import DataError
 from visreason.record import Problem
 
 Drops = dict[int, tuple[str, str]]
@@ -27,38 +31,67 @@ def duplicates(problems: Sequence[Problem], near: float | None) -> Drops:
 
 
 def _near(problems: Sequence[Problem], near: float, known: Drops) -> Drops:
-    """Within each cluster of like questions, pictures are compared with those of the problems that stay."""
+    """Within each cluster of like questions with one answer, pictures are compared with those of the problems that
+    stay."""
     places = [i for i in range(len(problems)) if i not in known]
     texts = [" ".join((problems[i].question, *problems[i].choices)) for i in places]
-    clusters: dict[int, list[int]] = {}
+    clusters: dict[tuple[int, int, str | None], list[int]] = {}
     like = near_duplicates(texts, near)
     for k, i in enumerate(places):
-        clusters.setdefault(places[like.get(k, k)], []).append(i)
+        key = (places[like.get(k, k)], len(problems[i].images), problems[i].answer)
+        clusters.setdefault(key, []).append(i)
     drops: Drops = {}
-    for cluster in (c for c in clusters.values() if len(c) > 1):
-        kept: list[int] = []
-        for i in cluster:
-            twin = next((j for j in kept if _alike(problems[i], problems[j])), None)
-            if twin is None:
-                kept.append(i)
-            else:
-                drops[i] = ("near duplicate", f"of {problems[twin].id}")
+    for (_, pictures, _), cluster in clusters.items():
+        if len(cluster) > 1:
+            twins = _twins(problems, cluster) if pictures else dict.fromkeys(cluster[1:], cluster[0])
+            drops |= {i: ("near duplicate", f"of {problems[j].id}") for i, j in twins.items()}
     return drops
 
 
-def _alike(one: Problem, other: Problem) -> bool:
-    """Whether two problems show the same pictures to the eye, with the same answer; two without any show the same."""
-    if len(one.images) != len(other.images) or one.answer != other.answer:
-        return False
-    return all(_same(a.path, b.path) for a, b in zip(one.images, other.images, strict=True))
+def _twins(problems: Sequence[Problem], cluster: Sequence[int]) -> dict[int, int]:
+    """Problems whose pictures look like those of an earlier one that stays, with that one. A blank picture, or one that
+    can't be opened, looks like no other."""
+    found: dict[int, int] = {}
+    kept: list[int] = []
+    table_KNW = np.empty((0, 0, 0), dtype=np.uint64)
+    for i in cluster:
+        shown = [edges(image.path) for image in problems[i].images]
+        if any(e is None for e in shown):
+            continue
+        row_NW = np.stack(shown)  # type: ignore[arg-type]
+        if not kept:
+            table_KNW = np.empty((len(cluster), *row_NW.shape), dtype=row_NW.dtype)
+        alike = _alike(table_KNW[: len(kept)], row_NW)
+        if alike.any():
+            found[i] = kept[int(alike.argmax())]
+        else:
+            table_KNW[len(kept)] = row_NW
+            kept.append(i)
+    return found
 
 
-def _same(one: str, other: str) -> bool:
-    a, b = edges(one), edges(other)
-    if a is None or b is None:
-        return False
-    either = np.bitwise_count(a | b).sum()
-    return bool(np.bitwise_count(a & b).sum() >= ALIKE_PICTURE * either)
+def _alike(table_KNW: np.ndarray, row_NW: np.ndarray) -> np.ndarray:
+    """Of K problems, which show the same N pictures to the eye, each W words of edges."""
+    both_KN = np.bitwise_count(table_KNW & row_NW).sum(-1)
+    either_KN = np.bitwise_count(table_KNW | row_NW).sum(-1)
+    return (both_KN >= ALIKE_PICTURE * either_KN).all(-1)
+
+
+def unverifiable(problems: Sequence[Problem]) -> Drops:
+    """Problems whose answer is not right by its own check, so that no completion can be; those for a judge, and those
+    without an answer, are left to others."""
+    drops: Drops = {}
+    for i, p in enumerate(problems):
+        if p.answer is None or p.check not in SUPPORTED:
+            continue
+        try:
+            right = check(p, p.answer).correct
+        except DataError as e:
+            drops[i] = ("unverifiable", str(e))
+            continue
+        if not right:
+            drops[i] = ("unverifiable", f"the answer {p.answer[:80]!r} is not right by its own check")
+    return drops
 
 
 def contaminated(problems: Sequence[Problem], benchmark: Sequence[Problem]) -> Drops:

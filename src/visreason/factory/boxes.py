@@ -35,9 +35,9 @@ class Finder:
     @torch.inference_mode()
     def find(self, picture: Picture.Image, phrases: Sequence[str], threshold: float = BOX_THRESHOLD) -> Boxes:
         """The likeliest box of each phrase that is found at all."""
-        if not phrases:
+        asked = [" ".join(p.lower().replace(".", " ").split()) for p in phrases]  # a stop ends a phrase
+        if not any(asked):
             return {}
-        asked = [p.lower().strip(" .") for p in phrases]
         inputs = self.processor(images=picture, text=". ".join(asked) + ".", return_tensors="pt").to(
             self.device
         )

@@ -1,23 +1,26 @@
 """Long thoughts from a teacher (Virgo, arXiv 2501.01904; R1-Onevision, arXiv 2503.10615): sampled, judged, filtered,
 rewritten as seen, and chosen."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from visreason.data.filters import Keep, Limits, chosen, content, fault
+from visreason.data.filters import WORD, Keep, Limits, chosen, content, fault
 from visreason.engine import Conversation, Engine, Sampling
 from visreason.errors import DataError
-from visreason.factory.asking import insist
+from visreason.factory.asking import ask, insist
 from visreason.factory.pipeline import Made
 from visreason.prompt import Style, messages
 from visreason.prompt.chat import choice_lines
-from visreason.prompt.put import put
 from visreason.record import Completion, Problem, Sample, Score, to_json
 from visreason.reward import correct
 from visreason.reward.judge import Judge
 
 Sees = Literal["picture", "description"]
+LEAST_LEFT = 3
+"""A rewritten thought has a third of the words at least: steps that imagine the picture are left out, no others."""
+NUMBER, PLACE = re.compile(r"\d+(?:\.\d+)?"), re.compile(r"\[[\d., ]*\]")
 
 
 @dataclass(frozen=True)
@@ -66,9 +69,9 @@ def distill(problems: list[Problem], how: Distilling, seed: int) -> list[Made]:
     asked = {p.id: _asked(p, how) for p in problems}
     refused = {i: ("can't be asked", str(a)) for i, a in asked.items() if isinstance(a, DataError)}
     refused |= {
-        p.id: ("no judge", f"check {p.check!r} needs judge=ENGINE")
+        p.id: ("no judge", "check 'judge' needs judge=ENGINE")
         for p in problems
-        if p.id not in refused and p.check in ("judge", "box") and how.judge is None
+        if p.id not in refused and p.check == "judge" and how.judge is None
     }
     refused |= _easy([p for p in problems if p.id not in refused], how, seed)
     left = [p for p in problems if p.id not in refused]
@@ -84,18 +87,16 @@ def distill(problems: list[Problem], how: Distilling, seed: int) -> list[Made]:
 def _asked(problem: Problem, how: Distilling) -> Conversation | DataError:
     if problem.answer is None:
         return DataError("expected an answer to judge by, found none")
+    if problem.check == "box":
+        return DataError("expected an answer that rules or a judge can tell right, found a box")
     if how.sees == "picture":
         return messages(problem, how.asked)
     if problem.description is None:
         return DataError(
             "expected a description for a teacher that does not see, found none; formalize first"
         )
-    try:
-        return put(
-            "distill_description.user.md", {"question": question(problem), "description": problem.description}
-        )
-    except DataError as e:
-        return e
+    values = {"question": question(problem), "description": problem.description}
+    return ask("distill_description.user.md", values)
 
 
 def question(problem: Problem) -> str:
@@ -104,10 +105,10 @@ def question(problem: Problem) -> str:
 
 
 def _easy(problems: list[Problem], how: Distilling, seed: int) -> dict[str, tuple[str, str]]:
-    """Problems that the base model answers without a long thought."""
+    """Problems that the base model's greedy answer settles, without a long thought."""
     if how.base is None or not problems:
         return {}
-    sampling = Sampling(max_tokens=how.sampling.max_tokens, seed=seed)
+    sampling = Sampling(temperature=0.0, max_tokens=how.sampling.max_tokens, seed=seed)
     answers = how.base.generate([messages(p, how.asked) for p in problems], sampling)
     samples = [Sample(p, group[0], Score(0.0)) for p, group in zip(problems, answers, strict=True)]
     verdicts = _verdicts(samples, how)
@@ -120,7 +121,8 @@ def _easy(problems: list[Problem], how: Distilling, seed: int) -> dict[str, tupl
 
 def _verdicts(samples: list[Sample], how: Distilling) -> list[Score]:
     whole = [s for s in samples if s.completion.finish != "error"]
-    scores = iter((correct if how.judge is None else Judge(how.judge, how.asked))(whole))
+    judged = correct if how.judge is None else Judge(how.judge, how.asked, strict=False)
+    scores = iter(judged(whole))
     return [Score(0.0, reason="errored") if s.completion.finish == "error" else next(scores) for s in samples]
 
 
@@ -162,9 +164,11 @@ def _rewritten(tries: list[Try], how: Distilling, seed: int) -> list[Try]:
         found = _laid(tries[left[k]].raw, reply, how)
         if found.rule:
             raise DataError(f"{found.rule}: {found.why}")
+        if said := _lost(thoughts[k], reply):
+            raise DataError(f"changed: {said}")
         return found
 
-    asked = [_put_thought(t) for t in thoughts]
+    asked = [ask("distill_rewrite.user.md", {"thought": t}) for t in thoughts]
     replies = insist(how.rewriter, asked, read, how.sampling.max_tokens, seed)
     for i, reply in zip(left, replies, strict=True):
         if isinstance(reply, DataError):
@@ -175,11 +179,17 @@ def _rewritten(tries: list[Try], how: Distilling, seed: int) -> list[Try]:
     return tries
 
 
-def _put_thought(thought: str) -> Conversation | DataError:
-    try:
-        return put("distill_rewrite.user.md", {"thought": thought})
-    except DataError as e:
-        return e
+def _lost(thought: str, rewritten: str) -> str | None:
+    """What a rewriting left out that is more than wording: most of the words, or most of the numbers but places in
+    brackets, which a description gives and nobody sees."""
+    thought = PLACE.sub(" ", thought)
+    before, after = (len(WORD.findall(t)) for t in (thought, rewritten))
+    if after * LEAST_LEFT < before:
+        return f"{after} words are left of {before}"
+    numbers, left = (set(NUMBER.findall(t)) for t in (thought, rewritten))
+    if 2 * len(numbers - left) > len(numbers):
+        return f"the numbers {', '.join(sorted(numbers - left)[:5])} are missing"
+    return None
 
 
 def _made(problem: Problem, tries: Sequence[Try], how: Distilling) -> Made:
@@ -189,6 +199,7 @@ def _made(problem: Problem, tries: Sequence[Try], how: Distilling) -> Made:
     if not low <= right <= high:
         why = f"{right} of {len(tries)} right"
         tries = [t if t.rule else replace(t, rule="difficulty", why=why) for t in tries]
+    tries = _once(tries)
     places = [i for i, t in enumerate(tries) if t.rule is None]
     left = [s for t in tries if t.rule is None and (s := t.made)]
     picked = {places[k] for k in chosen(left, how.keep, how.most)}
@@ -201,6 +212,17 @@ def _made(problem: Problem, tries: Sequence[Try], how: Distilling) -> Made:
         return Made(problem, steps)
     first = next((t.rule for t in tries if t.rule == "difficulty"), None) or "nothing kept"
     return Made(problem, steps, first, f"{right} of {len(tries)} right")
+
+
+def _once(tries: Sequence[Try]) -> list[Try]:
+    """Completions that come to the same text stay once."""
+    seen: set[str] = set()
+    found = []
+    for t in tries:
+        text = t.made.completion.text if t.made and not t.rule else None
+        found.append(replace(t, rule="same text", why="as an earlier one") if text in seen else t)
+        seen |= {text} if text else set()
+    return found
 
 
 def _light(completion: Completion) -> Completion:

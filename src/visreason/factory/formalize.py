@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from visreason.engine import Conversation, Engine
 from visreason.errors import DataError
-from visreason.factory.asking import insist
+from visreason.factory.asking import CODE, insist, plain
 from visreason.factory.distill import question
 from visreason.factory.languages import LANGUAGES, check_language
 from visreason.factory.ocr import Line, placed
@@ -18,9 +18,12 @@ from visreason.prompt import open_image
 from visreason.prompt.formal import KINDS, ask_description, ask_kind
 from visreason.record import Image, Problem
 
-BLOCK = re.compile(r"```([\w+-]*)\n(.*?)```", re.DOTALL)
-NAMES = {"python": "matplotlib", "netlist": "spice", "uml": "plantuml", "ly": "lilypond", "tex": "latex"}
-OBJECTS = re.compile(r"^\W*Objects:\W*(.*)$", re.IGNORECASE | re.MULTILINE)
+NAMES = {
+    "python": "matplotlib", "py": "matplotlib", "python3": "matplotlib", "netlist": "spice", "uml": "plantuml",
+    "puml": "plantuml", "ly": "lilypond", "tex": "latex", "geometry": "logic",
+}  # fmt: skip
+"""Other names of languages."""
+OBJECTS = re.compile(r"^\W*Objects:\**", re.IGNORECASE | re.MULTILINE)
 MOST_PHRASES = 12
 
 
@@ -73,7 +76,8 @@ def _read(problem: Problem, tools: Tools) -> list[list[Line]] | DataError:
 
 
 def _kind(_: int, reply: str) -> str:
-    words = re.findall(r"[a-z]+", (reply.strip().splitlines() or [""])[-1].lower())
+    last = (reply.strip().splitlines() or [""])[-1].lower()
+    words = re.findall(r"[a-z]+", re.sub(r"flow[ -]?chart", "flow", last))
     named = [w for w in words if w in KINDS]
     if len(set(named)) != 1:
         raise DataError(f"expected one of {', '.join(KINDS)} on the last line")
@@ -90,10 +94,11 @@ def _ask(problem: Problem, kind: str, lines: list[list[Line]]) -> Conversation |
 
 def _parts(kind: str, reply: str) -> dict[str, Any]:
     """A description taken apart and checked: words, code by language, phrases of things."""
-    blocks = {NAMES.get(n.lower(), n.lower()): body.strip() for n, body in BLOCK.findall(reply)}
-    words = BLOCK.sub("", reply).strip()
+    plain(reply)
+    blocks = {NAMES.get(n.lower(), n.lower()): body.strip() for n, body in CODE.findall(reply)}
+    words = CODE.sub("", reply).strip()
     if kind == "text":
-        return {"document": reply.strip("`\n ")}
+        return {"document": _document(reply)}
     if not words:
         raise DataError("expected a description in words, found none")
     for form in KINDS[kind][0]:
@@ -104,13 +109,27 @@ def _parts(kind: str, reply: str) -> dict[str, Any]:
     code = {name: body for name, body in blocks.items() if name in LANGUAGES}
     for name, body in code.items():
         check_language(name, body)
-    parts: dict[str, Any] = {"caption": OBJECTS.sub("", words).strip(), **({"code": code} if code else {})}
-    if kind in ("natural", "mixed"):
-        if (found := OBJECTS.search(words)) is None:
-            raise DataError('expected a last line "Objects:" with phrases, found none')
-        phrases = [p.strip(" .\"'*") for p in found[1].split(",")]
-        parts["phrases"] = list(dict.fromkeys(p.lower() for p in phrases if p))[:MOST_PHRASES]
-    return parts
+    if kind not in ("natural", "mixed"):
+        return {"caption": words, **({"code": code} if code else {})}
+    *before, listed = OBJECTS.split(words)
+    caption = "".join(before).strip()
+    if not caption:
+        raise DataError('expected a description and a last line "Objects:" with phrases, found one of them')
+    phrases = [p.strip(" .\"'*-•[]").lower() for p in re.split(r"[,\n]", listed)]
+    return {
+        "caption": caption,
+        "phrases": list(dict.fromkeys(p for p in phrases if p and p != "none"))[:MOST_PHRASES],
+        **({"code": code} if code else {}),
+    }
+
+
+def _document(reply: str) -> str:
+    """A page's text; one that stands in a code block as a whole is taken out of it."""
+    whole = CODE.fullmatch(reply)
+    text = (whole[2] if whole else reply).strip()
+    if not text:
+        raise DataError("expected the text of the page, found none")
+    return text
 
 
 def _made(
@@ -126,9 +145,12 @@ def _made(
         return Made(problem, steps, "description", str(parts))
     steps |= parts
     if tools.finder is not None and parts.get("phrases"):
-        image = problem.images[0]
-        drawn = tools.folder / f"{hashlib.sha256(problem.id.encode()).hexdigest()[:16]}.png"
-        steps["boxes"] = tools.finder(open_image(image), parts["phrases"], drawn)
+        name = hashlib.sha256(problem.id.encode("utf-8", "replace")).hexdigest()[:16]
+        try:
+            picture = open_image(problem.images[0])
+        except DataError as e:
+            return Made(problem, steps, "picture", str(e))
+        steps["boxes"] = tools.finder(picture, parts["phrases"], tools.folder / f"{name}.png")
     text = render(kind, steps, lines)
     return Made(replace(problem, description=text, meta={**problem.meta, "kind": kind}), steps)
 
@@ -148,7 +170,7 @@ def render(kind: str, parts: dict[str, Any], lines: list[list[Line]]) -> str:
             f"{name!r}: [{', '.join(f'{v:.1f}' for v in box)}]" for name, box in parts["boxes"].items()
         )
         found.append(f"Bounding Box Information: {{ {boxes} }}")
-    if kind == "mixed":
-        found.append("OCR Result: " + "\n".join(line.text for one in lines for line in one))
+    if read := [line.text for one in lines for line in one] if kind == "mixed" else []:
+        found.append("OCR Result: " + "\n".join(read))
     found += [f"```{name}\n{body}\n```" for name, body in parts.get("code", {}).items()]
     return "\n".join(found)

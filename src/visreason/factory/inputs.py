@@ -2,20 +2,21 @@
 
 import platform
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
+from rich.markup import escape
 
 from visreason.data import has_meta, read_problems, sift
 from visreason.engine import Engine, connect
 from visreason.errors import DataError, UsageError
-from visreason.factory.pipeline import Made, Stage, Troubles, Work
+from visreason.factory.pipeline import Made, Stage, Troubles, Work, console
 from visreason.prompt import style
 from visreason.recipe import SHARD, Paths, Recipe, Shard
 from visreason.record import Problem
-from visreason.store import Run
+from visreason.store import Run, model_files
 from visreason.world.source import data_file, model_folder
 
 
@@ -50,37 +51,59 @@ class Making(Recipe):
         return {**super().idle(), **({"workers": "runner=ray"} if self.runner == "here" else {})}
 
 
-def problems_of(
-    recipe: Making, record: Run, sifted: bool = True
-) -> tuple[list[Problem], Stage, list[dict[str, Any]]]:
-    """The problems to work on, the counts of what was dropped before, and those drops as rows."""
+Rule = Callable[[list[Problem]], sift.Drops]
+
+
+def problems_of(recipe: Making, record: Run) -> tuple[list[Problem], Stage]:
+    """The problems of the data, and the counts of them; rows that can't be used are set aside."""
     rejected: list[dict[str, Any]] = []
     data = data_file(recipe.data, record.path, style("awaker"))
     found = [p for p in read_problems(data, rejected) if has_meta(p, recipe.where)][: recipe.limit]
     if not found:
         raise DataError(f"expected problems in {data}, found none with {recipe.where}; change where")
-    record.set_aside(rejected)
+    if said := record.set_aside(rejected):
+        console.print(said, markup=False)
     stage = Stage("problems", len(found) + len(rejected))
     stage.drop(["unreadable"] * len(rejected))
-    drops = []
-    for rule in _rules(recipe, record.path) if sifted else ():
-        out = rule(found)
+    return found, stage
+
+
+def sifting(recipe: Making, held: list[Rule]) -> list[Rule]:
+    """The rules that the recipe asks for: doubles, what benchmarks hold too (`decontaminating`), too many of a kind."""
+    rules: list[Rule] = [lambda found: sift.duplicates(found, recipe.near), *held]
+    return [*rules, lambda found: sift.surplus(found, recipe.most_of)] if recipe.most_of else rules
+
+
+def decontaminating(recipe: Making) -> list[Rule]:
+    """The rule against benchmarks, where there are any. What can't be read of them is said: nothing is found in it."""
+    held: list[Problem] = []
+    for path in recipe.benchmarks:
+        rejected: list[dict[str, Any]] = []
+        held += read_problems(path, rejected)
+        if rejected:
+            console.print(
+                f"[yellow]{len(rejected)} rows of {path} can't be compared: {escape(rejected[0]['reason'])}"
+            )
+    return [lambda found: sift.contaminated(found, held)] if held else []
+
+
+def sifted(
+    problems: list[Problem], rules: Sequence[Rule], stage: Stage
+) -> tuple[list[Problem], list[dict[str, Any]]]:
+    """The problems that pass every rule, and the others as rows, counted in `stage`."""
+    drops: list[dict[str, Any]] = []
+    for rule in rules:
+        out = rule(problems)
         stage.drop(name for name, _ in out.values())
-        drops += [{"id": found[i].id, "rule": name, "why": why} for i, (name, why) in sorted(out.items())]
-        found = [p for i, p in enumerate(found) if i not in out]
-    if not found:
-        raise DataError(f"expected problems to be left, found none; the rules took {dict(stage.dropped)}")
-    return found, stage, drops
+        drops += [{"id": problems[i].id, "rule": name, "why": why} for i, (name, why) in sorted(out.items())]
+        problems = [p for i, p in enumerate(problems) if i not in out]
+    return problems, drops
 
 
-def _rules(recipe: Making, out: Path) -> list[Any]:
-    held = [p for path in recipe.benchmarks for p in read_problems(Path(path), [])]
-    rules: list[Any] = [lambda found: sift.duplicates(found, recipe.near)]
-    if held:
-        rules.append(lambda found: sift.contaminated(found, held))
-    if recipe.most_of:
-        rules.append(lambda found: sift.surplus(found, recipe.most_of))
-    return rules
+def sources(recipe: Making, *specs: str | None) -> list[Path]:
+    """The files a run is made from: data, benchmarks, and what answered."""
+    models = (file for spec in specs if spec for file in model_files(spec))
+    return [Path(recipe.data), *recipe.benchmarks, *models]
 
 
 class Engines:

@@ -39,16 +39,15 @@ class Reader:
         self.engine = RapidOCR(params={"Global.log_level": "error"})
 
     def read(self, image: Image) -> list[Line]:
-        """The texts of a picture from top to bottom, left to right. Raises DataError for one that can't be opened."""
-        found: Any = self.engine(np.asarray(open_image(image)))
+        """The texts of a picture in reading order. Raises DataError for one that can't be opened."""
+        found: Any = self.engine(open_image(image))  # an array it would take for one with blue first
         if found.boxes is None or not found.txts:
             return []
-        lines = [
+        return [
             Line(text, _box(corners), round(float(score), 4))
             for text, corners, score in zip(found.txts, found.boxes, found.scores, strict=True)
             if score >= LEAST_SCORE
         ]
-        return sorted(lines, key=lambda line: (line.box[1], line.box[0]))
 
 
 def _box(corners: Any) -> tuple[int, int, int, int]:

@@ -1,15 +1,16 @@
 """What every pipeline keeps: a row for each problem with all that was made of it, and the funnel of it all."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from visreason.data.filters import WORD
 from visreason.record import Problem, from_json
-from visreason.store import read_rows, record_row
+from visreason.store import Run, read_rows, record_row
 
 MADE, DROPPED, PROBLEMS = "made.jsonl", "dropped.jsonl", "problems.jsonl"
 console = Console(stderr=True)
@@ -48,11 +49,26 @@ Work = Callable[[list[Problem], int], tuple[list[Made], Troubles]]
 """From a block's problems and its seed to what became of each."""
 
 
-def read_made(path: Path) -> list[Made]:
-    """The whole rows of a file."""
-    if not path.exists():
-        return []
-    return [Made.read(row, path.parent) for _, row in read_rows(path, growing=True)]
+def read_made(path: Path) -> Iterator[Made]:
+    """The whole rows of a file, one by one: with every intermediate they may be larger than memory."""
+    if path.exists():
+        yield from (Made.read(row, path.parent) for _, row in read_rows(path, growing=True))
+
+
+def kept(path: Path) -> Iterator[Made]:
+    """What no rule dropped."""
+    return (made for made in read_made(path) if made.rule is None)
+
+
+def write_dropped(
+    record: Run, before: Iterable[dict[str, Any]], after: Iterable[dict[str, Any]] = ()
+) -> None:
+    """Write DROPPED anew: what rules took out before anything was made, what was dropped on the way, and `after`."""
+    record.rewind({DROPPED: 0})
+    record.append(DROPPED, before)
+    made = (m for m in read_made(record.path / MADE) if m.rule)
+    record.append(DROPPED, ({"id": m.problem.id, "rule": m.rule, "why": m.why} for m in made))
+    record.append(DROPPED, after)
 
 
 @dataclass
@@ -80,12 +96,12 @@ class Stage:
 
 
 def lengths(texts: Iterable[str]) -> dict[str, Any]:
-    """How many words texts have: quantiles, and counts up to each power of two.
+    """How many words texts have (a Chinese character is one): quantiles, and counts up to each power of two.
 
     >>> lengths(["a b c", "a"])
     {'n': 2, 'median': 3, 'p10': 1, 'p90': 3, 'up_to': {'1': 1, '4': 1}}
     """
-    counts = sorted(len(t.split()) for t in texts)
+    counts = sorted(len(WORD.findall(t)) for t in texts)
     if not counts:
         return {"n": 0}
     bins = Counter(1 << max(0, (n - 1).bit_length()) for n in counts)

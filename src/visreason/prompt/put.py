@@ -9,7 +9,9 @@ from visreason.prompt.layouts import control_token
 from visreason.prompt.styles import text
 from visreason.record import Image
 
-FENCE = re.compile(r"</?(?:question|content|description|thought|answer_[ab]|data)>", re.IGNORECASE)
+FENCE = re.compile(
+    r"<\s*/?\s*(?:question|content|description|thought|answer_[ab]|data)\s*/?\s*>", re.IGNORECASE
+)
 """Marks between which templates put what others wrote; engines are told to read it as data."""
 
 

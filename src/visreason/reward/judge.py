@@ -22,15 +22,19 @@ class Judge:
     """The reward of answers by rule or by judge, as each problem's `check` says (WeThink, arXiv 2506.07905).
 
     Problems with check "judge" are marked by the engine against their answer, which a mark of the highest tier finds
-    right; all others by rules. The same answer is marked once.
+    right; all others by rules. The same answer is marked once. One that gets no mark stops a `strict` judge, since a
+    0 in its place would be learned from; else it is errored.
     """
 
-    def __init__(self, engine: Engine, style: Style, tiers: Sequence[float] = TIERS) -> None:
-        self.engine, self.style, self.tiers = engine, style, sorted(tiers)
+    def __init__(
+        self, engine: Engine, style: Style, tiers: Sequence[float] = TIERS, strict: bool = True
+    ) -> None:
+        self.engine, self.style, self.tiers, self.strict = engine, style, sorted(tiers), strict
         self._marks: dict[tuple[str, str, str], float] = {}
 
     def __call__(self, samples: list[Sample]) -> list[Score]:
-        """Raises RunError when the judge gives no mark in ATTEMPTS replies, DataError for a problem without answer."""
+        """Raises RunError when a strict judge gives no mark in ATTEMPTS replies, DataError for a problem without
+        answer."""
         ruled = [s for s in samples if s.problem.check != "judge"]
         by_rule = iter(correct(ruled))
         asked = {self._key(s): s for s in samples if s.problem.check == "judge" and self._answer(s)}
@@ -49,7 +53,9 @@ class Judge:
         answer = self._answer(sample)
         if answer is None:
             return Score(0.0, reason="truncated" if sample.completion.finish == "length" else "unparsed")
-        mark = self._marks[self._key(sample)]
+        mark = self._marks.get(self._key(sample))
+        if mark is None:
+            return Score(0.0, answer, "errored")
         return Score(mark, answer, "judged" if mark == self.tiers[-1] else "wrong")
 
     def _mark(self, waiting: dict[tuple[str, str, str], Sample]) -> None:
@@ -59,13 +65,13 @@ class Judge:
                 return
             conversations = [self._conversation(s.problem, key[2]) for key, s in waiting.items()]
             answers = _ask(self.engine, conversations, attempt)
-            if failed := next((a for a in answers if a.finish == "error"), None):
+            if self.strict and (failed := next((a for a in answers if a.finish == "error"), None)):
                 raise RunError(f"the judge {self.engine.name} could not answer: {failed.text}")
             replies = [a.text for a in answers]
             found = {key: self._read(reply) for key, reply in zip(waiting, replies, strict=True)}
             self._marks |= {key: mark for key, mark in found.items() if mark is not None}
             waiting = {key: s for key, s in waiting.items() if found[key] is None}
-        if waiting:
+        if waiting and self.strict:
             raise RunError(
                 f"expected a mark of {', '.join(map(_number, self.tiers))} from {self.engine.name} for "
                 f"{next(iter(waiting))[0]!r}, found none in {ATTEMPTS} replies, the last {replies[-1][-120:]!r}; a "

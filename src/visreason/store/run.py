@@ -13,6 +13,7 @@ import time
 import weakref
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -168,8 +169,8 @@ class Run:
         """Cut an appended file back to its first lines."""
         path = self.path / name
         if path.exists():
-            whole = path.read_bytes().splitlines(keepends=True)
-            os.truncate(path, sum(map(len, whole[:lines])))
+            with open(path, "rb+") as file:
+                file.truncate(sum(map(len, islice(file, lines))))
 
     def set_aside(self, rejected: list[dict[str, Any]]) -> str:
         """Write the rows that were not used, with line and reason; those of an earlier session are the same.

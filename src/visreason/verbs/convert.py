@@ -17,7 +17,8 @@ from visreason import recipe
 from visreason.data.album import Album
 from visreason.data.convert import groups_of, records_of, write_row
 from visreason.data.filters import relaid
-from visreason.data.schemas import SCHEMAS, Row, Rows, problem_of
+from visreason.data.rows import Row, Rows, problem_of
+from visreason.data.schemas import SCHEMAS
 from visreason.data.written import write_rows
 from visreason.errors import DataError
 from visreason.prompt import Style, style
@@ -63,14 +64,20 @@ class Progress:
     def __init__(self, record: Run, rows: str) -> None:
         self.record, self.file = record, rows
         self.counts = {"records": 0, "rows": 0, "rejected": 0}
-        self.line, files = 0, {rows: 0, REJECTED: 0}
+        self.line, self.system, files = 0, False, {rows: 0, REJECTED: 0}
         if (record.path / PROGRESS).exists():
             found = read_json(record.path / PROGRESS)
-            self.line, self.counts, files = found["line"], found["counts"], found["files"]
+            self.line, self.system, self.counts = found["line"], found["system"], found["counts"]
+            files = found["files"]
         record.rewind(files)
         self.records: list[int] = []
         self.rows: list[Row] = []
         self.rejected: list[Row] = []
+
+    def take(self, row: Row) -> None:
+        """Take a row to write."""
+        self.rows.append(row)
+        self.system |= "system" in row
 
     def append(self, row: Row, /) -> None:
         """Take a rejected row, unless an earlier session did."""
@@ -82,17 +89,18 @@ class Progress:
         ready = sorted((r for r in self.rejected if r["line"] <= line), key=lambda r: r["line"])
         self.record.append(self.file, self.rows)
         self.record.append(REJECTED, ready)
-        done = {
+        more = {
             "records": sum(n <= line for n in self.records),
             "rows": len(self.rows),
             "rejected": len(ready),
         }
-        self.counts = {name: n + done[name] for name, n in self.counts.items()}
+        self.counts = {name: n + more[name] for name, n in self.counts.items()}
         self.line, self.rows = line, []
         self.rejected = [r for r in self.rejected if r["line"] > line]
         self.records = [n for n in self.records if n > line]
         files = self.record.cursor(self.file, REJECTED)
-        write_json(self.record.path / PROGRESS, {"line": line, "counts": self.counts, "files": files})
+        done = {"line": line, "system": self.system, "counts": self.counts, "files": files}
+        write_json(self.record.path / PROGRESS, done)
 
 
 def run(recipe: Recipe, out: Path) -> None:
@@ -115,7 +123,10 @@ def run(recipe: Recipe, out: Path) -> None:
     if spool != path:
         write_rows(path, spool)
     if schema.tags is not None:
-        write_json(out / "dataset_info.json", {recipe.name: {"file_name": path.name, **schema.tags}})
+        entry = {"file_name": path.name, **schema.tags}
+        if progress.system:
+            entry["columns"] = {**entry["columns"], "system": "system"}
+        write_json(out / "dataset_info.json", {recipe.name: entry})
     (out / PROGRESS).unlink()
     if spool != path:
         spool.unlink()
@@ -130,7 +141,7 @@ def _convert(recipe: Recipe, album: Album, progress: Progress) -> None:
     for line, found in track(groups, "convert", console=console, transient=True):
         for group in found:
             try:
-                progress.rows.append(write_row(group, recipe.to, album, layout))
+                progress.take(write_row(group, recipe.to, album, layout))
             except DataError as e:
                 progress.append({"line": line, "reason": str(e), "row": record_row(group[0], album.out)})
         if len(progress.rows) + len(progress.rejected) >= BLOCK:
@@ -151,5 +162,6 @@ def _read(
                     relaid(record, layout) if recipe.relay and isinstance(record, Sample) else record
                 )
             except DataError as e:
-                progress.append({"line": line, "id": problem_of(record).id, "reason": str(e)})
+                row = record_row(record, album.out)
+                progress.append({"line": line, "id": problem_of(record).id, "reason": str(e), "row": row})
         yield line, found

@@ -17,9 +17,10 @@ from rich.progress import track
 from visreason.data import part, read_samples
 from visreason.data.files import read_rows
 from visreason.data.pairing import By, Pairing, make_pairs
-from visreason.data.pairs import is_pair, read_pairs
+from visreason.data.pairs import content, is_pair, read_pairs
 from visreason.engine import Sampling, connect
-from visreason.errors import DataError
+from visreason.engine.responses import digest
+from visreason.errors import DataError, RunError
 from visreason.prompt import style
 from visreason.recipe import SHARD, Paths, Shard
 from visreason.recipe import Recipe as Base
@@ -199,7 +200,14 @@ def _in_blocks(
     """What the work that `build` makes finds of every pair, block by block; what is on disk is not done again, and
     nothing is built where all of it is."""
     path = record.path / file
-    done = [row["found"] for _, row in read_lines(path, growing=True)] if path.exists() else []
+    rows = [row for _, row in read_lines(path, growing=True)] if path.exists() else []
+    for row, pair in zip(rows, pairs, strict=False):
+        if row["of"] != _mark(pair):
+            raise RunError(
+                f"expected {pair.problem.id!r} next in {path}, found another pair: the data changed since the run "
+                "began; start again in another directory (out=...)"
+            )
+    done = [row["found"] for row in rows]
     done = done[: len(pairs) if len(done) >= len(pairs) else len(done) // BLOCK * BLOCK]
     record.keep(file, len(done))
     starts = range(len(done), len(pairs), BLOCK)
@@ -207,10 +215,16 @@ def _in_blocks(
     total, before = -(-len(pairs) // BLOCK), len(done) // BLOCK
     for start in track(starts, path.stem, total=total, completed=before, console=console):
         assert work is not None
-        found = work(pairs[start : start + BLOCK])
-        record.append(file, ({"found": f} for f in found))
+        block = pairs[start : start + BLOCK]
+        found = work(block)
+        record.append(file, ({"of": _mark(p), "found": f} for p, f in zip(block, found, strict=True)))
         done += found
     return done
+
+
+def _mark(pair: Pair) -> str:
+    """What tells pairs apart on disk."""
+    return digest([*content(pair), pair.problem.id, pair.chosen.text, pair.rejected.text])[:16]
 
 
 def _apply(pairs: list[Pair], outcomes: Outcomes) -> tuple[list[Pair], list[tuple[Pair, str]], int]:

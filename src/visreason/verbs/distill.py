@@ -4,20 +4,31 @@ A policy of one's own as the teacher makes it self-distillation; the rows then t
 is kept in made.jsonl with the rule that dropped it; samples.jsonl holds what is learned.
 """
 
+from collections import Counter
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from visreason.data import sift
 from visreason.data.filters import Keep, Limits
 from visreason.engine import Sampling
 from visreason.factory.blocks import in_blocks
 from visreason.factory.distill import Distilling, Sees, distill, samples_of
-from visreason.factory.inputs import Engines, Making, problems_of
-from visreason.factory.pipeline import DROPPED, Made, Stage, Work, console, lengths, share
+from visreason.factory.inputs import Engines, Making, decontaminating, problems_of, sifted, sifting, sources
+from visreason.factory.pipeline import (
+    MADE,
+    Stage,
+    Work,
+    console,
+    lengths,
+    read_made,
+    share,
+    write_dropped,
+)
 from visreason.prompt import style
-from visreason.store import SAMPLES, Run, model_files, write_records
+from visreason.store import SAMPLES, Run, write_records
 
 
 class Recipe(Making):
@@ -67,6 +78,19 @@ class Recipe(Making):
         return {**super().idle(), **({} if self.n > 1 else {"per_problem": "n above 1"}),
                 **({"per_problem": "keep=shortest or varied"} if self.keep == "all" else {})}  # fmt: skip
 
+    @model_validator(mode="after")
+    def _refuse_bounds_crossed(self) -> Self:
+        most = min(self.n, self.max_right or self.n)
+        if self.min_right > most:
+            raise ValueError(
+                f"expected min_right of at most {most} (n and max_right), found {self.min_right}: no problem could pass"
+            )
+        if self.min_words > self.max_words:
+            raise ValueError(
+                f"expected min_words below max_words, found {self.min_words} above {self.max_words}"
+            )
+        return self
+
 
 def run(recipe: Recipe, out: Path) -> None:
     """Distil, write samples.jsonl and dropped.jsonl, and seal with the funnel."""
@@ -74,26 +98,20 @@ def run(recipe: Recipe, out: Path) -> None:
     if record.finished:
         console.print(f"{out} is finished; nothing to do")
         return
-    problems, stage, drops = problems_of(recipe, record)
+    problems, stage = problems_of(recipe, record)
+    rules = [sift.unverifiable, *sifting(recipe, decontaminating(recipe))]
+    problems, drops = sifted(problems, rules, stage)
     console.print(
         f"{len(problems)} problems of {stage.into}; {recipe.n} completions each from {recipe.teacher}"
     )
-    made, troubles = in_blocks(record, recipe, problems, stage, partial(_work, recipe, out))
-    samples = [s for m in made for s in samples_of(m)]
-    write_records(out / SAMPLES, samples)
-    record.rewind({DROPPED: 0})
-    record.append(
-        DROPPED, drops + [{"id": m.problem.id, "rule": m.rule, "why": m.why} for m in made if m.rule]
-    )
-    summary = summarize(made, stage, [s.completion.text for s in samples])
-    files = [
-        f
-        for spec in (recipe.teacher, recipe.judge, recipe.rewriter, recipe.base)
-        if spec
-        for f in model_files(spec)
-    ]
-    record.seal({**summary, "troubles": troubles}, [Path(recipe.data), *files], {"samples": len(samples)})
-    console.print(f"{len(samples)} samples of {stage.into} problems in {out / SAMPLES}")
+    troubles = in_blocks(record, recipe, problems, stage, partial(_work, recipe, out))
+    made = out / MADE
+    n = write_records(out / SAMPLES, (s for m in read_made(made) for s in samples_of(m)))
+    write_dropped(record, drops)
+    summary = {**summarize(made, stage), "troubles": troubles}
+    engines = sources(recipe, recipe.teacher, recipe.judge, recipe.rewriter, recipe.base)
+    record.seal(summary, engines, {"samples": n})
+    console.print(f"{n} samples of {stage.into} problems in {out / SAMPLES}")
 
 
 def _work(recipe: Recipe, out: Path) -> Work:
@@ -117,18 +135,20 @@ def _how(recipe: Recipe, engines: Engines) -> Distilling:
     )  # fmt: skip
 
 
-def summarize(made: list[Made], stage: Stage, texts: list[str]) -> dict:
+def summarize(path: Path, stage: Stage) -> dict[str, Any]:
     """The funnel of problems and of completions, how many were right, and how long what is kept is."""
-    tries = [t for m in made for t in m.steps.get("completions", [])]
-    completions = Stage("completions", len(tries))
-    completions.drop(t["rule"] for t in tries)
-    asked = [m for m in made if "right" in m.steps]
-    right: dict[str, int] = {}
-    for m in asked:
-        right[str(m.steps["right"])] = right.get(str(m.steps["right"]), 0) + 1
+    completions, right = Stage("completions", 0), Counter[int]()
+    for made in read_made(path):
+        tries = made.steps.get("completions", [])
+        completions.into += len(tries)
+        completions.drop(t["rule"] for t in tries)
+        right.update([made.steps["right"]] if "right" in made.steps else [])
+    kept = (s.completion.text for made in read_made(path) for s in samples_of(made))
     return {
         "funnel": [stage.row(), completions.row()],
-        "shares": {"completions right": share(sum(m.steps["right"] for m in asked), len(tries))},
-        "problems_by_right": dict(sorted(right.items())),
-        "lengths": {"samples": lengths(texts)},
+        "shares": {
+            "completions right": share(sum(n * count for n, count in right.items()), completions.into)
+        },
+        "problems_by_right": {str(n): right[n] for n in sorted(right)},
+        "lengths": {"samples": lengths(kept)},
     }

@@ -4,6 +4,7 @@ Text is read by RapidOCR, things are found by Grounding DINO where boxes=PATH is
 and asked for again where it can't be. problems.jsonl holds the problems with their description, made.jsonl its parts.
 """
 
+from collections import Counter
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,9 @@ from pydantic import Field
 
 from visreason.factory.blocks import in_blocks
 from visreason.factory.formalize import Tools, formalize
-from visreason.factory.inputs import Engines, Making, problems_of
-from visreason.factory.pipeline import DROPPED, PROBLEMS, Made, Work, console, lengths
-from visreason.store import Run, model_files, write_records
+from visreason.factory.inputs import Engines, Making, decontaminating, problems_of, sifted, sifting, sources
+from visreason.factory.pipeline import MADE, PROBLEMS, Work, console, kept, lengths, write_dropped
+from visreason.store import Run, write_records
 
 
 class Recipe(Making):
@@ -35,18 +36,15 @@ def run(recipe: Recipe, out: Path) -> None:
         return
     if not recipe.boxes:
         console.print("no model for the role boxes: descriptions have no bounding boxes")
-    problems, stage, drops = problems_of(recipe, record)
+    problems, stage = problems_of(recipe, record)
+    problems, drops = sifted(problems, sifting(recipe, decontaminating(recipe)), stage)
     console.print(f"{len(problems)} problems of {stage.into} for {recipe.describer}")
-    made, troubles = in_blocks(record, recipe, problems, stage, partial(_work, recipe, out))
-    kept = [m.problem for m in made if m.rule is None]
-    write_records(out / PROBLEMS, kept)
-    record.rewind({DROPPED: 0})
-    record.append(
-        DROPPED, drops + [{"id": m.problem.id, "rule": m.rule, "why": m.why} for m in made if m.rule]
-    )
-    summary = {**summarize(made), "funnel": [stage.row()], "troubles": troubles}
-    record.seal(summary, [Path(recipe.data), *model_files(recipe.describer)], {"problems": len(kept)})
-    console.print(f"{len(kept)} problems with descriptions in {out / PROBLEMS}")
+    troubles = in_blocks(record, recipe, problems, stage, partial(_work, recipe, out))
+    n = write_records(out / PROBLEMS, (made.problem for made in kept(out / MADE)))
+    write_dropped(record, drops)
+    summary = {**summarize(out / MADE), "funnel": [stage.row()], "troubles": troubles}
+    record.seal(summary, sources(recipe, recipe.describer), {"problems": n})
+    console.print(f"{n} problems with descriptions in {out / PROBLEMS}")
 
 
 def _work(recipe: Recipe, out: Path) -> Work:
@@ -73,13 +71,11 @@ def _boxed(find: Any, draw: Any, picture: Any, phrases: list[str], path: Path) -
     return boxes
 
 
-def summarize(made: list[Made]) -> dict[str, Any]:
+def summarize(path: Path) -> dict[str, Any]:
     """Kinds of pictures, languages of their descriptions, and lengths."""
-    kinds: dict[str, int] = {}
-    languages: dict[str, int] = {}
-    for m in (m for m in made if m.rule is None):
-        kinds[m.steps["kind"]] = kinds.get(m.steps["kind"], 0) + 1
-        for name in m.steps.get("code", {}):
-            languages[name] = languages.get(name, 0) + 1
-    texts = [m.problem.description or "" for m in made if m.rule is None]
+    kinds, languages = Counter[str](), Counter[str]()
+    for made in kept(path):
+        kinds.update([made.steps["kind"]])
+        languages.update(list(made.steps.get("code", {})))
+    texts = (made.problem.description or "" for made in kept(path))
     return {"kinds": kinds, "languages": languages, "lengths": {"descriptions": lengths(texts)}}

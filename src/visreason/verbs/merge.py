@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 MADE_BY = ((MADE,), (JUDGED, SCORED), (SAMPLES,))
 """What takes the time, and is joined, of data pipelines, of curate, and of all others; the rest follows from it."""
+BLOCK = 1000
+"""Rows in memory at a time."""
 
 
 class Recipe(recipe.Recipe):
@@ -123,7 +126,9 @@ def _join(shards: list[Path], out: Path, whole: dict[str, Any]) -> None:
     for name in _made(shards, whole["verb"]):
         record.rewind({name: 0})
         for path in (shard / name for shard in shards):
-            record.append(name, _rows(path, record.path) if path.exists() else ())
+            rows = iter(_rows(path, record.path) if path.exists() else ())
+            while block := list(islice(rows, BLOCK)):
+                record.append(name, block)
 
 
 def _made(shards: list[Path], verb: str) -> tuple[str, ...]:

@@ -4,21 +4,41 @@ Pictures are those of the problems in `data`, each once. Every intermediate is k
 the questions, which `visreason convert to=wethink` writes with WeThink's seven fields.
 """
 
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
-from visreason.data import sift
 from visreason.engine import Engine
 from visreason.errors import DataError
 from visreason.factory import synthesize as making
 from visreason.factory.blocks import in_blocks
-from visreason.factory.inputs import Engines, Making, problems_of
-from visreason.factory.pipeline import DROPPED, PROBLEMS, Stage, Work, console, lengths, share
+from visreason.factory.evidence import Roles
+from visreason.factory.inputs import (
+    Engines,
+    Making,
+    decontaminating,
+    problems_of,
+    sifted,
+    sifting,
+    sources,
+)
+from visreason.factory.pipeline import (
+    MADE,
+    PROBLEMS,
+    Stage,
+    Work,
+    console,
+    kept,
+    lengths,
+    read_made,
+    share,
+    write_dropped,
+)
 from visreason.record import Problem
-from visreason.store import Run, model_files, write_records
+from visreason.store import Run, write_records
 
 WITHOUT = {
     "adjudicator": "disagreements are dropped", "judge": "open questions are dropped",
@@ -60,28 +80,30 @@ def run(recipe: Recipe, out: Path) -> None:
     for role, so in WITHOUT.items():
         if getattr(recipe, role) is None:
             console.print(f"no engine for the role {role}: {so}")
-    found, stage, drops = problems_of(recipe, record, sifted=False)
-    pictures = _distinct(found, stage)
+    found, stage = problems_of(recipe, record)
+    held = decontaminating(recipe)
+    pictures, drops = sifted(_distinct(found, stage), held, stage)
     console.print(f"{len(pictures)} pictures, at most {recipe.questions} questions each")
-    made, troubles = in_blocks(record, recipe, pictures, stage, partial(_work, recipe, out))
-    problems = [p for m in made for p in making.problems_of(m)]
-    doubles = sift.duplicates(problems, recipe.near)
-    kept = [p for i, p in enumerate(problems) if i not in doubles]
-    write_records(out / PROBLEMS, kept)
-    rows = [q for m in made for q in m.steps.get("questions", [])]
-    record.rewind({DROPPED: 0})
-    record.append(DROPPED, [
-        *drops, *({"id": m.problem.id, "rule": m.rule, "why": m.why} for m in made if m.rule),
-        *({"id": q["id"], "rule": q["rule"], "why": q["why"]} for q in rows if q["rule"]),
-        *({"id": problems[i].id, "rule": rule, "why": why} for i, (rule, why) in sorted(doubles.items())),
-    ])  # fmt: skip
+    troubles = in_blocks(record, recipe, pictures, stage, partial(_work, recipe, out))
+    problems = [p for made in kept(out / MADE) for p in making.problems_of(made)]
+    rows = list(_questions(out / MADE))
     questions = Stage("questions", len(rows))
-    questions.drop([*(q["rule"] for q in rows), *(rule for rule, _ in doubles.values())])
-    specs = (recipe.seer, recipe.writer, recipe.reader, recipe.adjudicator, recipe.judge, recipe.refiner)
-    files = [f for spec in specs if spec for f in model_files(spec)]
-    summary = {**summarize(rows, kept), "funnel": [stage.row(), questions.row()], "troubles": troubles}
-    record.seal(summary, [Path(recipe.data), *files], {"problems": len(kept)})
-    console.print(f"{len(kept)} questions of {len(rows)} in {out / PROBLEMS}")
+    questions.drop(q["rule"] for q in rows)
+    problems, doubles = sifted(problems, sifting(recipe, held), questions)
+    write_records(out / PROBLEMS, problems)
+    dropped = ({"id": q["id"], "rule": q["rule"], "why": q["why"]} for q in rows if q["rule"])
+    write_dropped(record, drops, [*dropped, *doubles])
+    summary = {**summarize(rows, problems), "funnel": [stage.row(), questions.row()], "troubles": troubles}
+    engines = (getattr(recipe, role) for role in ("seer", "writer", "reader", *WITHOUT))
+    record.seal(summary, sources(recipe, *engines), {"problems": len(problems)})
+    console.print(f"{len(problems)} questions of {len(rows)} in {out / PROBLEMS}")
+
+
+def _questions(path: Path) -> Iterator[dict[str, Any]]:
+    """What is counted of every question that was written, without its thoughts."""
+    for made in read_made(path):
+        for q in made.steps.get("questions", []):
+            yield {name: q.get(name) for name in ("id", "rule", "why", "agree", "verdict")}
 
 
 def _work(recipe: Recipe, out: Path) -> Work:
@@ -90,7 +112,7 @@ def _work(recipe: Recipe, out: Path) -> Work:
     found: dict[str, Engine | None] = {r: engines.get(r, spec) if spec else None for r, spec in specs.items()}
     writer = engines.get("writer", recipe.writer)
     reader = engines.get("reader", recipe.reader) if recipe.reader else writer
-    roles = making.Roles(
+    roles = Roles(
         engines.get("seer", recipe.seer), writer, reader, **found, rounds=recipe.rounds,
         questions=recipe.questions, max_tokens=recipe.max_completion_tokens,
     )  # fmt: skip
@@ -110,21 +132,23 @@ def _distinct(problems: list[Problem], stage: Stage) -> list[Problem]:
     return list(first.values())
 
 
-def summarize(rows: list[dict[str, Any]], kept: list[Problem]) -> dict[str, Any]:
+def summarize(rows: list[dict[str, Any]], problems: list[Problem]) -> dict[str, Any]:
     """Shares of agreement and adjudication, types and abilities of what is kept, and lengths."""
-    compared = [q for q in rows if "agree" in q]
+    compared = [q for q in rows if q["agree"] is not None]
     split = [q for q in compared if not q["agree"]]
+    settled = [q for q in split if q["verdict"] is not None]
     by: dict[str, dict[str, int]] = {"types": {}, "abilities": {}}
-    for p in kept:
+    for p in problems:
         by["types"][p.meta["category"]] = by["types"].get(p.meta["category"], 0) + 1
         for ability in p.meta["abilities"]:
             by["abilities"][ability] = by["abilities"].get(ability, 0) + 1
+    texts = {"questions": (p.question for p in problems), "thoughts": (p.thought or "" for p in problems)}
     return {
         "shares": {
             "answers that agree": share(len(compared) - len(split), len(compared)),
-            "disagreements adjudicated": share(sum("verdict" in q for q in split), len(split)),
-            "adjudications kept": share(sum(q["rule"] is None for q in split), sum("verdict" in q for q in split)),
+            "disagreements adjudicated": share(len(settled), len(split)),
+            "adjudications kept": share(sum(q["rule"] is None for q in settled), len(settled)),
         },
         **by,
-        "lengths": {"questions": lengths(p.question for p in kept), "thoughts": lengths(p.thought or "" for p in kept)},
+        "lengths": {name: lengths(found) for name, found in texts.items()},
     }  # fmt: skip

@@ -1,6 +1,7 @@
 """What the report shows of runs that make data: rows in, dropped by which rule, out; shares, lengths, things made."""
 
 import hashlib
+import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,8 +61,8 @@ def funnels(runs: Sequence[RunView], limit: int) -> list[Funnel]:
 def _pieces(path: Path, limit: int) -> Iterator[Piece]:
     if not path.exists():
         return
-    rows = [row for _, row in read_rows(path, growing=True)]
-    for row in sorted(rows, key=lambda r: hashlib.sha256(str(r["problem"]["id"]).encode()).digest())[:limit]:
+    rows = (row for _, row in read_rows(path, growing=True))
+    for row in heapq.nsmallest(limit, rows, key=_order):
         images = [{**i, "path": str(path.parent / i["path"])} for i in row["problem"].get("images", [])]
         try:
             problem = from_json(Problem, {**row["problem"], "images": images})
@@ -71,6 +72,10 @@ def _pieces(path: Path, limit: int) -> Iterator[Piece]:
             continue
         image = data_uri(Image(problem.images[0].path)) if problem.images else None
         yield Piece(problem, image, row["rule"], row["why"], list(_texts(problem, row["steps"]))[:MOST_TEXTS])
+
+
+def _order(row: dict[str, Any]) -> bytes:
+    return hashlib.sha256(str(row["problem"]["id"]).encode("utf-8", "replace")).digest()
 
 
 def _texts(problem: Problem, steps: dict[str, Any]) -> Iterator[tuple[str, str, str | None]]:
