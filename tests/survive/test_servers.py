@@ -27,6 +27,12 @@ SLOW = {"SECONDS_A_REWARD": "0.5"}
 """Half a second between two steps, in which what is to die dies."""
 
 
+def on_vllm(test):
+    """Marks a test that needs vLLM."""
+    found = importlib.util.find_spec("vllm") is not None
+    return pytest.mark.vllm(pytest.mark.skipif(not found, reason="needs vLLM: make setup-vllm")(test))
+
+
 def visreason(verb, log, *words_, **environment):
     """A process of the command line, its output in a file."""
     more = {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}", "OMP_NUM_THREADS": "1", **environment}
@@ -151,8 +157,7 @@ def test_a_server_that_is_killed_while_it_answers_and_is_back_costs_no_answer(wo
     assert manifest(out)["counts"] == manifest(tmp_path / "whole")["counts"]
 
 
-@pytest.mark.vllm
-@pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="needs vLLM: make setup-vllm")
+@on_vllm
 def test_vllm_killed_beside_the_trainer_stops_the_run_and_it_goes_on(world, tmp_path):
     fields = words("grpo", world, **RUN, model=str(world / "model"), engine="vllm", memory_share=0.05, kl=0)
     fields |= {"rewards": {"tests.train.rewards:even": 1, "tests.train.rewards:first_even": 1}}
@@ -174,8 +179,7 @@ def test_vllm_killed_beside_the_trainer_stops_the_run_and_it_goes_on(world, tmp_
         assert {k: one[k] for k in same} == pytest.approx({k: other[k] for k in same}, abs=1e-4)
 
 
-@pytest.mark.vllm
-@pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="needs vLLM: make setup-vllm")
+@on_vllm
 def test_told_to_end_with_vllm_in_its_group_the_step_is_finished_and_saved(world, tmp_path):
     fields = words("grpo", world, **RUN, model=str(world / "model"), engine="vllm", memory_share=0.05, kl=0)
     fields |= {"rewards": {"tests.train.rewards:even": 1, "tests.train.rewards:first_even": 1}}
@@ -192,8 +196,7 @@ def test_told_to_end_with_vllm_in_its_group_the_step_is_finished_and_saved(world
     assert not engine.exists()
 
 
-@pytest.mark.vllm
-@pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="needs vLLM: make setup-vllm")
+@on_vllm
 def test_vllm_ends_with_a_trainer_that_is_killed(world, tmp_path):
     fields = words("grpo", world, **RUN, model=str(world / "model"), engine="vllm", memory_share=0.05, kl=0)
     log, out = tmp_path / "log", tmp_path / "run"
