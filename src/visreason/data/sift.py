@@ -55,10 +55,10 @@ def _twins(problems: Sequence[Problem], cluster: Sequence[int]) -> dict[int, int
     kept: list[int] = []
     table_KNW = np.empty((0, 0, 0), dtype=np.uint64)
     for i in cluster:
-        shown = [edges(image.path) for image in problems[i].images]
-        if any(e is None for e in shown):
+        shown = [e for image in problems[i].images if (e := edges(image.path)) is not None]
+        if len(shown) < len(problems[i].images):
             continue
-        row_NW = np.stack(shown)  # type: ignore[arg-type]
+        row_NW = np.stack(shown)
         if not kept:
             table_KNW = np.empty((len(cluster), *row_NW.shape), dtype=row_NW.dtype)
         alike = _alike(table_KNW[: len(kept)], row_NW)

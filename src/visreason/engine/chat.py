@@ -16,8 +16,6 @@ from visreason.record import Completion
 
 EXTENDED = ("vllm", "visreason")
 """Owners of a model, as /v1/models names them, whose servers know token ids, banned words and top_k."""
-
-
 TOKEN = "token_id:"
 """What vLLM writes before a token's number where it names tokens by them."""
 

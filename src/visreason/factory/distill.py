@@ -76,7 +76,8 @@ def distill(problems: list[Problem], how: Distilling, seed: int) -> list[Made]:
     refused |= _easy([p for p in problems if p.id not in refused], how, seed)
     left = [p for p in problems if p.id not in refused]
     sampling = replace(how.sampling, seed=seed)
-    answers = how.teacher.generate([asked[p.id] for p in left], sampling) if left else []  # type: ignore[misc]
+    put = [a for p in left if not isinstance(a := asked[p.id], DataError)]
+    answers = how.teacher.generate(put, sampling) if put else []
     raw = [Sample(p, c, Score(0.0)) for p, group in zip(left, answers, strict=True) for c in group]
     raw = [replace(s, score=v) for s, v in zip(raw, _verdicts(raw, how), strict=True)]
     tries = _rewritten([_judged(s, how) for s in raw], how, seed)

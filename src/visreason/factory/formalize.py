@@ -56,7 +56,7 @@ def formalize(problems: list[Problem], tools: Tools, seed: int) -> list[Made]:
              for p, found in zip(problems, lines, strict=True)]  # fmt: skip
     kinds = insist(tools.describer, asked, _kind, tools.max_tokens, seed)
     prompts = [
-        k if isinstance(k, DataError) else _ask(p, k, o)  # type: ignore[arg-type]
+        k if isinstance(k, DataError) else o if isinstance(o, DataError) else _ask(p, k, o)
         for p, k, o in zip(problems, kinds, lines, strict=True)
     ]
     parts = insist(

@@ -8,7 +8,7 @@ from visreason.store.lines import (
     sha256,
     write_json,
     write_records,
-)  # fmt: skip
+)
 from visreason.store.models import checkpoints, model_files, model_path, trained_style
 from visreason.store.run import (
     IMAGES,
@@ -22,7 +22,7 @@ from visreason.store.run import (
     SCORED,
     Run,
     manifest,
-)  # fmt: skip
+)
 
 __all__ = [
     "IMAGES", "JUDGED", "LOCK", "MANIFEST", "METRICS", "RECIPE", "REJECTED", "SAMPLES", "SCORED", "Run", "checkpoints",
