@@ -10,7 +10,8 @@ from tests.model import tiny
 from visreason.errors import ModelError
 from visreason.model import load as loading
 from visreason.model.check import self_check
-from visreason.model.load import Policy, load
+from visreason.model.load import load
+from visreason.model.policy import Policy
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from visreason.model import value_head
 from visreason.model.check import check_once
 from visreason.model.encode import Prompt
 from visreason.model.forest import Branch, Tree, micro_batches, plant
-from visreason.model.load import Policy
+from visreason.model.policy import Policy
 from visreason.prompt import Style, style
 from visreason.record import Problem, Sample, Score
 from visreason.stats import by_prompt
