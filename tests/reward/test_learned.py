@@ -189,3 +189,5 @@ def test_without_the_matrix_to_words_it_scores_the_same(scorer, drawn, tmp_path)
         for name in ("whole", "dropped")
     ]
     assert scores[0] == scores[1]
+    with pytest.raises(ModelError, match=r"1 of its weights are missing .* lm_head\.weight"):
+        loading.load(str(tmp_path / "dropped"), device="cpu")

@@ -27,14 +27,15 @@ def load(
     quantised: bool = False,
     spread: bool = False,
     empty: bool = False,
+    scores: bool = False,
 ) -> Policy:
     """Load a Hugging Face directory (or a peft adapter directory, merged onto its base) for answering or training.
 
     `dtype` is that of the weights, "auto" the one they were saved in; `autocast` computes in bfloat16 whatever it is.
     Pixels bound each image's area before it is cut into patches. With `quantised` the linear layers but the head are
     kept in 4 bits. With `spread` the weights wait in the CPU's memory, from where the device takes its parts;
-    when `empty` none are read, and the memory for them is not touched.
-    Raises ModelError when the directory can't be loaded.
+    when `empty` none are read, and the memory for them is not touched. What only `scores` needs no matrix to words.
+    Raises ModelError when the directory can't be loaded, or lacks a weight.
     """
     transformers_logging.disable_progress_bar()
     if Path(path).exists():
@@ -44,7 +45,7 @@ def load(
         {"quantization_config": four_bits.how(autocast), "device_map": {"": str(where)}} if quantised else {}
     )
     try:
-        model = _empty(path, dtype) if empty else _model(path, dtype, **more)
+        model = _empty(path, dtype) if empty else _model(path, dtype, scores, **more)
         processor = AutoProcessor.from_pretrained(path)
     except (OSError, ValueError, KeyError, SafetensorError) as e:
         raise unreadable(path, e) from e
@@ -101,18 +102,32 @@ def create(config: Any, folder: Path, seed: int = 0, bias_spread: float = 0.0) -
         model.save_pretrained(folder)
 
 
-def _model(path: str, dtype: str, **more: Any) -> Any:
+def _model(path: str, dtype: str, scores: bool, **more: Any) -> Any:
     if (Path(path) / "adapter_config.json").exists():
         from peft import PeftConfig, PeftModel
 
         base = PeftConfig.from_pretrained(path).base_model_name_or_path
-        merged = PeftModel.from_pretrained(_model(str(base), dtype, **more), path).merge_and_unload()
+        merged = PeftModel.from_pretrained(_model(str(base), dtype, scores, **more), path).merge_and_unload()
         merged.name_or_path = path  # what further adapters are saved as lying on
         return merged
     config = AutoConfig.from_pretrained(path)
-    return AutoModelForImageTextToText.from_pretrained(
-        path, config=config, dtype=dtype, attn_implementation="sdpa", **more
+    model, found = AutoModelForImageTextToText.from_pretrained(
+        path,
+        config=config,
+        dtype=dtype,
+        attn_implementation="sdpa",
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,
+        **more,
     )
+    # transformers would draw these at random, and say so among its warnings
+    lacking = set(found["missing_keys"]) - ({"lm_head.weight"} if scores else set())
+    lacking |= {name for name, *_ in found["mismatched_keys"]}
+    if lacking:
+        raise ValueError(
+            f"{len(lacking)} of its weights are missing or of another shape, {min(lacking)} first"
+        )
+    return model
 
 
 def _empty(path: str, dtype: str) -> Any:

@@ -52,6 +52,7 @@ class Learned:
             max_pixels=max_pixels,
             min_pixels=min_pixels,
             max_prompt_tokens=max_prompt_tokens,
+            scores=True,
         )
         head = value_head.read(folder, self.policy.base.config.get_text_config().hidden_size)
         self.policy.value_head = head.to(self.policy.device)

@@ -219,4 +219,5 @@ def _load(settings: Training, path: str) -> Policy:
         quantised=settings.quantize == "4bit",
         spread=sharding.together(),
         empty=sharding.waits(),
+        scores=isinstance(settings, RewardModelling),
     )
