@@ -153,12 +153,12 @@ def _width(settings: Training) -> int:
 
 def _working(config: Any, settings: Training, numbers: int, spread: bool) -> float:
     """Under autocast a bfloat16 copy of every matrix. Of spread weights two layers that are gathered at a time; and the
-    words, with their gradient, for all of a forward and backward."""
+    words, with their gradient in float32, for all of a forward and backward."""
     if not spread:
         return HALF * numbers if settings.precision == "bfloat16" else 0.0
-    text = config.get_text_config()
-    layers, words = 2 * numbers / text.num_hidden_layers, 2 * text.vocab_size * text.hidden_size
-    return _width(settings) * (layers + words)
+    text, width = config.get_text_config(), _width(settings)
+    words = text.vocab_size * text.hidden_size
+    return width * 2 * numbers / text.num_hidden_layers + (width + FULL) * words
 
 
 def _activations(config: Any, settings: Training) -> float:

@@ -5,7 +5,6 @@ Axes: P pairs.
 
 import math
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -29,9 +28,9 @@ from visreason.train.update import Update, values
 
 
 def with_head(policy: Policy, path: str, settings: RewardModelling) -> None:
-    """Give a policy the value head at `path`, or a new one where there is none."""
+    """Give a policy the value head at `path` (a directory or hub id), or a new one where there is none."""
     width = policy.base.config.get_text_config().hidden_size
-    trained = any((Path(path) / name).is_file() for name in value_head.FILES)
+    trained = value_head.find(path)
     head = value_head.read(path, width) if trained else value_head.ValueHead(width, seed=settings.seed)
     head.style = settings.style
     policy.value_head = head.to(policy.device)
