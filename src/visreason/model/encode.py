@@ -102,12 +102,13 @@ class Encoder:
     def fits(self, conversation: Conversation) -> bool:
         """Whether a conversation's prompt is within `max_tokens`; no pixel is read.
 
-        Byte-level vocabularies never make more tokens than bytes, so most prompts need not be tokenized to know.
+        Byte-level vocabularies never make more tokens than bytes, so most prompts need not be tokenized to know; an
+        image has a mark on either side.
         """
         images = [part["image"] for m in conversation for part in m["content"] if part["type"] == "image"]
         texts = [part["text"] for m in conversation for part in m["content"] if part["type"] == "text"]
         at_most = (
-            sum(map(self._image_tokens, images))
+            sum(2 + self._image_tokens(i) for i in images)
             + sum(len(t.encode()) + 32 for t in texts)
             + 64 * len(conversation)
         )
@@ -199,7 +200,8 @@ class Encoder:
         counts = [len(images) for _, images in good]
         grids = grid.split(counts) if grid is not None else [None] * len(good)
         patches = [int(g.prod(-1).sum()) if g is not None else 0 for g in grids]
-        pieces = pixels.split(patches) if pixels is not None else [None] * len(good)
+        # A copy each, or one remembered prompt would keep the pixels of all.
+        pieces = [p.clone() for p in pixels.split(patches)] if pixels is not None else [None] * len(good)
         made = iter(self._prompt(*parts) for parts in zip(ids, pieces, grids, strict=True))
         return [o if isinstance(o, DataError) else next(made) for o in opened]
 

@@ -11,6 +11,7 @@ from visreason.data.near import near_duplicates
 from visreason.engine import Engine, Sampling
 from visreason.errors import DataError
 from visreason.prompt import Style, messages
+from visreason.prompt.layouts import control_token
 from visreason.record import Completion, Pair, Problem, Sample, Score
 from visreason.reward.correct import rules_verdict
 from visreason.reward.judge import judge_pairs
@@ -91,7 +92,12 @@ def rewritten(
     found: list[Outcome] = []
     for pair, group in zip(pairs, answers, strict=True):
         texts = [
-            c for c in group if c.finish == "stop" and c.text.strip() and _may_be_right(pair.problem, c.text)
+            c
+            for c in group
+            if c.finish == "stop"
+            and c.text.strip()
+            and not control_token(c.text)
+            and _may_be_right(pair.problem, c.text)
         ]
         candidates = [pair.chosen, pair.rejected, *texts]
         (scores,) = surrogate.scores([(pair.problem, [c.text for c in candidates])])

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import accumulate
 
 from visreason.errors import DataError
 from visreason.model.policy import Policy
@@ -20,8 +21,8 @@ def score_samples(reward: Learned, samples: Sequence[Sample], done: int) -> Iter
     those of the problem's own check. Completions of a problem that can't be read are errored.
     """
     groups = list(by_problem(samples).values())
-    while done > 0 and groups:
-        done -= len(groups.pop(0))
+    ends = accumulate(map(len, groups))
+    groups = groups[sum(1 for end in ends if end <= done) :]
     for start in range(0, len(groups), BLOCK):
         block = groups[start : start + BLOCK]
         asked = [(g[0].problem, [s.completion.text for s in g]) for g in block]
