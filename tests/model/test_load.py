@@ -79,6 +79,17 @@ def test_max_pixels_holds_below_the_processors_own_minimum(world, size):
     assert 0 < int(grid.prod()) * images.patch_size**2 <= most
 
 
+def test_min_pixels_holds_above_the_processors_own_maximum(world):
+    processor = AutoProcessor.from_pretrained(world / "small")
+    images = processor.image_processor
+    cell = (images.patch_size * images.merge_size) ** 2
+    images.size = {**dict(images.size), "longest_edge": 4 * cell}
+    loading.limit_pixels(processor, 16 * cell, None)
+    for size in ((56, 56), (560, 560)):
+        grid = images(PIL.Image.new("RGB", size), return_tensors="pt")["image_grid_thw"][0]
+        assert int(grid.prod()) * images.patch_size**2 == 16 * cell
+
+
 def test_only_full_attention_shares_a_trunk(world):
     config = AutoConfig.from_pretrained(world / "small")
     assert loading.shares_trunk(config)

@@ -175,4 +175,5 @@ def limit_pixels(processor: Any, min_pixels: int | None, max_pixels: int | None)
             size["shortest_edge"] = (images.patch_size * images.merge_size) ** 2
     if min_pixels is not None:
         size["shortest_edge"] = min_pixels
+        size["longest_edge"] = max(size["longest_edge"], min_pixels)
     images.size = size

@@ -64,16 +64,6 @@ def rank(policy: Policy, pairs: Sequence[Pair], layout: Style, budget: int) -> I
         yield Ranked(pair, scores[0], scores[1], tokens[0], tokens[1])
 
 
-def rank_all(policy: Policy, pairs: Sequence[Pair], layout: Style, budget: int) -> list[Ranked]:
-    """Every pair with its scores and lengths. Raises DataError for a problem that can't be read."""
-    ranked = []
-    for found in rank(policy, pairs, layout, budget):
-        if isinstance(found, DataError):
-            raise found
-        ranked.append(found)
-    return ranked
-
-
 def length_bias(samples: Sequence[Sample]) -> dict[str, float | None]:
     """Correlation of score and length among right and among wrong completions."""
     return {name: correlation(points) for name, points in length_points(samples).items()}

@@ -70,6 +70,8 @@ class Recipe(recipe.Recipe):
         by_vllm = {"device": "by=hf"} if self.by == "vllm" else {}
         return {**super().idle(), **by_hf, **by_vllm}
 
+    _uncrossed = model_validator(mode="after")(recipe.refuse_crossed)
+
     @model_validator(mode="after")
     def _refuse_both(self) -> Self:
         if bool(self.model) == bool(self.reward):
