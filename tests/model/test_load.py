@@ -1,3 +1,4 @@
+import json
 import shutil
 from pathlib import Path
 
@@ -45,6 +46,18 @@ def test_a_model_that_lacks_a_weight_is_refused_where_a_random_one_would_stand_f
         ModelError, match=r"1 of its weights are missing or of another shape, .*layers\.1\.mlp\.down_proj"
     ):
         load(str(tmp_path / "model"), device="cpu")
+
+
+def test_code_beside_a_model_is_not_run_whatever_is_answered(world, tmp_path, monkeypatch):
+    folder = shutil.copytree(world / "small", tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    odd = {"model_type": "odd", "auto_map": {"AutoConfig": "odd.Odd"}}
+    (folder / "config.json").write_text(json.dumps(config | odd))
+    (folder / "odd.py").write_text(f"import pathlib\npathlib.Path({str(tmp_path / 'ran')!r}).touch()\n")
+    monkeypatch.setattr("builtins.input", lambda *_: "y")
+    with pytest.raises(ModelError, match="can't load a vision-language model"):
+        load(str(folder), device="cpu")
+    assert not (tmp_path / "ran").exists()
 
 
 def test_a_model_is_loaded_in_the_precision_that_is_asked_for(world):

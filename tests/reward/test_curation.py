@@ -58,6 +58,13 @@ def test_a_text_that_no_pair_may_hold_is_no_new_chosen_side():
     assert rewritten(pair(), text="a longer one<|im_end|>") == ["weak, and no new answer is better"]
 
 
+def test_an_engine_that_failed_is_named_where_a_weak_pair_is_dropped():
+    failed = Completion("the picture is broken", finish="error")
+    assert rewritten(pair(), text=failed) == [
+        "weak, and no new answer is better; the engine: the picture is broken"
+    ]
+
+
 def test_pairs_of_other_options_are_others():
     pairs = [pair(choices=("2", "3")), pair(choices=("4", "5")), pair(choices=("2", "3"))]
     assert [bool(found) for found in curation.exact(pairs)] == [False, False, True]

@@ -105,8 +105,9 @@ def rewritten(
             found.append(f"{UNREADABLE}{scores}")
             continue
         best = scores.index(max(scores))
+        failed = "".join(f"; the engine: {c.text}" for c in group[:1] if c.finish == "error")
         new = replace(candidates[best], logps=())
-        found.append(replace(pair, chosen=new) if best > 1 else "weak, and no new answer is better")
+        found.append(replace(pair, chosen=new) if best > 1 else f"weak, and no new answer is better{failed}")
     return found
 
 

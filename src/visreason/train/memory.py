@@ -12,7 +12,7 @@ import torch
 from transformers import AutoConfig, AutoModelForImageTextToText
 
 from visreason.engine.hf import ROLLOUT_TOKENS
-from visreason.model.load import unreadable
+from visreason.model.load import NO_CODE, unreadable
 from visreason.model.logps import CHUNK_NUMBERS
 from visreason.model.parts import part_of
 from visreason.names import engine_kind
@@ -219,7 +219,7 @@ def plan(path: str, settings: Training) -> dict[str, object]:
 
 def _config(path: str) -> Any:
     try:
-        return AutoConfig.from_pretrained(path)
+        return AutoConfig.from_pretrained(path, **NO_CODE)
     except (OSError, ValueError) as e:
         raise unreadable(path, e) from e
 
