@@ -15,6 +15,7 @@ from tests.train.forests import tiny_policy
 from tests.train.test_resume import TIMING, train, words
 from visreason.errors import RunError
 from visreason.model.forest import Branch, Tree, plant
+from visreason.model.load import shares_trunk
 from visreason.model.value_head import ValueHead
 from visreason.record import Problem
 from visreason.store import checkpoints, read_records, write_records
@@ -59,6 +60,17 @@ def test_a_filler_changes_no_value_and_no_gradient(name, image):
     assert all(
         torch.allclose(a, b, atol=1e-4) for a, b in zip(gradients, expected, strict=True) if b is not None
     )
+
+
+@pytest.mark.parametrize("image", [True, False])
+def test_a_filler_leaves_a_model_its_windows(image):
+    policy = tiny_policy("windows")
+    policy.share = shares_trunk(policy.model.config)
+    assert not policy.share
+    tree = tiny.forest_trees(policy.model)[2]
+    batch = sharding.MicroBatch([tree], batches._filler(policy, image))
+    found, alone = (policy.logps(f).logps_S for f in (batch.planted(policy), plant([tree])))
+    assert torch.allclose(batch.own(found), alone, atol=1e-5)
 
 
 def test_a_process_without_pictures_runs_one_beside_those_of_another(monkeypatch):
