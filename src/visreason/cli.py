@@ -36,7 +36,7 @@ VERBS = {
     "synthesize": "Make questions with checked answers and thoughts from pictures.",
     "distill": "Distil long thoughts of a teacher into rows to learn, every drop counted.",
     "convert": "Rewrite a data file in another format, exactly; pictures named by content.",
-    "merge": "Put the shards of a run together.",
+    "merge": "Put the shards of a run or a checkpoint together, or adapters and their base.",
     "report": "Write an HTML page about one or several runs.",
 }
 EXTRAS = {
