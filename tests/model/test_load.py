@@ -40,9 +40,7 @@ def test_a_model_that_lacks_a_weight_is_refused_where_a_random_one_would_stand_f
     file = tmp_path / "model" / "model.safetensors"
     tensors = load_file(file)
     name = next(name for name in tensors if "layers.1.mlp.down_proj" in name)
-    save_file(
-        {k: v for k, v in (tensors | {name: instead}).items() if v is not None}, file, {"format": "pt"}
-    )
+    save_file({k: v for k, v in (tensors | {name: instead}).items() if v is not None}, file, {"format": "pt"})
     with pytest.raises(
         ModelError, match=r"1 of its weights are missing or of another shape, .*layers\.1\.mlp\.down_proj"
     ):

@@ -15,6 +15,8 @@ from visreason.view.funnel import funnels, makes_data
 from visreason.view.gallery import gallery
 from visreason.view.runs import RunView
 
+PAGE = "index.html"
+
 
 def write_report(
     out: Path,
@@ -52,7 +54,7 @@ def write_report(
     if tables := [c for c, _ in compared]:
         (out / "comparison.md").write_text(comparison.markdown(tables), encoding="utf-8", errors="replace")
         (out / "comparison.csv").write_text(comparison.table(tables), encoding="utf-8", errors="replace")
-    return write_page(out / "index.html", page)
+    return write_page(out / PAGE, page)
 
 
 def _accuracies(judged: list[RunView], out: Path, problems: int) -> dict[str, Any]:
