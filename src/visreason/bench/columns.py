@@ -2,6 +2,7 @@
 
 import ast
 import json
+import math
 from typing import Any, get_args
 
 from visreason.bench.kind import Given, Row
@@ -41,6 +42,11 @@ def identity(row: Row) -> str:
     """The row's id: its own, the key it stands under, or its line."""
     found = row.get(*IDS)
     return str(found) if found is not None else row.key or str(row.line)
+
+
+def is_numbered(row: Row) -> bool:
+    """Whether a row has no id but its line."""
+    return not row.key and row.get(*IDS) is None
 
 
 def need(row: Row, *names: str) -> str:
@@ -110,9 +116,20 @@ def given(row: Row) -> Given | None:
         answered,
         extracted,
         verdict(row),
-        None if reward is None else float(reward),
+        None if reward is None else number(row, reward, "a reward"),
         finish(row),
     )
+
+
+def number(row: Row, value: Any, what: str) -> float:
+    """A cell's number. Raises DataError for anything else: nothing can be compared with it."""
+    try:
+        found = float(value)
+    except (TypeError, ValueError):
+        found = math.nan
+    if math.isnan(found):
+        raise DataError(f"{row.where}: expected {what} as a number, found {value!r}")
+    return found
 
 
 def finish(row: Row) -> Finish:

@@ -132,9 +132,16 @@ def _lines(path: Path, text: str) -> Iterator[tuple[str, Any]]:
 
 def _table(path: Path, separator: str) -> Iterator[dict[str, Any]]:
     csv.field_size_limit(MAX_CELL)
-    reader = csv.DictReader(io.StringIO(read_text(path), newline=""), delimiter=separator)
+    reader = csv.reader(io.StringIO(read_text(path), newline=""), delimiter=separator)
     try:
-        yield from reader
+        names = next(reader, [])
+        for cells in filter(None, reader):
+            if len(cells) != len(names):
+                raise DataError(
+                    f"{path} line {reader.line_num}: expected {len(names)} cells, found {len(cells)}; put texts with "
+                    "separators or line ends in quotes"
+                )
+            yield dict(zip(names, cells, strict=True))
     except csv.Error as e:
         raise DataError(f"{path} line {reader.line_num}: expected a table, found {e}; correct it") from e
 

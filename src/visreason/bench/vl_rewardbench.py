@@ -25,10 +25,10 @@ PREFIXES = (
     ("RLAIF", "rlaif-v"), ("RLHF", "rlhf-v"), ("mathverse", "reasoning_tasks"), ("mmmu", "reasoning_tasks"),
     ("wildvision", "wildvision-battle"), ("hallucination", "povid"),
 )  # fmt: skip
-SAID = re.compile(
-    r"(?:Overall Judgment|Therefore)\s*.*\s*-*\s*Answer\s*(\d+)\s*is\s*(?:the\s*)?(?:slightly\s*)?better",
-    re.IGNORECASE,
-)
+CONCLUDES = re.compile(r"Overall Judgment|Therefore", re.IGNORECASE)
+BETTER = re.compile(r"Answer\s*(\d+)\s*is\s*(?:the\s*)?(?:slightly\s*)?better", re.IGNORECASE)
+"""The authors look for both in one pattern, which takes hours over a run of spaces: the last of the second behind the
+first of the first is what it finds."""
 
 
 def problem(row: Row) -> Problem:
@@ -87,10 +87,12 @@ def given(row: Row) -> Given | None:
 
 def read(problem: Problem, response: str, rules: Rules) -> str | None:
     """The answer that is said to be better, by its number in the original order."""
-    found = SAID.search(response.replace("\n", "").replace("*", ""))
-    if found is None or found.group(1) not in ("1", "2"):
+    text = response.replace("\n", "").replace("*", "")
+    start = CONCLUDES.search(text)
+    said = BETTER.findall(text, start.end()) if start else []
+    if not said or said[-1] not in ("1", "2"):
         return None
-    number = int(found.group(1))
+    number = int(said[-1])
     return str(3 - number if problem.meta.get("swapped") else number)
 
 

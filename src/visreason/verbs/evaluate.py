@@ -105,7 +105,9 @@ class Recipe(Answering):
     def idle(self) -> dict[str, str]:
         without = {} if self.bench else dict.fromkeys(BENCH_ONLY, "bench")
         if self.completions:
-            without |= dict.fromkeys((*ASKING, "trials"), "a model")
+            without |= dict.fromkeys((*ASKING, "trials", "max_prompt_tokens", "block"), "a model")
+        elif self.bench:
+            without |= {"rewards": "completions"}
         if self.extraction != "judge":
             without |= dict.fromkeys(("judge", "judge_cache"), "extraction=judge")
         return {**super().idle(), **without}
@@ -274,6 +276,10 @@ def _show(task: Task, summary: dict[str, Any]) -> None:
         figure = summary["figures"][name]
         bounds = f"[{figure['low']:.1f}, {figure['high']:.1f}], n = {figure['n']}"
         console.print(f"  {name:<24} {figure['value']:.2f} {bounds}", markup=False, highlight=False)
+    for rule, found in summary.get("guessed", {}).items():
+        console.print(
+            f"  guessed ({rule}): {found['n']} answers, {found['right']} of them right", highlight=False
+        )
 
 
 def _seal(

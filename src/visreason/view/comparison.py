@@ -87,6 +87,7 @@ def _line(run: RunView) -> Line:
     summary = run.manifest["summary"]
     figures = {c: (f["value"], f["low"], f["high"]) for c, f in summary["figures"].items()}
     lost = [f"{v:.1f} % {k}" for k, v in summary.get("not_read", {}).get("ALL", {}).items() if v]
+    lost += [f"{v['percent']:.1f} % {k}" for k, v in summary.get("guessed", {}).items()]
     note = (
         [f"partial: {summary['missing']} problems missing"]
         if summary.get("partial") and "missing" in summary
