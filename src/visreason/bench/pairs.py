@@ -10,6 +10,7 @@ from visreason.bench.columns import number
 from visreason.bench.kind import Given, Row, Rules
 from visreason.prompt.layouts import disarmed
 from visreason.record import Problem
+from visreason.stats import TRIAL_OF
 
 BETTER = (
     ("chosen_score", "rejected_score"),
@@ -26,7 +27,7 @@ def swapped(name: str, trial: int, seed: int) -> bool:
 
 def trials(problem: Problem, template: str, rules: Rules) -> list[Problem]:
     """The pair as `rules.trials` questions to a judge, each in an order of its own, kept in `meta.swapped`."""
-    meta = {k: v for k, v in problem.meta.items() if k != "responses"} | {"pair": problem.id}
+    meta = {k: v for k, v in problem.meta.items() if k != "responses"} | {TRIAL_OF: problem.id}
     asked = []
     for k in range(rules.trials):
         turn = swapped(problem.id, k, rules.seed)

@@ -13,7 +13,7 @@ from visreason.bench.kind import ALL, GUESSED, Bench
 from visreason.bench.problems import Source
 from visreason.bench.task import Reading, Task, layout
 from visreason.record import Sample
-from visreason.stats import accuracies
+from visreason.stats import TRIAL_OF, accuracies
 
 META = ("family", "category", "subject", "source", "level")
 """Fields of `meta` by which a summary divides problems that belong to no benchmark."""
@@ -69,7 +69,8 @@ def summarize(bench: Bench, samples: list[Sample], extraction: str, missing: int
         agreed = sum(s.score.correct == s.problem.meta["judged"] for s in labelled)
         summary["recorded_verdicts"] = {"n": len(labelled), "agree": agreed}
     rewards = [_reward(s.problem.meta["reward"]) for s in samples if "reward" in s.problem.meta]
-    several = sampling(samples, rewards if len(rewards) == len(samples) else None)
+    trials = any(TRIAL_OF in s.problem.meta for s in samples)  # other questions, not other answers to one
+    several = {} if trials else sampling(samples, rewards if len(rewards) == len(samples) else None)
     if several:
         summary["sampling"] = {name: percent(interval) for name, interval in several.items()}
     return summary

@@ -13,7 +13,7 @@ from visreason.prompt import Style
 from visreason.prompt.layouts import parse_plain, write_plain
 from visreason.prompt.styles import text
 from visreason.record import Problem, Sample, Score
-from visreason.stats import Interval, wilson
+from visreason.stats import Interval, by_problem, wilson
 
 GROUPS = {
     "General": ("vlfeedback", "wildvision-battle"),
@@ -106,11 +106,8 @@ def aggregate(samples: list[Sample]) -> dict[str, Interval]:
 
     `position 1` and `position 2` are the shares of right votes where the better answer stood there.
     """
-    votes: dict[str, list[Sample]] = {}
-    for sample in samples:
-        votes.setdefault(str(sample.problem.meta.get("pair", sample.problem.id)), []).append(sample)
     tally: dict[str, list[bool]] = {ALL: []}
-    for group in votes.values():
+    for group in by_problem(samples).values():
         decided = _decided(group)
         name = GROUP[group[0].problem.meta["source"]]
         tally.setdefault(name, [])

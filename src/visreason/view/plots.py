@@ -124,6 +124,30 @@ def columns(figures: Mapping[str, Mapping[str, Interval]], names: Sequence[str],
     return path
 
 
+def ladder(values: Mapping[str, Interval], path: Path, name: str = "accuracy") -> Path:
+    """Draw one figure of many runs: a line for each run, in the order they came, with its interval."""
+    figure = Figure(figsize=(8.0, 0.9 + 0.24 * len(values)), layout="constrained")
+    axes = figure.subplots()
+    middles = [100 * a.value for a in values.values()]
+    spans = [
+        [100 * (a.value - a.low) for a in values.values()],
+        [100 * (a.high - a.value) for a in values.values()],
+    ]
+    axes.errorbar(
+        middles, range(len(values)), xerr=spans, fmt="o", color=COLORS[0], markersize=4, elinewidth=1
+    )
+    axes.set_yticks(
+        range(len(values)), [shorten(label, 50, placeholder="…") for label in values], parse_math=False
+    )
+    axes.invert_yaxis()
+    axes.set_xlabel(f"{name}, percent", fontsize=9, color=GREY, parse_math=False)
+    plain(axes)
+    axes.grid(axis="x", color="#dddddd", linewidth=0.8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=130)
+    return path
+
+
 def _legend(figure: Figure, labels: Sequence[str], columns: int) -> None:
     keys = [Patch(color=COLORS[i % len(COLORS)], label=label) for i, label in enumerate(labels)]
     legend = figure.legend(

@@ -10,10 +10,15 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
-from visreason.view import comparison, numbers, plots
+from visreason.prompt.chat import LETTERS
+from visreason.stats import accuracies
+from visreason.view import comparison, numbers, plots, tables
 from visreason.view.funnel import funnels, makes_data
 from visreason.view.gallery import gallery
 from visreason.view.runs import RunView
+
+LISTED = 200
+"""Ids of a list on the page; comparison.csv has them all."""
 
 
 def write_report(
@@ -42,16 +47,17 @@ def write_report(
         curves=_curves(everything, out),
         figures=[(name, _embed(path)) for name, path in (figures or {}).items()],
         comparisons=compared,
-        shown=comparison.shown,
-        sentence=comparison.sentence,
+        listed=LISTED,
+        shown=tables.shown,
+        sentence=tables.sentence,
         funnels=funnels(everything, problems),
         **_accuracies(numbers.judged(scored), out, problems),
         runs=everything,
         pretty=lambda value: json.dumps(value, indent=2, ensure_ascii=False, default=str),
     )
-    if tables := [c for c, _ in compared]:
-        (out / "comparison.md").write_text(comparison.markdown(tables), encoding="utf-8", errors="replace")
-        (out / "comparison.csv").write_text(comparison.table(tables), encoding="utf-8", errors="replace")
+    if found := [c for c, _ in compared]:
+        (out / "comparison.md").write_text(tables.markdown(found), encoding="utf-8", errors="replace")
+        (out / "comparison.csv").write_text(tables.table(found), encoding="utf-8", errors="replace")
     return write_page(out / "index.html", page)
 
 
@@ -60,7 +66,7 @@ def _accuracies(judged: list[RunView], out: Path, problems: int) -> dict[str, An
     cells = {run.label: numbers.cells(run) for run in judged if not run.recipe.get("bench")}
     return {
         "counts": numbers.count_rows(judged),
-        "bars": _embed(plots.bars(cells, out / "accuracy.png")) if cells else None,
+        "bars": _embed(_bars(judged, cells, out / "accuracy.png")) if cells else None,
         "places": sorted({place for found in cells.values() for place in found}),
         "cells": cells,
         "percent": numbers.percent,
@@ -68,6 +74,13 @@ def _accuracies(judged: list[RunView], out: Path, problems: int) -> dict[str, An
         "total": len({(run.recipe.get("bench"), s.problem.id) for run in judged for s in run.samples}),
         "rollouts": any(run.rollouts for run in judged),
     }
+
+
+def _bars(runs: list[RunView], cells: dict[str, Any], path: Path) -> Path:
+    """Accuracies by family and level; of many runs one each."""
+    if len(cells) <= numbers.MANY:
+        return plots.bars(cells, path)
+    return plots.ladder({r.label: accuracies(r.samples)["all"] for r in runs if r.label in cells}, path)
 
 
 def write_page(path: Path, page: str) -> Path:
@@ -84,6 +97,7 @@ def template(name: str) -> Any:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    environment.globals["letters"] = LETTERS
     return environment.from_string(
         resources.files("visreason.view").joinpath(f"{name}.html.jinja").read_text("utf-8")
     )
@@ -100,9 +114,13 @@ def _curves(runs: list[RunView], out: Path) -> list[tuple[str, list[tuple[str, s
 
 
 def _chart(c: comparison.Comparison, number: int, out: Path) -> str:
-    """The figures of all runs on a benchmark as bars, as a data URI."""
+    """The figures of all runs on a benchmark as bars, of many runs the one that counts, as a data URI."""
     figures = {line.label: {n: comparison.interval(f) for n, f in line.figures.items()} for line in c.ours}
-    return _embed(plots.columns(figures, c.columns, out / f"benchmark_{number}.png"))
+    path = out / f"benchmark_{number}.png"
+    if len(figures) <= numbers.MANY:
+        return _embed(plots.columns(figures, c.columns, path))
+    counting = {label: found[c.primary] for label, found in figures.items() if c.primary in found}
+    return _embed(plots.ladder(counting, path, c.primary))
 
 
 def _embed(png: Path) -> str:
