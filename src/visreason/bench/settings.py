@@ -83,7 +83,7 @@ class Evaluating(Answering):
     )
 
     def idle(self) -> dict[str, str]:
-        without = {} if self.bench else dict.fromkeys(BENCH_ONLY, "bench")
+        without: dict[str, str] = {} if self.bench else dict.fromkeys(BENCH_ONLY, "bench")
         if self.completions:
             without |= dict.fromkeys((*ASKING, "trials", "block"), "a model")
         elif self.bench:

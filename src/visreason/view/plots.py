@@ -139,7 +139,7 @@ def ladder(values: Mapping[str, Interval], path: Path, name: str = "accuracy") -
     axes.set_yticks(
         range(len(values)), [shorten(label, 50, placeholder="…") for label in values], parse_math=False
     )
-    axes.invert_yaxis()
+    axes.set_ylim(len(values) - 0.5, -0.5)  # the first on top
     axes.set_xlabel(f"{name}, percent", fontsize=9, color=GREY, parse_math=False)
     plain(axes)
     axes.grid(axis="x", color="#dddddd", linewidth=0.8)

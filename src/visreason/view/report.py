@@ -69,6 +69,7 @@ def _accuracies(judged: list[RunView], out: Path, problems: int) -> dict[str, An
         "bars": _embed(_bars(judged, cells, out / "accuracy.png")) if cells else None,
         "places": sorted({place for found in cells.values() for place in found}),
         "cells": cells,
+        "many": len(cells) > numbers.MANY,
         "percent": numbers.percent,
         "exhibits": gallery(judged, problems),
         "total": len({(run.recipe.get("bench"), s.problem.id) for run in judged for s in run.samples}),
