@@ -2,14 +2,16 @@
 
 import contextlib
 import json
+from pathlib import Path
 
 import pytest
 
 from tests.bench.rows import mathvision
 from visreason import cli
 from visreason.bench import BENCHES, bench
-from visreason.bench.files import rows
-from visreason.bench.kind import Rules
+from visreason.bench.columns import options
+from visreason.bench.files import revision, rows
+from visreason.bench.kind import Row, Rules
 from visreason.bench.outputs import read_outputs
 from visreason.bench.problems import read_problems
 from visreason.bench.scoring import by_rule, by_stored
@@ -180,3 +182,28 @@ def test_a_response_that_repeats_itself_does_not_take_minutes_or_for_ever(name, 
     problem = Problem("p", "?", answer="1", meta=meta)
     (found,) = by_rule(bench(name), Rules())([Sample(problem, Completion(text), Score(0.0))])
     assert not found.correct
+
+
+def test_options_of_an_object_stand_in_their_order_and_empty_ones_are_none():
+    numbered = {str(i): f"option {i}" for i in range(12)}
+    row = Row({"options": dict(reversed(numbered.items()))}, "", Path("d.json"), 1)
+    assert options(row) == tuple(numbered.values())
+    assert options(Row({"options": {"A": "red", "B": "blue", "C": None}}, "", Path("d.json"), 1)) == (
+        "red",
+        "blue",
+    )
+
+
+@pytest.mark.parametrize(
+    ("written", "golds"), [("[\"it's\", 'so']", ["it's", "so"]), ("[0, 1)", ["[0, 1)"]), ("['7']", ["7"])]
+)
+def test_open_answers_written_as_a_list_are_several(written, golds, tmp_path):
+    row = {"id": "validation_Math_1", "question": "?", "answer": written, "question_type": "open"}
+    (problem,) = read_problems(bench("mmmu"), lines(tmp_path / "d.jsonl", [row]), None, tmp_path).problems
+    assert [problem.answer, *problem.meta.get("accepted", ())[1:]] == golds
+
+
+def test_only_a_commit_in_the_hubs_cache_is_a_revision():
+    commit = "0123456789abcdef" * 2 + "01234567"
+    assert revision(Path(f"hub/snapshots/{commit}/test.jsonl")) == commit
+    assert revision(Path("data/snapshots/mathvision/test.jsonl")) is None

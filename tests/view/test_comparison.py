@@ -1,6 +1,7 @@
 """Comparisons of runs: the same problems, told by more than an id; many runs; what stands in Markdown and CSV."""
 
 import base64
+import math
 import re
 from dataclasses import replace
 
@@ -12,6 +13,7 @@ from visreason.store import Run
 from visreason.view.comparison import comparisons, protocol_differences
 from visreason.view.gallery import MAX_ATTEMPTS, MAX_CHARS, gallery
 from visreason.view.numbers import MANY, cards
+from visreason.view.plots import smooth
 from visreason.view.report import LISTED, write_report
 from visreason.view.runs import RunView, load_run
 from visreason.view.tables import markdown
@@ -151,3 +153,17 @@ def test_charts_of_few_and_of_many_runs_are_pictures(tmp_path):
 def test_protocols_differ_where_prompts_could_be_longer():
     asked = [{"asked": {"max_prompt_tokens": n}} for n in (1024, 8192)]
     assert protocol_differences(asked) == ["asked.max_prompt_tokens: 1024 and 8192"]
+
+
+def test_curves_of_many_training_runs_are_those_of_the_last(tmp_path):
+    runs = [RunView(f"run {i}", {"verb": "sft"}, [{"step": 1, "loss": 1.0}]) for i in range(MANY + 3)]
+    shown = page(tmp_path, runs)
+    assert shown.count('by step">') == MANY
+    assert f"The last {MANY} of {MANY + 3} runs" in shown
+
+
+def test_a_moving_mean_is_that_of_a_plain_loop():
+    values = [math.sin(i) * 10 for i in range(1000)]
+    half = len(values) // 30
+    plain = [sum(w) / len(w) for w in (values[max(0, i - half) : i + half + 1] for i in range(len(values)))]
+    assert smooth(values) == pytest.approx(plain, abs=1e-9)

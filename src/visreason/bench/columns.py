@@ -64,7 +64,8 @@ def options(row: Row, *names: str) -> tuple[str, ...]:
     if isinstance(found, str):
         found = _literal(found, row)
     if isinstance(found, dict):
-        found = [found[k] for k in sorted(found)]
+        # Tables fill in the letters that other rows have; of numbers 10 comes after 9.
+        found = [found[k] for k in sorted(found, key=lambda k: (len(str(k)), str(k))) if found[k] is not None]
     if isinstance(found, list) and len(found) == 1 and str(found[0])[:1] == "[":
         found = _literal(str(found[0]), row)
     if isinstance(found, list | tuple):

@@ -7,6 +7,7 @@ import csv
 import gzip
 import io
 import json
+import re
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -44,8 +45,8 @@ def located(data: str) -> Path:
 
 def revision(path: Path) -> str | None:
     """The commit of a data set fetched from the hub, which keeps it in the path."""
-    parts = path.parts
-    return parts[parts.index("snapshots") + 1] if "snapshots" in parts[:-1] else None
+    found = re.search(r"/snapshots/([0-9a-f]{40})/", path.as_posix())
+    return found.group(1) if found else None
 
 
 def find(path: Path, candidates: Iterable[str], what: str) -> list[Path]:

@@ -49,9 +49,11 @@ def problem(row: Row) -> Problem | None:
         "subject": subject.group(1) if subject else str(row.get("category", "subject")),
     }
     if kind != CHOICE:
-        golds = re.findall(r"'([^']*)'", answer) if answer.startswith("[") else [answer]
         found = row.get("answer", "ground_truth")
-        golds = [str(g) for g in found] if isinstance(found, list) else golds
+        if not isinstance(found, list):  # written as text in tables; an interval is no list
+            quoted = re.findall(r"""'([^']*)'|"([^"]*)\"""", answer) if answer.startswith("[") else []
+            found = [a or b for a, b in quoted] or [answer]
+        golds = list(map(str, found))
         return Problem(name, str(row.get("question") or ""), pictures(row), golds[0], (), "auto",
                        meta=meta | ({"accepted": golds} if len(golds) > 1 else {}))  # fmt: skip
     return Problem(name, str(row.get("question") or ""), pictures(row), answer, choices, "choice", meta=meta)

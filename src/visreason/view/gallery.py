@@ -112,14 +112,14 @@ def _attempt(run: RunView, group: list[Sample]) -> Attempt:
     parsed = style("hint" if name == OFFICIAL else name).parse(shown.completion.text)
     right = sum(s.score.correct for s in group)
     score = shown.score
-    thought, answer, read = map(_short, (parsed.thought, parsed.answer, score.answer))
+    thought, answer, read = map(shortened, (parsed.thought, parsed.answer, score.answer))
     return Attempt(run.label, thought, answer, read, score.correct, score.reason, right, len(group))
 
 
-def _short(text: str | None) -> str | None:
+def shortened(text: str | None) -> str | None:
     """A text that a page can hold.
 
-    >>> _short("ab"), len(_short("a" * 10**6) or "")
+    >>> shortened("ab"), len(shortened("a" * 10**6) or "")
     ('ab', 8031)
     """
     if text is None or len(text) <= MAX_CHARS:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
 from textwrap import shorten
 
@@ -82,9 +83,10 @@ def smooth(values: Sequence[float]) -> list[float]:
     >>> smooth([0, 3, 6, 12])
     [1.5, 3.0, 7.0, 9.0]
     """
-    half = max(1, len(values) // 30)
-    windows = (values[max(0, i - half) : i + half + 1] for i in range(len(values)))
-    return [sum(w) / len(w) for w in windows]
+    n, half = len(values), max(1, len(values) // 30)
+    before = [0.0, *accumulate(values)]
+    bounds = ((max(0, i - half), min(n, i + half + 1)) for i in range(n))
+    return [(before[end] - before[start]) / (end - start) for start, end in bounds]
 
 
 def _curve(points: list[tuple[float, float]], title: str, path: Path) -> None:

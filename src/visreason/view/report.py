@@ -14,7 +14,7 @@ from visreason.prompt.chat import LETTERS
 from visreason.stats import accuracies
 from visreason.view import comparison, numbers, plots, tables
 from visreason.view.funnel import funnels, makes_data
-from visreason.view.gallery import gallery
+from visreason.view.gallery import gallery, shortened
 from visreason.view.runs import RunView
 
 LISTED = 200
@@ -45,6 +45,7 @@ def write_report(
         intro=intro,
         cards=list(numbers.summary_cards(summary)) if summary else numbers.cards(scored),
         curves=_curves(everything, out),
+        trained=sum(bool(run.metrics) for run in everything),
         figures=[(name, _embed(path)) for name, path in (figures or {}).items()],
         comparisons=compared,
         listed=LISTED,
@@ -99,18 +100,18 @@ def template(name: str) -> Any:
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.globals["letters"] = LETTERS
+    environment.filters["shortened"] = shortened
     return environment.from_string(
         resources.files("visreason.view").joinpath(f"{name}.html.jinja").read_text("utf-8")
     )
 
 
 def _curves(runs: list[RunView], out: Path) -> list[tuple[str, list[tuple[str, str]]]]:
-    """For each run with metrics its label, and (title, data URI) of every curve."""
+    """For each run with metrics, the last ones of many, its label, and (title, data URI) of every curve."""
     drawn = []
-    for i, run in enumerate(runs):
-        if run.metrics:
-            files = plots.curves(run.metrics, out, prefix=f"{i + 1}_{_slug(run.label)}_")
-            drawn.append((run.label, [(plots.CURVES[name], _embed(path)) for name, path in files.items()]))
+    for i, run in [(i, run) for i, run in enumerate(runs, 1) if run.metrics][-numbers.MANY :]:
+        files = plots.curves(run.metrics, out, prefix=f"{i}_{_slug(run.label)}_")
+        drawn.append((run.label, [(plots.CURVES[name], _embed(path)) for name, path in files.items()]))
     return drawn
 
 
