@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import Field, model_validator
 
 from visreason import recipe
+from visreason.bench.asking import DEVICES, TROUBLES
 from visreason.errors import RunError
 from visreason.factory.pipeline import MADE, read_made
 from visreason.record import Sample
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 MADE_BY = ((MADE,), (JUDGED, SCORED), (SAMPLES,))
 """What takes the time, and is joined, of data pipelines, of curate, and of all others; the rest follows from it."""
+BESIDE = (TROUBLES, DEVICES)
+"""What evaluations keep of their engines."""
 BLOCK = 1000
 """Rows in memory at a time."""
 
@@ -147,7 +150,7 @@ def _join(shards: list[Path], out: Path, whole: dict[str, Any]) -> None:
     record = Run.open(out, whole["verb"], {**whole, "shard": None})
     if record.finished:
         return
-    for name in _made(shards, whole["verb"]):
+    for name in (*_made(shards, whole["verb"]), *BESIDE):
         record.rewind({name: 0})
         for path in (shard / name for shard in shards):
             rows = iter(_rows(path, record.path) if path.exists() else ())
