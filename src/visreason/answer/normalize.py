@@ -65,7 +65,7 @@ SPELLINGS: tuple[tuple[str, str], ...] = (
         r"(?![A-Za-z])",
         " ",
     ),
-    (r"\\(?:Longrightarrow|longrightarrow|Rightarrow|rightarrow|implies)(?![A-Za-z])|→", r"\\to "),
+    (r"\\(?:Longrightarrow|longrightarrow|Rightarrow|rightarrow|implies)(?![A-Za-z])|-+>|→|⟶", r"\\to "),
     (
         r"ø|∅|\\varnothing(?![A-Za-z])|\A(?:there (?:is|are) )?no (?:real )?solutions?\Z|\A(?:the )?empty set\Z",
         r"\\emptyset ",
@@ -74,6 +74,9 @@ SPELLINGS: tuple[tuple[str, str], ...] = (
     (r"[−–—]", "-"),
     (r"\s+", " "),
     (r"(?<=\d) ?M(W|Pa|V|J|Hz|eV)(?![A-Za-z])", r" mega\1"),  # 5 MW, which case alone tells from milli
+    (r"(?<=\d) ?N ?\*? ?m(?![A-Za-z])", " newtonmeter"),  # 5 Nm, not nm
+    (r"(?<=\d) ?([kKMGT])b(?![A-Za-z])", r" \1bits"),  # 5 Mb, not MB
+    (r"(?<=\d) ?([kM]?)(?:\\Omega(?![A-Za-z])|[ΩΩ])", r" \1Ω"),
     (r" ?([_^]) ?(?:\{(\w)\}|(?=\S))", r"\1\2"),  # x ^ {2}
 )
 """Pattern and replacement, in this order. A LaTeX command ends where letters end, so a digit may follow it."""
@@ -86,15 +89,15 @@ THOUSANDS = re.compile(r"(?<![\d.,(])\d{1,3}(?:,\d{3})+(?![\d,])|(?<![\d.,])\d{1
 NAME = re.compile(r"([\\A-Za-z(|][\w\\ {}(),:|'°∠△]{0,40}?)\s*(?:=|\\in\b)\s*([^=]+)")
 MIXED = re.compile(r"(?<![\w.^/*)}] )(?<![\w.^/*)}])(\d+) (\d+/\d+)(?![\d.])")
 NO_UNIT = re.compile(
-    r"\b(?:hundred|thousand|[mbtr]+illion|dozen|or|and|to|is|was|not|pi|(?-i:[abceiknpqrtuxyzBEIPQRUXYZ])|sin|cos|tan"
+    r"\b(?:hundred|thousand|[mbtr]+illion|bn|mn|dozen|or|and|to|is|was|not|pi|(?-i:[abceiknpqrtuxyzBEIPQRUXYZ])|sin|cos|tan"
     r"|log|ln|sqrt)\b"
-    r"|^[亿万千百十又分]",
+    r"|^(?!千[米克瓦]|分[钟米])[亿万千百十又分]",
     re.IGNORECASE,
 )
 """Words behind a number that are no unit: they change it, join another to it, or are a variable."""
-FACTOR = re.compile(r"(?<=\d)[A-Z]$")
-"""A capital close behind a number: a variable more often than a unit."""
-UNIT_WORD = r"(?:[A-Za-zΩ][A-Za-z./]*|[\u4e00-\u9fff]{1,6})(?:\^[23])?"
+FACTOR = re.compile(r"(?<=\d)[A-Z]$|\b(?:19|20)\d0s$")
+"""What is no unit close behind a number: a capital, which is a variable more often, and the s of 1990s."""
+UNIT_WORD = r"(?:[A-Za-zΩμ¢][A-Za-zΩ./]*|[\u4e00-\u9fff]{1,6})(?:\^[23])?"
 UNIT = re.compile(rf"(.*?(?:[\d}})!]|\\pi)[亿万]?)\s*({UNIT_WORD}(?: {UNIT_WORD}){{0,3}})")
 UNIT_CHARS = 100
 
