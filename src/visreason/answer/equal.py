@@ -39,7 +39,7 @@ COORDINATES = re.compile(
 MARKS = re.compile(r"(?<=[^\W\d_])[-.'’](?=\s?\w)|\s+")
 PARTICLE = re.compile(r"(?<=[\u4e00-\u9fff])[的了]$")
 PLURAL = re.compile(r"[a-z]{3,30}")
-YES = {"是": "yes", "否": "no", "不是": "no"}
+YES = {"是": "yes", "否": "no", "不是": "no", "不": "no"}
 WORDS = re.compile(r"[A-Za-z]{2,}|[A-Za-z]+(?: [A-Za-z]+)+")
 
 

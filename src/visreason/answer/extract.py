@@ -6,6 +6,7 @@ from typing import Literal
 
 from visreason.answer.normalize import COMMAND, unwrap
 from visreason.answer.phrases import (
+    BOLD,
     BOX,
     DENIAL,
     DOUBTED,
@@ -13,14 +14,17 @@ from visreason.answer.phrases import (
     FIELD,
     FINAL,
     IS,
+    IS_CHINESE,
     JOINED,
     LEADING,
     LETTER,
     PHRASE,
     PROSE,
     RELATED,
+    SO,
     STATES,
     SUPPOSED,
+    VERB,
     WITHDRAWN,
 )
 from visreason.answer.prose import (
@@ -65,13 +69,15 @@ def extract(text: str, cut: bool = False) -> Extraction | None:
     if "<answer>" in text:
         blocks = _blocks(text, cut)
         return Extraction(_distinct(blocks), "tag") if blocks else None
-    text = plain(text)
+    whole, text = text, plain(text)
     earlier, boxes = _final_boxes(text)
     if boxes:
         return Extraction(_distinct(boxes), "box", _distinct(earlier))
     if stated := _stated(text[: text.rfind("\n") + 1] if cut else text):
         return Extraction((stated,), "phrase")
     head = EXPLAINED.split(text)[0]
+    if not cut and (emphasized := _emphasized(whole)):
+        return Extraction((emphasized,), "bare")
     if not cut and (value := bare(head if len(head.split()) <= FEW_WORDS else text) or _described(text)):
         return Extraction((value,), "bare")
     return None
@@ -80,8 +86,23 @@ def extract(text: str, cut: bool = False) -> Extraction | None:
 def _described(text: str) -> str | None:
     """The word that the last sentence says of something."""
     last = sentences(text)[-1:]
-    said = IS.fullmatch(last[0]) if last and not DECLINED.search(last[0]) else None
-    return said.group(1) if said else None
+    return _said(last[0]) if last and not DECLINED.search(last[0]) else None
+
+
+def _said(sentence: str) -> str | None:
+    """What a sentence says of something: a word, or yes or no."""
+    found = next((m for p in (SO, IS, IS_CHINESE) if (m := p.fullmatch(sentence))), None)
+    return found.group(1) if found else None
+
+
+def _emphasized(text: str) -> str | None:
+    """The only number in bold type in the last line, where several numbers stand."""
+    line = text.rpartition("\n")[2]
+    bold = {m.strip(" :.,") for m in BOLD.findall(line)}
+    if len(bold) != 1 or DENIAL.search(line) or len(line.split()) <= FEW_WORDS:
+        return None
+    number = bold.pop()
+    return number if values(number) == [number] else None
 
 
 def inside(text: str) -> str:
@@ -102,7 +123,16 @@ def inside(text: str) -> str:
     found = set(values(kept))
     if not found:
         return _word(text) or text
-    return found.pop() if len(found) == 1 and PROSE.search(_spelled(text)) and _states(kept) else text
+    if not (PROSE.search(_spelled(text)) and _states(kept)):
+        return text
+    said = VERB.split(kept)
+    return found.pop() if len(found) == 1 else last if len(said) == 2 and (last := _only(said[1])) else text
+
+
+def _only(text: str) -> str | None:
+    """The number that is the whole text."""
+    text = text.strip(" .")
+    return text if values(text) == [text] else None
 
 
 def _word(text: str) -> str | None:
@@ -111,7 +141,7 @@ def _word(text: str) -> str | None:
         return said.group(1)
     if (counted := in_words(text)) and _states(text):
         return counted[-1]
-    return said.group(1) if (said := IS.fullmatch(text)) else None
+    return _said(text)
 
 
 def _states(text: str) -> bool:

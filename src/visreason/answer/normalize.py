@@ -44,7 +44,7 @@ SPELLINGS: tuple[tuple[str, str], ...] = (
         r"\1(\2*\\pi/180)",  # sin 30°
     ),
     (r"(?<=\d) ?[xX] ?(?=10 ?\^)", "*"),  # 3 x 10^8
-    (r"\A(?:∴|=>|=(?![=>])|→|⇒|\\therefore(?![A-Za-z])) *", ""),  # = 12
+    (r"\A(?:(?:\.\.\.|…) ?(?==))?(?:∴|=>|=(?![=>])|→|⇒|#(?=\d)|\\therefore(?![A-Za-z])) *", ""),  # = 12   #12
     (r"\b(?:minus|negative) (?=[\d.\\])", "-"),  # minus 5
     (r"\^\s*\{?\s*\\circ\s*\}?|\\degree(?![A-Za-z])|°|\bdegrees?\b", " "),  # 90^\circ
     (r"\\?%|\bper ?cent(?:age(?: points?)?)?\b|\bpct\b", "%"),

@@ -40,12 +40,21 @@ VALUED = re.compile(r"\d|\\pi|\\infty|\\emptyset")
 DIGIT_WORDS = "one|two|three|four|five|six|seven|eight|nine|ten"
 WORDED = re.compile(
     r"\b(?:are|is|has|have|were|was|only|total of|shows?|contains?|counts?|counted|sees?) "
-    rf"({DIGIT_WORDS}|no)\b(?! (?:times|of)\b)"
+    rf"({DIGIT_WORDS}|no)\b(?! (?:times|of|and|point|half|halves|\w+(?:rd|th)s?|quarters?|hundred|\w+illion|dozen)\b)"
 )
 """There are three cubes; not: three of them, three times"""
+CHINESE_WORDED = re.compile(
+    r"[有是为共](?!一[个只条张种])([零一二两三四五六七八九十百千万]+(?:分之[零一二三四五六七八九十百千万]+)?)"
+    r"(?=[个只条张本名位种辆件次]|[。.]?\s*$)"
+)
+"""共有十二个   概率是三分之一。"""
+CONDITION = re.compile(
+    r"\b(?:at|when|where|for|if|with) [$\\(]{0,3}[A-Za-z] ?= ?[-−]?[\d./]*\d[$\\)]{0,3}(?!\s*[-+*/^])"
+)
+"""at x = 2"""
 COUNTED = re.compile(r"\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)\b", re.IGNORECASE)
 SAID = re.compile(
-    r"\s*(yes|no|true|false)[,.!;:]\s"
+    r"\s*(yes|no|true|false|是的|不是|是|不|否)(?:(?<=[a-z])[,.!;:]\s|(?<=[^a-z])[,，。](?=.))"
     r"(?!.*(?:[,.!;:]|\b(?:or|and))\s(?:yes|no|true|false)\b)",  # not: No, wait, yes.
     re.IGNORECASE,
 )
@@ -71,10 +80,11 @@ ASIDE = re.compile(
         r"[?？][\s\"'”’)\]*]*$",  # Is it 7?
         r"\bif\b[^.]*\bwould\b|\bwould\b[^.]*\bif\b",  # If x were 3, it would be 9.
         r"^\W*confidence\b|\b(?:am|['’]m) \S+ (?:confident|sure|certain)\b",  # I'm 90% sure.
+        r"^\W*(?:(?:to|let['’]?s|double)[ -])*(?:check|verif(?:y|ication))\b",  # Check: 6 + 4 = 10
     ),
     re.IGNORECASE,
 )
-"""It asks, speaks of another case, or of how sure it is."""
+"""It asks, speaks of another case, of how sure it is, or checks what another states."""
 COUNT = rf"(?:\d[\d,.]{{0,20}}|\b(?:{DIGIT_WORDS}))"
 COUNTS = re.compile(
     either(
@@ -94,15 +104,19 @@ _DIGITS = r"[$\\(]{0,3}[-−]?\d[\d,.]{0,20}[$\\)]{0,3}"
 _DENYING = either(
     word(
         "not", "never", "neither", "nor", "cannot", "doubt", "rather than", "instead of",
-        "rul(?:e[sd]?|ing) out", "exclud(?:e[sd]?|ing)",
+        "rul(?:e[sd]?|ing) out", "exclud(?:e[sd]?|ing)", "(?:wrong|incorrect|mistaken?) to",
     ),
     r"n['’]t\b",
+    "不(?:是|为|等于)",
 )  # fmt: skip
 _FILLING = either(
-    "be", "is", "are", "was", "has", "have", "the", "a", "it", "its", "that", "think", "believe", "say", "value",
-    "answer", "number", "result", "equals?", "to", "of",
+    "be", "is", "are", "was", "has", "have", "the", "a", "it", "its", "that", "think", "believe", "say", "claim",
+    "conclude", "value", "answer", "number", "result", "equals?", "to", "of",
 )  # fmt: skip
-_BEFORE = rf"\(?{_DENYING}(?: {_FILLING}\b)* ?{_DIGITS}(?:(?: or| nor|,) {_DIGITS}){{0,10}}"  # (not the number 12 or 13
+_BEFORE = (
+    rf"\(?{_DENYING}(?: {_FILLING}\b)* ?{_DIGITS}"  # (not the number 12
+    rf"(?:(?: or| nor|,) {_DIGITS}){{0,10}}(?:,? but\b)?"  # or 13 but
+)
 _BEHIND = (
     rf"(?<![\w.]){_DIGITS} (?:is|was|are|were|would be|must be|can|could)(?: ?(?:not|n['’]t))?(?: be)?(?: the| an?)? "
     + either(
@@ -145,7 +159,9 @@ def bare(text: str) -> str | None:
     '7'
     """
     if len(text.split()) <= FEW_WORDS or (WORD.search(text) is None and "\n" not in text):
-        return text.strip() or None
+        said = sentences(text)
+        stated = [s for s in said if not ASIDE.search(s)]
+        return "\n".join(stated) if 0 < len(stated) < len(said) else text.strip() or None
     steps = STEP.sub("", text)
     text = steps if len(STEP.findall(text)) > 1 else text
     said = SAID.match(text)
@@ -154,7 +170,13 @@ def bare(text: str) -> str | None:
             return None
         stated = undenied(sentence)
         worded = [] if said else in_words(stated)
-        if found := values(stated, compared=False) or worded or values(stated):
+        said_of_it = CONDITION.sub(" ", stated)
+        if (
+            found := values(said_of_it, compared=False)
+            or worded
+            or values(stated, compared=False)
+            or values(stated)
+        ):
             return stated if len(set(found)) > 1 and HEDGE.search(stated) else found[-1]
         if stated != sentence:
             return None
@@ -167,7 +189,7 @@ def in_words(sentence: str) -> list[str]:
     >>> in_words("There are three apples."), in_words("There are three apples, and with the pears four.")
     (['three'], [])
     """
-    found = WORDED.findall(sentence)
+    found = WORDED.findall(sentence) or CHINESE_WORDED.findall(sentence)
     return found if len(found) >= len(COUNTED.findall(sentence)) else []
 
 

@@ -71,8 +71,20 @@ def number_in_words(text: str) -> Fraction | int | None:
         return Fraction(scaled[1]) * SCALES[scaled[2]]
     if CHINESE_NUMBER.fullmatch(text):
         return _chinese(text.rstrip("个只条张本位名").replace("两", "二"))
+    if " point " in text:
+        return _decimal(*text.split(" point ", 1))
     words = [w for w in re.split(r"[\s-]+", text) if w]
     return None if not words or text in ALONE else _fraction(words) or _whole(words)
+
+
+def _decimal(ones: str, places: str) -> Fraction | None:
+    """`two point five`: its digits are said one by one."""
+    whole, digits = _whole(ones.split()), [str(SMALL.index(w)) for w in places.split() if w in SMALL[:10]]
+    return (
+        None
+        if whole is None or len(digits) < len(places.split())
+        else whole + Fraction(f"0.{''.join(digits)}")
+    )
 
 
 def _fraction(words: list[str]) -> Fraction | None:
