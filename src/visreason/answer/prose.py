@@ -49,9 +49,10 @@ CHINESE_WORDED = re.compile(
 )
 """共有十二个   概率是三分之一。"""
 CONDITION = re.compile(
-    r"\b(?:at|when|where|for|if|with) [$\\(]{0,3}[A-Za-z] ?= ?[-−]?[\d./]*\d[$\\)]{0,3}(?!\s*[-+*/^])"
+    r"(\b(?:is|was|equals|value of) [$(\\]{0,3}[-−]?\d[\d.,/]{0,20}[$)\\]{0,3},?(?: (?:attained|reached|achieved))?)"
+    r" (?:at|when|where|for|if|with) [$(\\]{0,3}[A-Za-z] ?= ?[-−]?\d[\d./]{0,20}[$)\\]{0,3}(?!\s*[-+*/^])"
 )
-"""at x = 2"""
+"""The minimum is -5 at x = 2: the value, and when it holds."""
 COUNTED = re.compile(r"\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)\b", re.IGNORECASE)
 SAID = re.compile(
     r"\s*(yes|no|true|false|是的|不是|是|不|否)(?:(?<=[a-z])[,.!;:]\s|(?<=[^a-z])[,，。](?=.))"
@@ -168,15 +169,10 @@ def bare(text: str) -> str | None:
     for sentence in [s for s in reversed(sentences(text)[-3:]) if not ASIDE.search(s)]:
         if DECLINED.search(sentence) or COUNTS.search(sentence):
             return None
+        sentence = CONDITION.sub(r"\1", sentence)
         stated = undenied(sentence)
         worded = [] if said else in_words(stated)
-        said_of_it = CONDITION.sub(" ", stated)
-        if (
-            found := values(said_of_it, compared=False)
-            or worded
-            or values(stated, compared=False)
-            or values(stated)
-        ):
+        if found := values(stated, compared=False) or worded or values(stated):
             return stated if len(set(found)) > 1 and HEDGE.search(stated) else found[-1]
         if stated != sentence:
             return None
