@@ -31,7 +31,7 @@ def pick(text: str, choices: tuple[str, ...]) -> frozenset[int]:
     if len(bare := text.strip()) > 1 and bare in choices:  # options may be called (a), (b) in another order
         return frozenset(i for i, choice in enumerate(choices) if choice == bare)
     text = unwrap(text[:READ_CHARS])
-    if (said := SAID.match(text)) and (first := _by_text(said.group(1), choices)):
+    if (said := SAID.match(text) or SO.fullmatch(text)) and (first := _by_text(said.group(1), choices)):
         return first
     if (labelled := letters.LABELLED.fullmatch(text)) and (other := _by_text(labelled.group(2), choices)):
         return _index(labelled.group(1), choices) | other
@@ -201,7 +201,7 @@ def _mentioned(text: str, choices: tuple[str, ...]) -> frozenset[int]:
 def _standing(option: str) -> re.Pattern[str]:
     """An option's text as whole words, not denied; a number or formula not as part of another. Chinese has no words."""
     if "\u4e00" <= option[0] <= "\u9fff":
-        return re.compile(re.escape(option))
+        return re.compile(f"(?<!不是){re.escape(option)}")
     before, after = (r"+*/^_{\\-", r"\\}^*/") if option[0] in FORMULA else ("", "")
     denied = "".join(
         rf"(?<!\b{word} {article})" for word in ("not", "except") for article in ("", "a ", "an ", "the ")

@@ -37,6 +37,7 @@ from visreason.answer.prose import (
     bare,
     first_sentence,
     in_words,
+    is_short,
     plain,
     sentences,
     undenied,
@@ -78,7 +79,7 @@ def extract(text: str, cut: bool = False) -> Extraction | None:
     head = EXPLAINED.split(text)[0]
     if not cut and (emphasized := _emphasized(whole)):
         return Extraction((emphasized,), "bare")
-    if not cut and (value := bare(head if len(head.split()) <= FEW_WORDS else text) or _described(text)):
+    if not cut and (value := bare(head if is_short(head) else text) or _described(text)):
         return Extraction((value,), "bare")
     return None
 
@@ -123,10 +124,13 @@ def inside(text: str) -> str:
     found = set(values(kept))
     if not found:
         return _word(text) or text
-    if not (PROSE.search(_spelled(text)) and _states(kept)):
+    if not PROSE.search(_spelled(text)):
         return text
+    if len(found) == 1 and _states(kept):
+        return found.pop()
     said = VERB.split(kept)
-    return found.pop() if len(found) == 1 else last if len(said) == 2 and (last := _only(said[1])) else text
+    last = _only(said[1]) if len(said) == 2 and not (HEDGE.search(kept) or DENIAL.search(kept)) else None
+    return last or text
 
 
 def _only(text: str) -> str | None:

@@ -26,7 +26,7 @@ RUN = re.compile(r"[A-J]{2,10}")
 
 _JOIN = either(",", "/", "&", r"(?i:\bor\b|\band\b|\bas well as\b)", "或", "和", "、")
 LISTED = re.compile(
-    r"(?:(?i:options|choices|answers)\s+)?\(?[A-Z]\)?\.?"  # Options A
+    r"(?:(?i:options|choices|answers):?\s+)?\(?[A-Z]\)?\.?"  # Options A
     rf"(?:\s*{_JOIN}\s*(?:(?i:\bor\b|\band\b)\s*)?"  # , and
     r"\(?[A-Z]\)?\.?(?![\w']))+"  # (C)
 )
@@ -104,7 +104,8 @@ CONTRAST = re.compile(
     word(
         r"other(?= (?:options?|choices?|answers?)\b)", "others", "rather than", "instead of", "unlike", "except",
         "whereas", "while", "although", "compared (?:to|with)", "than",
-    ),
+    )
+    + "|比",
     re.IGNORECASE,
 )  # fmt: skip
 """Where a sentence begins to speak of what it compares its option with."""

@@ -25,6 +25,8 @@ COMMAND = re.compile(
     r"\\(?:boxed|fbox|text|textbf|textit|textrm|mathrm|mathbf|mathit|mbox|operatorname|underline|ce|rm|bf)"
     r"\s*\{([^{}]*)\}"
 )
+UNESCAPED = {8: "\\b", 12: "\\f"}
+"""Control characters that \\boxed and \\frac begin with once their backslash was read as an escape."""
 SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n")
 SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉₊₋ₙ", "0123456789+-n")
 RAISED = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]+")
@@ -115,7 +117,7 @@ def normalize(text: str) -> str:
 @lru_cache(maxsize=8192)
 def spell(text: str) -> str:
     r"""Like `normalize`, with capitals, single spaces between words, and \{ \} of sets left."""
-    text = text[:READ_CHARS]
+    text = text[:READ_CHARS].translate(UNESCAPED)
     if ESCAPED.search(text):
         text = text.replace("\\\\", "\\")
     text = _unicode(unwrap(text))

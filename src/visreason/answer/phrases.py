@@ -34,7 +34,7 @@ IS = re.compile(
     re.IGNORECASE,
 )
 """A sentence and the word it says."""
-IS_CHINESE = re.compile(r"[^，,。；是不]{0,20}是([^，,。；？?\d]{1,12})。?")
+IS_CHINESE = re.compile(r"[^，,。；是不]{0,20}是([^，,。；？?]{1,30})。?")
 """这辆车是红色的。"""
 SO = re.compile(r"(?:.*\b(?:so|hence|thus|therefore),? )?(yes|no)[.!]?", re.IGNORECASE)
 """They are equal, so yes."""
@@ -51,7 +51,7 @@ LEADING = re.compile(
 
 # Boxes
 
-BOX = re.compile(r"(?:\\|(?<![A-Za-z]))(?:begin)?(?:boxed|fbox)\s*\{")
+BOX = re.compile(r"(?:\\(?:begin)?(?:boxed|fbox)\s*|(?<![A-Za-z\\])boxed)\{")
 BOLD = re.compile(r"\*\*([^*\n]{1,40})\*\*")
 JOINED = re.compile(
     either(

@@ -3,6 +3,7 @@
 import re
 
 from visreason.answer.pattern import either, word
+from visreason.answer.words import SMALL, TENS
 
 # Numbers and formulas in prose
 
@@ -37,12 +38,13 @@ VALUED = re.compile(r"\d|\\pi|\\infty|\\emptyset")
 
 # Answers in words
 
+NUMBER_WORDS = either(*SMALL[1:], *TENS, "hundred", "thousand", "million")
 DIGIT_WORDS = "one|two|three|four|five|six|seven|eight|nine|ten"
 WORDED = re.compile(
-    r"\b(?:are|is|has|have|were|was|only|total of|shows?|contains?|counts?|counted|sees?) "
-    rf"({DIGIT_WORDS}|no)\b(?! (?:times|of|and|point|half|halves|\w+(?:rd|th)s?|quarters?|hundred|\w+illion|dozen)\b)"
+    r"\b(?:are|is|has|have|were|was|only|total of|shows?|contains?|counts?|counted|sees?) "  # There are
+    rf"({NUMBER_WORDS}(?:(?:[ -]| and ){NUMBER_WORDS})*|no)\b"  # two hundred and five
+    r"(?! (?:times|of|point|half|halves|thirds?|quarters?|\w+ths?)\b)"  # not: three of them, three times, one half
 )
-"""There are three cubes; not: three of them, three times"""
 CHINESE_WORDED = re.compile(
     r"[有是为共](?!一[个只条张种])([零一二两三四五六七八九十百千万]+(?:分之[零一二三四五六七八九十百千万]+)?)"
     r"(?=[个只条张本名位种辆件次]|[。.]?\s*$)"
@@ -53,6 +55,7 @@ CONDITION = re.compile(
     r" (?:at|when|where|for|if|with) [$(\\]{0,3}[A-Za-z] ?= ?[-−]?\d[\d./]{0,20}[$)\\]{0,3}(?!\s*[-+*/^])"
 )
 """The minimum is -5 at x = 2: the value, and when it holds."""
+BECAUSE = re.compile(r",? \b(?:because|since)\b", re.IGNORECASE)
 COUNTED = re.compile(r"\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)\b", re.IGNORECASE)
 SAID = re.compile(
     r"\s*(yes|no|true|false|是的|不是|是|不|否)(?:(?<=[a-z])[,.!;:]\s|(?<=[^a-z])[,，。](?=.))"
@@ -149,6 +152,7 @@ STOP = re.compile(
 NUMBER_STOP = re.compile(rf"([$(\\]*[-−]?\d[\d,.]*[%)$]*)[.。]\s+{GOES_ON}")
 """A number that is a sentence, before another one."""
 FEW_WORDS = 6
+CHINESE = re.compile(r"[\u4e00-\u9fff]")
 FENCE = re.compile(r"^[ \t]*```\w*[ \t]*$", re.MULTILINE)
 QUOTED = re.compile("[\"'“”‘’\x91-\x94]([A-Z])[\"'“”‘’\x91-\x94]")
 
@@ -159,7 +163,7 @@ def bare(text: str) -> str | None:
     >>> bare("We add 3 and 4, so there are 7 of them in all.")
     '7'
     """
-    if len(text.split()) <= FEW_WORDS or (WORD.search(text) is None and "\n" not in text):
+    if is_short(text) or (WORD.search(text) is None and "\n" not in text):
         said = sentences(text)
         stated = [s for s in said if not ASIDE.search(s)]
         return "\n".join(stated) if 0 < len(stated) < len(said) else text.strip() or None
@@ -169,6 +173,8 @@ def bare(text: str) -> str | None:
     for sentence in [s for s in reversed(sentences(text)[-3:]) if not ASIDE.search(s)]:
         if DECLINED.search(sentence) or COUNTS.search(sentence):
             return None
+        if len(values(head := BECAUSE.split(sentence)[0])) == 1:
+            sentence = head
         sentence = CONDITION.sub(r"\1", sentence)
         stated = undenied(sentence)
         worded = [] if said else in_words(stated)
@@ -177,6 +183,11 @@ def bare(text: str) -> str | None:
         if stated != sentence:
             return None
     return said.group(1) if said else None
+
+
+def is_short(text: str) -> bool:
+    """Whether a text is of a few words; two Chinese signs are one."""
+    return len(text.split()) + len(CHINESE.findall(text)) // 2 <= FEW_WORDS
 
 
 def in_words(sentence: str) -> list[str]:

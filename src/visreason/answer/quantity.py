@@ -81,7 +81,7 @@ def same_quantity(gold: str, answer: str) -> bool | None:
     times = tuple(CLOCK.fullmatch(HOUR.sub(_full_hour, text)) for text in (gold, answer))
     if times[0] and times[1]:
         return _same_time(times[0], times[1])
-    if ":" in gold + answer and (same_ratio := _same_ratio(gold, answer)) is not None:
+    if (":" in gold or WHOLE.fullmatch(gold)) and (same_ratio := _same_ratio(gold, answer)) is not None:
         return same_ratio
     degrees = DEGREES_OF.fullmatch(gold), DEGREES_OF.fullmatch(answer)
     if degrees[0] and degrees[1]:

@@ -6,6 +6,7 @@ are read.
 
 import re
 
+from visreason.answer.normalize import UNESCAPED
 from visreason.answer.phrases import BOX, PHRASE
 
 READ_CHARS = 20_000
@@ -27,8 +28,6 @@ ENDED = re.compile(r"<\|(?:im_end|im_start|endoftext|eot_id)\|>|</s>")
 BOXED = re.compile(r"<\|begin_of_box\|>(.*?)<\|end_of_box\|>", re.DOTALL)
 """The answer's marks of GLM-4.1V-Thinking."""
 CIRCLED = {0x24B6 + i: f"({letter})" for i, letter in enumerate("ABCDEFGHIJ")}
-UNESCAPED = {8: "\\b", 12: "\\f"}
-"""Control characters that \\boxed and \\frac begin with once they were read as escapes."""
 UNBRACED = re.compile(r"\\boxed\s*(-?\d+(?:\.\d+)?|[A-J])\b")
 INVISIBLE = re.compile("[\u200b\u200c\u200d\u2060\ufeff]")
 ANOTHER = re.compile(
