@@ -7,6 +7,7 @@ from visreason.answer.normalize import spell, unwrap
 from visreason.answer.value import close, value
 
 READ_CHARS = 60
+SIGN = re.compile("°|circ|deg|度")
 DEGREES = re.compile(r"(.+?)\s*(?:°|\^?\s*\{?\s*\\circ\s*\}?|\\degree|\bdeg(?:rees?)?|度)")
 RADIANS = re.compile(r"(.+?)(?:[\s\\,]|text\{|mathrm\{)*\brad(?:ians?)?\}?")
 PI = re.compile(r"\\pi(?![A-Za-z])|π|\bpi\b")
@@ -19,7 +20,7 @@ def same_angle(text: str, other: str) -> bool | None:
     >>> same_angle("45°", r"\frac{\pi}{4}"), same_angle("5 rad", "5°"), same_angle("20°", "20%"), same_angle("5°", "5")
     (True, False, False, None)
     """
-    if max(len(text), len(other)) > READ_CHARS:
+    if max(len(text), len(other)) > READ_CHARS or not SIGN.search(text + other):
         return None
     text, other = unwrap(text), unwrap(other)
     if (degrees := DEGREES.fullmatch(text)) is None:

@@ -6,9 +6,9 @@ from functools import lru_cache
 from visreason.answer import letters
 from visreason.answer.budget import spend
 from visreason.answer.equal import equal
+from visreason.answer.figures import SAID
 from visreason.answer.normalize import normalize, spell, split_unit, unwrap
 from visreason.answer.phrases import SO
-from visreason.answer.prose import SAID
 
 READ_CHARS = 2_000
 STEPS = 10

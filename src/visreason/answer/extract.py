@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from visreason.answer.figures import DECLINED, FEW_WORDS, HEDGE, MATH, SAID, WORD
 from visreason.answer.normalize import COMMAND, unwrap
 from visreason.answer.phrases import (
     BOLD,
@@ -28,12 +29,6 @@ from visreason.answer.phrases import (
     WITHDRAWN,
 )
 from visreason.answer.prose import (
-    DECLINED,
-    FEW_WORDS,
-    HEDGE,
-    MATH,
-    SAID,
-    WORD,
     bare,
     first_sentence,
     in_words,

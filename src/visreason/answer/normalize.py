@@ -27,6 +27,7 @@ COMMAND = re.compile(
 )
 UNESCAPED = {8: "\\b", 12: "\\f"}
 """Control characters that \\boxed and \\frac begin with once their backslash was read as an escape."""
+WRAPPING = re.compile(r"\\(?:boxed|fbox|text|textbf|mathrm|mathbf|mbox|underline|ce)\s*\{")
 SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n")
 SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉₊₋ₙ", "0123456789+-n")
 RAISED = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]+")
@@ -110,7 +111,7 @@ def normalize(text: str) -> str:
     >>> normalize(r"$\dfrac{1}{2}$."), normalize("1,234.50 %"), normalize(r"\text{Red}")
     ('\\frac{1}{2}', '1234.50%', 'red')
     """
-    spelled = re.sub(r"\s+", "", spell(text)).lower()
+    spelled = "".join(spell(text).split()).lower()
     return spelled.replace("\\{", "{").replace("\\}", "}")
 
 
@@ -120,16 +121,18 @@ def spell(text: str) -> str:
     text = text[:READ_CHARS].translate(UNESCAPED)
     if ESCAPED.search(text):
         text = text.replace("\\\\", "\\")
-    text = _unicode(unwrap(text))
-    text = RAISED.sub(lambda m: f"^{{{m.group().translate(SUPERSCRIPTS)}}}", text)
-    text = LOWERED.sub(lambda m: f"_{{{m.group().translate(SUBSCRIPTS)}}}", text)
-    for _ in range(3):
+    text = unwrap(text)
+    if not text.isascii():
+        text = _unicode(text)
+        text = RAISED.sub(lambda m: f"^{{{m.group().translate(SUPERSCRIPTS)}}}", text)
+        text = LOWERED.sub(lambda m: f"_{{{m.group().translate(SUBSCRIPTS)}}}", text)
+    for _ in range(3 if "\\" in text else 0):
         text = COMMAND.sub(r" \1 ", text)
     for pattern, new in RULES:
         text = pattern.sub(new, text)
     text = THOUSANDS.sub(lambda m: re.sub(r"[, ]", "", m.group()), text)
     text = MIXED.sub(r"(\1+\2)", text.strip())
-    return re.sub(r"\s+", " ", unwrap(text)).strip()
+    return " ".join(unwrap(text).split())
 
 
 def unwrap(text: str) -> str:
@@ -184,7 +187,7 @@ def split_percent(spelled: str) -> tuple[str, bool]:
 
 def _uncommand(text: str) -> str:
     r"""The content of a \boxed{...} or \text{...} that is the whole text."""
-    match = re.match(r"\\(?:boxed|fbox|text|textbf|mathrm|mathbf|mbox|underline|ce)\s*\{", text)
+    match = WRAPPING.match(text)
     if match and text.endswith("}") and _balanced(text[match.end() : -1]):
         return text[match.end() : -1]
     return text
