@@ -16,8 +16,6 @@ from visreason.prompt import Style, messages
 from visreason.record import Problem, Sample, Score
 from visreason.store import SAMPLES, Run
 
-TROUBLES = "troubles.jsonl"
-"""What went wrong on the way to a server, by kind, a row for each block that met with any."""
 Scored = Callable[[list[Sample]], list[Sample]]
 """Fills in the scores of fresh samples."""
 
@@ -56,7 +54,7 @@ def answers(
         fresh = asked.scored(fresh)
         record.append(SAMPLES, fresh)
         troubles = Counter(getattr(engine, "troubles", {}))
-        record.append(TROUBLES, [dict(troubles - known)] if troubles - known else [])
+        record.troubled(troubles - known)
         known = troubles
         samples += fresh
     return samples, engine

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from visreason.errors import DataError
-from visreason.model.load import Policy
+from visreason.model.policy import Policy
 from visreason.prompt import Style
 from visreason.record import Pair, Sample, Score
 from visreason.reward.correct import rules_verdict

@@ -4,7 +4,6 @@ With `bench` the problems are a benchmark's, read from the files its authors pub
 docs/benchmarks.md has the benchmarks, their files and the figures that come out.
 """
 
-from collections import Counter
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,7 +15,7 @@ from rich.console import Console
 from visreason.bench import BENCHES, suites
 from visreason.bench import summary as figures
 from visreason.bench import task as tasks
-from visreason.bench.asking import TROUBLES, Asked, answers, scored_given
+from visreason.bench.asking import Asked, answers, scored_given
 from visreason.bench.files import located
 from visreason.bench.kind import Rules
 from visreason.bench.task import OFFICIAL, Reading, Task
@@ -286,8 +285,8 @@ def _seal(
     answered: str | None,
 ) -> None:
     """Seal, with the files of what answered among the inputs, and say the accuracy."""
-    if troubles := sum(map(Counter, record.rows(TROUBLES)), Counter()):
-        summary["troubles"] = dict(troubles)
+    if troubles := record.troubles():
+        summary["troubles"] = troubles
     record.seal(
         summary,
         [*inputs, *(model_files(answered) if answered else [])],
