@@ -164,12 +164,10 @@ def _named(
     """The answer's words and the options they name."""
     lines = sentences(plain(text))
     said = without_options(lines)
-    if (
-        finish != "length"
-        and (named := ticked(lines, choices))
-        and (not said or not pick_from_prose(said, choices))
-    ):
-        return lines[-1], named
+    if finish != "length" and (found is None or found.kind == "bare"):
+        named = ticked(lines, choices)
+        if named and not (said and pick_from_prose(said, choices)):
+            return lines[-1], named
     if not said and finish != "length":
         return None, frozenset()
     if found is not None and (found.kind != "bare" or found.texts == (plain(text),)):

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from visreason.answer.figures import DECLINED, FEW_WORDS, HEDGE, MATH, SAID, WORD
+from visreason.answer.figures import ASIDE, COUNTS, DECLINED, FEW_WORDS, HEDGE, MATH, SAID, WORD
 from visreason.answer.normalize import COMMAND, unwrap
 from visreason.answer.phrases import (
     BOLD,
@@ -95,10 +95,12 @@ def _emphasized(text: str) -> str | None:
     """The only number in bold type in the last line, where several numbers stand."""
     line = text.rpartition("\n")[2]
     bold = {m.strip(" :.,") for m in BOLD.findall(line)}
-    if len(bold) != 1 or DENIAL.search(line) or len(line.split()) <= FEW_WORDS:
+    if len(bold) != 1 or any(
+        p.search(plain(line)) for p in (ASIDE, COUNTS, DECLINED, DENIAL, HEDGE, RELATED)
+    ):
         return None
     number = bold.pop()
-    return number if values(number) == [number] else None
+    return number if not is_short(line) and values(number) == [number] else None
 
 
 def inside(text: str) -> str:
