@@ -10,7 +10,7 @@ from transformers.initialization import no_init_weights
 from transformers.utils import logging as transformers_logging
 
 from visreason.errors import ModelError
-from visreason.model import attention, four_bits
+from visreason.model import attention, four_bits, value_head
 from visreason.model.encode import Encoder
 from visreason.model.parts import part_of
 from visreason.model.policy import Policy
@@ -76,10 +76,23 @@ def unreadable(path: str, error: Exception) -> ModelError:
 
 def whole_model(path: str, scratch: Path) -> str:
     """A directory of whole weights: `path` itself, or `scratch` with the adapters at `path` folded into their base."""
-    if not (Path(path) / "adapter_config.json").exists():
+    if not adapted(path):
         return path
-    load(path, dtype="auto", device="cpu").save(scratch)
+    fold(path, scratch)
     return str(scratch)
+
+
+def adapted(path: str | Path) -> bool:
+    """Whether a directory holds adapters."""
+    return (Path(path) / "adapter_config.json").exists()
+
+
+def fold(path: str, to: Path) -> None:
+    """Write the adapters at `path` folded into their base, in the base's numbers; a reward model's head goes along."""
+    policy = load(path, dtype="auto", device="cpu")
+    if any((Path(path) / name).exists() for name in value_head.FILES):
+        policy.value_head = value_head.read(path, policy.base.config.get_text_config().hidden_size)
+    policy.save(to)
 
 
 def shares_trunk(config: Any) -> bool:
@@ -106,7 +119,7 @@ def create(config: Any, folder: Path, seed: int = 0, bias_spread: float = 0.0) -
 
 
 def _model(path: str, dtype: str, scores: bool, **more: Any) -> Any:
-    if (Path(path) / "adapter_config.json").exists():
+    if adapted(path):
         from peft import PeftConfig, PeftModel
 
         base = PeftConfig.from_pretrained(path).base_model_name_or_path
