@@ -43,8 +43,10 @@ class Training(Asking):
     clip_norm: float = Field(
         1.0, gt=0, description="Largest gradient norm; larger gradients are scaled down."
     )
-    precision: Literal["float32", "bfloat16"] = Field(
-        "float32", description="bfloat16 computes under autocast; weights and optimizer stay float32."
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto",
+        description="bfloat16 computes under autocast: trained weights and the optimizer stay float32, matrices that "
+        "are not trained are held in bfloat16. auto is bfloat16 on a GPU that has it, float32 elsewhere.",
     )
     freeze: tuple[Literal["vision", "merger", "language"], ...] = Field(
         (), description="Parts that are not trained; with adapters lora_parts says what is."

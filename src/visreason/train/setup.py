@@ -116,7 +116,8 @@ def _opened(
 ) -> Policy:
     """The policy at `start`, or as it was saved at `resumed`, frozen and adapted as asked."""
     lora = settings.lora_rank > 0
-    policy = _load(settings, resumed if resumed and not lora else start)
+    frozen = parts.PARTS if lora else settings.freeze
+    policy = _load(settings, resumed if resumed and not lora else start, frozen)
     policy.share &= settings.share_trunk
     policy.name = start  # records name the model the run began with, wherever it goes on from
     if lora and resumed:
@@ -133,7 +134,7 @@ def open_reference(settings: Training, trained: Policy, start: str) -> Policy:
     """The frozen starting policy, for the KL: under adapters it is there already."""
     if settings.lora_rank:
         return adapters.without_adapters(trained)
-    policy = _load(settings, start)
+    policy = _load(settings, start, parts.PARTS)
     policy.model.requires_grad_(False)
     sharding.shard(policy, settings)
     return policy
@@ -184,11 +185,12 @@ def plan_of(policy: Policy, settings: Training) -> dict[str, object]:
     """The rows of the plan that every objective has."""
     sizes = [(p.numel(), p.requires_grad) for _, p in policy.named_parameters()]
     trained, everything = sum(n for n, t in sizes if t), sum(n for n, _ in sizes)
+    precision = f"{memory.precision(settings)}{' by default' * (settings.precision == 'auto')}"
     return {
         "tokens of a micro-batch": settings.micro_batch_tokens,
         "parameters trained": f"{trained:,} of {everything:,}",
         "optimizer": f"{settings.optimizer}, lr {settings.lr:g}, {settings.schedule}",
-        "precision, device": f"{settings.precision}, {policy.device} ({policy.attention_path})",
+        "precision, device": f"{precision}, {policy.device} ({policy.attention_path})",
         "checkpoint every": f"{settings.save_every} steps, {settings.keep} kept",
     }
 
@@ -208,11 +210,11 @@ def seal(
     console.print(f"done: {last}")
 
 
-def _load(settings: Training, path: str) -> Policy:
+def _load(settings: Training, path: str, frozen: tuple[parts.Part, ...]) -> Policy:
     return loading.load(
         path,
         device=settings.device,
-        autocast=settings.precision == "bfloat16",
+        autocast=memory.halves(settings),
         max_pixels=settings.max_pixels,
         min_pixels=settings.min_pixels,
         max_prompt_tokens=settings.max_prompt_tokens,
@@ -220,4 +222,5 @@ def _load(settings: Training, path: str) -> Policy:
         spread=sharding.together(),
         empty=sharding.waits(),
         scores=isinstance(settings, RewardModelling),
+        frozen=frozen,
     )

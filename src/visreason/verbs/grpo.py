@@ -33,14 +33,14 @@ class Recipe(Reinforcement):
 def run(recipe: Recipe, out: Path) -> None:
     """Train and seal the run. Raises Tripwire when training goes wrong; the same command resumes a killed run."""
     from visreason.model.policy import Policy
-    from visreason.train import setup, sharding
+    from visreason.train import memory, setup, sharding
     from visreason.train.grpo import GRPO
 
     completions = recipe.problems_per_step * recipe.completions_per_problem
 
     def objective(_: Run, policy: Policy, problems: list[Problem], style: Style, start: str) -> GRPO:
-        models = Models(recipe.device, recipe.precision, recipe.max_pixels, recipe.min_pixels, recipe.max_prompt_tokens,
-                        recipe.squash, recipe.squash_centre, recipe.squash_scale)  # fmt: skip
+        models = Models(recipe.device, memory.precision(recipe), recipe.max_pixels, recipe.min_pixels,
+                        recipe.max_prompt_tokens, recipe.squash, recipe.squash_centre, recipe.squash_scale)  # fmt: skip
         reward = from_names(recipe.rewards, style, models)
         reference = setup.open_reference(recipe, policy, start) if recipe.kl > 0 else None
         reward = sharding.dealt_reward(reward, recipe.completions_per_problem)
