@@ -15,6 +15,7 @@ from visreason.model.adapters import add_lora
 from visreason.model.load import load
 from visreason.recipe import fill
 from visreason.train import memory, sharding, trial
+from visreason.train.precision import precision
 from visreason.train.settings import Reinforcement, Training
 
 RECIPES = Path(__file__).parents[2] / "recipes"
@@ -173,8 +174,8 @@ def test_a_frozen_tower_keeps_no_activations():
 def test_the_words_stay_gathered_where_weights_are_spread():
     config = SHAPES[RUNS_OF_OTHERS]()
     words = config.get_text_config().vocab_size * config.get_text_config().hidden_size
-    for precision, width in (("float32", 4), ("bfloat16", 2)):
-        assert memory.need(config, settings(precision=precision), 64).working > 2 * width * words
+    for name, width in (("float32", 4), ("bfloat16", 2)):
+        assert memory.need(config, settings(precision=name), 64).working > 2 * width * words
 
 
 def test_the_machines_memory_is_that_of_its_own_processes(monkeypatch):
@@ -226,21 +227,21 @@ def test_what_is_held_is_what_the_plan_counts(changes, world):
 
 def test_precision_is_bfloat16_where_the_gpu_has_it(monkeypatch):
     auto = settings()
-    assert memory.precision(auto) == "float32"
-    assert memory.precision(settings(precision="bfloat16")) == "bfloat16"
+    assert precision(auto) == "float32"
+    assert precision(settings(precision="bfloat16")) == "bfloat16"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     for has in (True, False):
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda emulated, has=has: has)
-        assert memory.precision(auto) == ("bfloat16" if has else "float32")
-        assert memory.precision(settings(precision="float32")) == "float32"
-        assert memory.precision(settings(device="cpu")) == "float32"
+        assert precision(auto) == ("bfloat16" if has else "float32")
+        assert precision(settings(precision="float32")) == "float32"
+        assert precision(settings(device="cpu")) == "float32"
 
 
 def test_a_plan_that_can_not_fit_a_gpu_stops_and_names_the_fields(monkeypatch, world):
     asked = Training(model="m", data="d")
     need = memory.need(shape_of(world), asked)
     monkeypatch.setattr(memory, "on_gpu", lambda device: device != "cpu")
-    monkeypatch.setattr(memory, "precision", lambda settings: "float32")
+    monkeypatch.setattr(memory, "halves", lambda settings: False)
     monkeypatch.setattr(memory, "available", lambda device: need.counted - 1)
     with pytest.raises(UsageError, match="expected weights, gradients and optimizer within the GPU's") as e:
         memory.plan(str(world / "small"), asked)

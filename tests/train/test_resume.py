@@ -18,13 +18,20 @@ from visreason.store import checkpoints, manifest
 from visreason.train import checkpoint, setup, update
 from visreason.verbs import grpo, mpo, reward_model, sft
 
-TIMING = {"seconds", "seconds_rollout", "seconds_update", "tokens_per_s", "rollout_tokens_per_s"}
+TIMING = {
+    "seconds",
+    "seconds_rollout",
+    "seconds_update",
+    "tokens_per_s",
+    "rollout_tokens_per_s",
+    "seconds_heldout",
+}
 COMMON = {"style": STYLE, "steps": 5, "save_every": 2, "problems_per_step": 2, "lr": 1e-3, "device": "cpu"}
 REINFORCED = {
     "completions_per_problem": 2, "max_completion_tokens": 6, "rewards": {"tests.train.rewards:first_even": 1.0},
     "kl": 0.1, "minibatches": 2, "zero_spread": "resample",
 }  # fmt: skip
-PAIRED = {"reward_model": {"heldout_one_in": 4, "validate_every": 2}, "mpo": {}}
+PAIRED = {"reward_model": {"heldout_one_in": 4, "heldout_every": 2}, "mpo": {}}
 VERBS = ("sft", "grpo")
 
 

@@ -139,7 +139,8 @@ def assert_close(found, expected):
 @pytest.mark.slow
 @pytest.mark.parametrize("verb", VERBS)
 def test_two_processes_give_what_one_gives(verb, world, mixed, tmp_path):
-    fields = fields_of(verb, mixed)
+    held = {} if verb in ("mpo", "reward_model") else {"heldout": str(world / "heldout.jsonl")}
+    fields = fields_of(verb, mixed, **held)
     said = two_processes(verb, world, tmp_path / "two", **fields)
     assert said.count("forest against one by one") == 1
     train(verb, world, tmp_path / "one", **fields)

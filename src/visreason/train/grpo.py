@@ -49,6 +49,7 @@ class GRPO:
     reference: Policy | None = None
     sync: Callable[[], dict[str, float]] = dict
     rest: Callable[[], None] = lambda: None
+    heldout: list[Problem] = field(default_factory=list)
     cursor: int = 0
     buffer: list[dict[str, Any]] = field(default_factory=list)
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
@@ -94,6 +95,21 @@ class GRPO:
             **numbers,
         }
         return Batch(list(self._updates(trees)), loss, metrics, samples, s.temperature)
+
+    def look(self) -> dict[str, float]:
+        """Mean reward and accuracy of greedy answers to held-out problems."""
+        few, s = self.heldout[: self.settings.heldout_limit], self.settings
+        if not few:
+            return {}
+        if self.ahead:
+            self.ahead.result()  # it asks the same engine, with the weights of the step before
+        self.sync()
+        samples = self._answered(few, Sampling(1, 0.0, max_tokens=s.max_completion_tokens))
+        if not s.overlap:
+            self.rest()
+        rewards = [x.score.value for x in samples]
+        right = sum(x.score.correct for x in samples)
+        return {"heldout/reward": sum(rewards) / len(few), "heldout/accuracy": right / len(few)}
 
     def _rollout(self, step: int) -> tuple[Rollout, dict[str, float]]:
         """The rollout of a step and the numbers of the sync; with `overlap` the next one is begun."""
@@ -152,17 +168,19 @@ class GRPO:
         sampling = Sampling(
             s.completions_per_problem, s.temperature, s.top_p, 0, s.max_completion_tokens, seed
         )
-        answers = self.engine.generate([messages(p, self.style) for p in problems], sampling)
-        samples = [
-            Sample(p, c, Score(0.0)) for p, group in zip(problems, answers, strict=True) for c in group
-        ]
-        scored = [
-            replace(x, score=self._charge(x, v)) for x, v in zip(samples, self.reward(samples), strict=True)
-        ]
+        scored = [replace(x, score=self._charge(x, x.score)) for x in self._answered(problems, sampling)]
         return [
             scored[i : i + s.completions_per_problem]
             for i in range(0, len(scored), s.completions_per_problem)
         ]
+
+    def _answered(self, problems: list[Problem], sampling: Sampling) -> list[Sample]:
+        """The engine's answers to the problems, in order, with their rewards."""
+        answers = self.engine.generate([messages(p, self.style) for p in problems], sampling)
+        samples = [
+            Sample(p, c, Score(0.0)) for p, group in zip(problems, answers, strict=True) for c in group
+        ]
+        return [replace(x, score=v) for x, v in zip(samples, self.reward(samples), strict=True)]
 
     def _charge(self, sample: Sample, score: Score) -> Score:
         """The score less the soft overlong penalty (DAPO, arXiv 2503.14476 eq. 13), when that is asked for."""

@@ -19,6 +19,7 @@ from visreason.model.parts import PARTS, Part, linear, part_of
 from visreason.names import engine_kind
 from visreason.store import model_path
 from visreason.train import sharding
+from visreason.train.precision import halves, on_gpu
 from visreason.train.settings import Reinforcement, Training
 
 GB = 1e9
@@ -160,18 +161,6 @@ def _held(model: Any, settings: Training, frozen: tuple[Part, ...], quantised: b
     return FULL * everything - (FULL - HALF) * half * halves(settings) - (FULL - FOUR_BITS) * small
 
 
-def precision(settings: Training) -> str:
-    """float32 or bfloat16: what matrices are multiplied in."""
-    if settings.precision != "auto":
-        return settings.precision
-    return "bfloat16" if on_gpu(settings.device) and torch.cuda.is_bf16_supported(False) else "float32"
-
-
-def halves(settings: Training) -> bool:
-    """Whether a run computes in bfloat16, under autocast."""
-    return precision(settings) == "bfloat16"
-
-
 def _width(settings: Training) -> int:
     return HALF if halves(settings) else FULL
 
@@ -220,10 +209,6 @@ def _rollout(config: Any, settings: Training, processes: int, gathered: int, the
     trunks = settings.problems_per_step / processes * settings.max_prompt_tokens
     tokens = min(asked * settings.max_completion_tokens, ROLLOUT_TOKENS) + trunks
     return tokens * 2 * keys * text.num_hidden_layers * width + gathered * width
-
-
-def on_gpu(device: str) -> bool:
-    return device != "cpu" and torch.cuda.is_available()
 
 
 def available(device: str) -> float:

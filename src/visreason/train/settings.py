@@ -8,6 +8,8 @@ from pydantic import Field, field_validator, model_validator
 from visreason.names import engine_kind
 from visreason.recipe import Asking
 
+HELDOUT = "heldout=..."
+
 
 class Training(Asking):
     """Settings of the loop, the optimizer, the memory and the checkpoints. Verbs add their data and objective."""
@@ -73,7 +75,20 @@ class Training(Asking):
     save_every: int = Field(
         50, ge=1, description="Steps between checkpoints; a killed run resumes from the last."
     )
-    keep: int = Field(2, ge=1, description="Checkpoints that are kept.")
+    keep: int = Field(
+        2, ge=1, description="Checkpoints that are kept, beside that of the best held-out figure."
+    )
+    heldout: str | None = Field(
+        None,
+        description="Held-out data to look at while training, given as data is; none of its problems is learned.",
+    )
+    heldout_every: int = Field(
+        50,
+        ge=1,
+        description="Steps between looks at the held-out data, after the first and last one as well; a step that is "
+        "better than all before is saved.",
+    )
+    heldout_limit: int = Field(256, ge=1, description="Held-out problems looked at, the first ones.")
     shard_over: int | None = Field(
         None,
         ge=1,
@@ -92,7 +107,8 @@ class Training(Asking):
         lora: dict[str, str] = dict.fromkeys(("lora_alpha", "lora_parts", "quantize"), "lora_rank above 0")
         if self.lora_rank:
             lora = {"freeze": "lora_rank left out (lora_parts says what is trained)"}
-        return {**super().idle(), **lora, **({"epochs": "steps left out"} if self.steps else {})}
+        looks = {} if self.heldout else dict.fromkeys(("heldout_every", "heldout_limit"), HELDOUT)
+        return {**super().idle(), **lora, **looks, **({"epochs": "steps left out"} if self.steps else {})}
 
 
 class Reinforcement(Training):

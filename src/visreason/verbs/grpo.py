@@ -33,25 +33,30 @@ class Recipe(Reinforcement):
 def run(recipe: Recipe, out: Path) -> None:
     """Train and seal the run. Raises Tripwire when training goes wrong; the same command resumes a killed run."""
     from visreason.model.policy import Policy
-    from visreason.train import memory, setup, sharding
+    from visreason.train import setup, sharding
     from visreason.train.grpo import GRPO
+    from visreason.train.precision import precision
 
     completions = recipe.problems_per_step * recipe.completions_per_problem
 
-    def objective(_: Run, policy: Policy, problems: list[Problem], style: Style, start: str) -> GRPO:
-        models = Models(recipe.device, memory.precision(recipe), recipe.max_pixels, recipe.min_pixels,
+    def objective(
+        _: Run, policy: Policy, problems: list[Problem], heldout: list[Problem], style: Style, start: str
+    ) -> GRPO:
+        models = Models(recipe.device, precision(recipe), recipe.max_pixels, recipe.min_pixels,
                         recipe.max_prompt_tokens, recipe.squash, recipe.squash_centre, recipe.squash_scale)  # fmt: skip
         reward = from_names(recipe.rewards, style, models)
         reference = setup.open_reference(recipe, policy, start) if recipe.kl > 0 else None
-        reward = sharding.dealt_reward(reward, recipe.completions_per_problem)
+        reward = sharding.dealt_reward(reward)
         if recipe.engine != "hf":
             synced = _beside(policy, recipe, problems, style, start, out / WEIGHTS)
             more = {"sync": synced.sync, **({"rest": synced.engine.rest} if recipe.engine == "vllm" else {})}
-            return GRPO(policy, synced.engine, problems, style, reward, recipe, reference, **more)
+            return GRPO(
+                policy, synced.engine, problems, style, reward, recipe, reference, heldout=heldout, **more
+            )
         from visreason.engine.hf import HF
 
         engine = sharding.dealt_engine(HF(policy), policy)
-        return GRPO(policy, engine, problems, style, reward, recipe, reference)
+        return GRPO(policy, engine, problems, style, reward, recipe, reference, heldout=heldout)
 
     work = setup.Work(
         read=lambda path, _, rejected: _read(path, recipe.rewards, rejected),
