@@ -137,7 +137,7 @@ def test_a_rollout_under_way_is_waited_for_before_the_engine_is_asked(looked, wo
     made = grpo.GRPO(None, None, [problem], style(STYLE), None, settings, sync=lambda: order.append("sync") or {},
                      rest=lambda: order.append("rest"), heldout=[problem])  # fmt: skip
     made.ahead = Ahead()
-    monkeypatch.setattr(made, "_answered", lambda few, sampling: order.append("asked") or [])
+    monkeypatch.setattr(made, "_answered", lambda few, sampling: order.append("asked") or ([], 0.0))
     made.look()
     assert order == ["rollout", "sync", "asked"]
 
@@ -146,6 +146,16 @@ def test_data_that_is_all_held_out_is_refused(world, tmp_path):
     data = str(world / "train.jsonl")
     with pytest.raises(DataError, match="found all 24 of them held out"):
         train("sft", world, tmp_path / "run", data=data, heldout=data)
+
+
+def test_held_out_data_that_is_none_is_refused_before_the_model_is_read(world, tmp_path):
+    for data, where, message in (
+        ("nowhere.jsonl", {}, "nowhere.jsonl"),
+        (str(world / "heldout.jsonl"), {"level": 99}, "expected held-out problems in"),
+    ):
+        fields = {"data": str(world / "train.jsonl"), "model": str(tmp_path), "heldout": data, "where": where}
+        with pytest.raises(DataError, match=message):
+            train("sft", world, tmp_path / "run", **fields)
 
 
 def test_looks_without_held_out_data_are_refused():

@@ -25,6 +25,7 @@ TIMING = {
     "tokens_per_s",
     "rollout_tokens_per_s",
     "seconds_heldout",
+    "seconds_reward",
 }
 COMMON = {"style": STYLE, "steps": 5, "save_every": 2, "problems_per_step": 2, "lr": 1e-3, "device": "cpu"}
 REINFORCED = {

@@ -37,9 +37,14 @@ def model_path(spec: str) -> str:
     return str(found[-1])
 
 
-def trained_style(spec: str) -> str | None:
-    """The style in which a run trained the model that it or its checkpoint holds; None of what no run made."""
+def of_other_style(spec: str, style: str) -> str:
+    """What to say where a run trained the model in another style than it is asked in now; empty where none did."""
     path = Path(spec.removeprefix("hf:").removeprefix("vllm:"))
     recipe = next((p / RECIPE for p in (path, *path.parents[:2]) if (p / RECIPE).is_file()), None)
     found = read_json(recipe) if recipe else {}
-    return found.get("style") if found.get("verb") in ("sft", "grpo", "mpo") else None
+    trained = found.get("style") if found.get("verb") in ("sft", "grpo", "mpo") else None
+    if trained in (None, style):
+        return ""
+    return (
+        f"{spec} was trained in style={trained}, and is asked in {style}; give style={trained} to keep to it"
+    )

@@ -81,16 +81,17 @@ class Keeper:
         sharding.by_first(prepare)
         self.pending = parts.write(scratch / SHARDS, policy, optimizer), scratch
 
-    def poll(self) -> None:
-        """Name the checkpoint that was being written, if it is done."""
-        if self.pending and self.pending[0].done():
+    def poll(self, wait: bool = False) -> None:
+        """Name the checkpoint that was being written, if it is done; or wait for it."""
+        if self.pending and (wait or self.pending[0].done()):
             self._end(*self.pending)
 
     def settle(self) -> None:
-        """Wait for the checkpoint being written, and for its name. Raises RunError where it could not be."""
-        if self.pending:
-            self._end(*self.pending)
-        sharding.wait()
+        """Wait for the checkpoint being written, and for its name, which may take the first process long: everything is
+        flushed to the disk before. Raises RunError where it could not be."""
+        if not sharding.leads():
+            self.poll(wait=True)
+        sharding.by_first(lambda: self.poll(wait=True))
 
     def _end(self, written: Future, scratch: Path) -> None:
         try:

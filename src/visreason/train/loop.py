@@ -74,6 +74,8 @@ class Loop:
 
     best: dict[str, float] | None = field(default=None, init=False)
     """The step with the best held-out figures, and these."""
+    unparsed: int = field(default=0, init=False)
+    """The latest steps in a row with too many completions that had no answer."""
 
     def __post_init__(self) -> None:
         self.optimizer = optimizer.build(self.policy, self.settings)
@@ -140,6 +142,7 @@ class Loop:
         self.objective.cursor, self.objective.memory = state["cursor"], state["memory"]
         self.run.rewind(state["files"])
         self.best, best = state.get("best"), checkpoint.best_step(state)
+        self.unparsed = state.get("unparsed", 0)
         sharding.once(lambda: checkpoint.prune(self.run.path, self.settings.keep, best))
         return state["step"]
 
@@ -187,12 +190,14 @@ class Loop:
 
     def _warnings(self, metrics: dict[str, float]) -> list[str]:
         if isinstance(self.settings, Reinforcement):
-            return tripwires.check(metrics, self.settings)
+            self.unparsed = tripwires.unparsed_steps(self.unparsed, metrics, self.settings)
+            return tripwires.check(metrics, self.settings, self.unparsed)
         return []
 
     def _save(self, step: int) -> None:
         made = self.objective
-        state = {"step": step, "cursor": made.cursor, "memory": made.memory, "best": self.best}
+        state = {"step": step, "cursor": made.cursor, "memory": made.memory}
+        state |= {"best": self.best, "unparsed": self.unparsed}
         state["files"] = self.run.cursor(METRICS, SAMPLES)
         self.keeper.save(step, self.policy, self.optimizer, state, last=step == self.steps)
 
@@ -203,10 +208,14 @@ def _goodness(found: dict[str, float]) -> float:
 
 
 def _joined(parts: list[dict[str, float]]) -> dict[str, float]:
-    """Numbers of a step's updates: amounts summed, all else averaged."""
+    """Numbers of a step's updates: amounts summed, the largest of the largest, all else averaged."""
     sums = {"tokens", "tokens_saved", "tokens_lost_to_splits", "seconds_update"}
-    names = parts[0] if parts else {}
-    return {k: sum(p[k] for p in parts) / (1 if k in sums else len(parts)) for k in names}
+    joined = {}
+    for name in parts[0] if parts else {}:
+        values = [p[name] for p in parts]
+        mean = sum(values) / (1 if name in sums else len(parts))
+        joined[name] = max(values) if name.endswith(update.LARGEST) else mean
+    return joined
 
 
 def order(items: Sequence[T], seed: int, cursor: int, count: int) -> list[T]:

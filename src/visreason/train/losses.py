@@ -64,7 +64,7 @@ class PolicyGradient:
         loss_S = -gain_S
         if "sampler" in fields:
             mismatch_S = old_S - fields["sampler"]
-            numbers["logp_mismatch"] = mismatch_S.abs()
+            numbers["logp_mismatch"] = numbers["logp_mismatch/largest"] = mismatch_S.abs()
             if self.tis_cap is not None:
                 weight_S = mismatch_S.exp().clamp(max=self.tis_cap)
                 numbers["importance"] = weight_S

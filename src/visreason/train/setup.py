@@ -55,15 +55,20 @@ def train(verb: str, recipe: Training, out: Path, work: Work[Any]) -> None:
 
 def _train(record: store.Run, recipe: Training, work: Work[Any]) -> None:
     layout, out = style(recipe.style), record.path
+    if not isinstance(recipe, RewardModelling) and (said := store.of_other_style(recipe.model, recipe.style)):
+        console.print(f"[bold yellow]{said}")
     data = sharding.by_first(lambda: data_file(recipe.data, out, layout))
     start = sharding.by_first(lambda: model_folder(recipe.model, out, layout, recipe.seed))
     rejected: list[dict[str, Any]] = []
     read = work.read(data, layout, rejected)
     items = [i for i in read if has_meta(work.problem_of(i), recipe.where)][: recipe.limit]
+    aside: list[dict[str, Any]] = []
+    held, source = _held_out(recipe, layout, out, work, aside)
     print_plan("memory of each GPU", memory.plan(start, recipe))
     policy, resumed = open_policy(record, recipe, start, work.opened)
     items = within_budget(policy, items, work.problem_of, layout, rejected)
-    held, aside, source = _held_out(recipe, policy, layout, out, work)
+    held = within_budget(policy, held, work.problem_of, layout, aside) if held else []
+    aside = [{**row, "reason": f"held out: {row['reason']}"} for row in aside]
     items = heldout.apart(items, held, work.problem_of, rejected)
     keep_rejected(record, rejected + aside)
     made = work.objective(record, policy, items, held, layout, start)
@@ -91,16 +96,16 @@ def _train(record: store.Run, recipe: Training, work: Work[Any]) -> None:
 
 
 def _held_out(
-    recipe: Training, policy: Policy, layout: Style, out: Path, work: Work[T]
-) -> tuple[list[T], list[dict[str, Any]], list[Path]]:
-    """The items that `heldout` names, those that can't be used, and their file; nothing where it names none."""
-    if recipe.heldout is None:
-        return [], [], []
-    spec, aside = recipe.heldout, []
+    recipe: Training, layout: Style, out: Path, work: Work[T], aside: list[dict[str, Any]]
+) -> tuple[list[T], list[Path]]:
+    """The items that `heldout` names and their file, nothing where it names none; rows of no use go to `aside`."""
+    if (spec := recipe.heldout) is None:
+        return [], []
     file = sharding.by_first(lambda: data_file(spec, out / "heldout", layout))
     items = [i for i in work.read(file, layout, aside) if has_meta(work.problem_of(i), recipe.where)]
-    kept = within_budget(policy, items, work.problem_of, layout, aside)
-    return kept, [{**row, "reason": f"held out: {row['reason']}"} for row in aside], [file]
+    if not items:
+        raise DataError(f"expected held-out problems in {file}, found none with {recipe.where}; give others")
+    return items, [file]
 
 
 def open_policy(

@@ -44,7 +44,7 @@ def run(recipe: Recipe, out: Path) -> None:
     ) -> GRPO:
         models = Models(recipe.device, precision(recipe), recipe.max_pixels, recipe.min_pixels,
                         recipe.max_prompt_tokens, recipe.squash, recipe.squash_centre, recipe.squash_scale)  # fmt: skip
-        reward = from_names(recipe.rewards, style, models)
+        reward = from_names(recipe.rewards, style, models, recipe.reward_timeout_s)
         reference = setup.open_reference(recipe, policy, start) if recipe.kl > 0 else None
         reward = sharding.dealt_reward(reward)
         if recipe.engine != "hf":
@@ -68,11 +68,22 @@ def run(recipe: Recipe, out: Path) -> None:
             "engine": recipe.engine + ", one step ahead of the update" * recipe.overlap,
             "completion tokens per step": f"at most {completions * recipe.max_completion_tokens:,}",
             "updates per step": recipe.passes * recipe.minibatches,
+            **_cut_off(recipe.top_p),
             "rewards": " + ".join(f"{w:g} {name}" for name, w in recipe.rewards.items()),
         },
         finish=lambda *_: _put_away(out / WEIGHTS),
     )
     setup.train("grpo", recipe, out, work)
+
+
+def _cut_off(top_p: float) -> dict[str, object]:
+    """The plan's warning about tokens that are never sampled."""
+    if top_p == 1:
+        return {}
+    why = (
+        "not corrected: the loss gives probability to tokens that are never sampled, and drifts; give top_p=1"
+    )
+    return {f"WARNING: top_p={top_p:g}": why}
 
 
 def _beside(
