@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 
 import pytest
 import torch
@@ -9,8 +10,8 @@ import torch
 from tests.model.world import STYLE
 from tests.train.pairs import drawn_pairs
 from tests.train.rewards import first_even
-from tests.train.test_resume import Killed, assert_alike, die, on_call, train, words
-from visreason import cli
+from tests.train.test_resume import assert_alike, killed, train, words
+from visreason import cli, store
 from visreason.data.examples import read_examples
 from visreason.engine import Sampling
 from visreason.engine.hf import HF
@@ -20,7 +21,7 @@ from visreason.model.load import load
 from visreason.prompt import messages, style
 from visreason.record import Problem, Sample, Score
 from visreason.store import checkpoints, manifest, read_records, write_records
-from visreason.train import checkpoint, grpo, update
+from visreason.train import checkpoint, grpo, heldout, loop
 from visreason.train.mpo import plant_pairs
 from visreason.train.settings import Training
 from visreason.train.sft import plant_examples
@@ -62,25 +63,26 @@ def test_held_out_data_is_looked_at_and_the_best_step_is_kept(verb, looked):
     step = rows[goodness.index(max(goodness))]["step"]
     best = manifest(looked / verb)["summary"]["best"]
     assert best["step"] == step
-    assert looked / verb / best["checkpoint"] in checkpoints(looked / verb)
-    assert len(checkpoints(looked / verb)) <= 2
+    kept = {checkpoint.place(looked / verb, s) for s in (step, 5) if s > 1}
+    assert set(checkpoints(looked / verb)) == kept
+    assert best.get("checkpoint") == (None if step == 1 else f"checkpoint/step_{step:06d}")
 
 
-def test_the_figure_of_sft_is_the_cross_entropy_under_the_kept_weights(looked, files):
-    best = manifest(looked / "sft")["summary"]["best"]
-    policy = load(str(looked / "sft" / best["checkpoint"]), device="cpu")
+def test_the_figure_of_sft_is_the_cross_entropy_under_the_weights_of_its_step(looked, files):
+    last = rows_of(looked / "sft")[-1]
+    policy = load(str(checkpoints(looked / "sft")[-1]), device="cpu")
     examples = list(read_examples(files["sft"]["heldout"], style(STYLE), []))
     with torch.no_grad():
         logps = torch.cat(
             [policy.logps(plant([t])).logps_S for t in plant_examples(policy, examples, style(STYLE))]
         )
-    assert best["heldout/loss"] == pytest.approx(-logps.mean().item(), abs=1e-4)
+    assert last["heldout/loss"] == pytest.approx(-logps.mean().item(), abs=1e-4)
 
 
-def test_the_figures_of_mpo_compare_the_kept_weights_with_the_first(looked, world):
-    best = manifest(looked / "mpo")["summary"]["best"]
+def test_the_figures_of_mpo_compare_the_weights_of_their_step_with_the_first(looked, world):
+    last = rows_of(looked / "mpo")[-1]
     sums = []
-    for path in (world / "small", looked / "mpo" / best["checkpoint"]):
+    for path in (world / "small", checkpoints(looked / "mpo")[-1]):
         policy = load(str(path), device="cpu")
         with torch.no_grad():
             trees = plant_pairs(policy, drawn_pairs(world)[:4], style(STYLE))
@@ -88,31 +90,38 @@ def test_the_figures_of_mpo_compare_the_kept_weights_with_the_first(looked, worl
         lengths = [[len(b.ids) for b in t.branches] for t in trees]
         sums.append([[x.sum().item() for x in f.split(n)] for f, n in zip(found, lengths, strict=True)])
     gaps = [(c - c0) - (r - r0) for (c0, r0), (c, r) in zip(*sums, strict=True)]
-    assert best["heldout/accuracy"] == sum(g > 0 for g in gaps) / 4
+    assert last["heldout/accuracy"] == sum(g > 0 for g in gaps) / 4
     expected = sum(math.log1p(math.exp(-0.1 * g)) for g in gaps) / 4
-    assert best["heldout/loss"] == pytest.approx(expected, abs=1e-4)
+    assert last["heldout/loss"] == pytest.approx(expected, abs=1e-4)
 
 
 def test_the_figures_of_grpo_are_those_of_greedy_answers(looked, world):
-    best = manifest(looked / "grpo")["summary"]["best"]
-    policy = load(str(looked / "grpo" / best["checkpoint"]), device="cpu")
+    last = rows_of(looked / "grpo")[-1]
+    policy = load(str(checkpoints(looked / "grpo")[-1]), device="cpu")
     held = list(read_records(world / "heldout.jsonl", Problem))
     asked = [messages(p, style(STYLE)) for p in held]
     answers = HF(policy).generate(asked, Sampling(1, 0.0, max_tokens=6))
     scores = first_even([Sample(p, a[0], Score(0.0)) for p, a in zip(held, answers, strict=True)])
-    assert best["heldout/reward"] == pytest.approx(sum(s.value for s in scores) / len(held))
+    assert last["heldout/reward"] == pytest.approx(sum(s.value for s in scores) / len(held))
 
 
 @pytest.mark.parametrize("verb", VERBS)
 @pytest.mark.parametrize("late", [2, 3, 5])
 def test_a_killed_run_with_held_out_data_ends_as_one_never_killed(verb, late, looked, world, files, tmp_path):
     late = 2 * late - 1 if verb == "grpo" else late  # two updates a step
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(update, "apply", on_call(late, update.apply, before=die))
-        with pytest.raises(Killed):
-            train(verb, world, tmp_path / "killed", **files[verb], **LOOKS)
-    train(verb, world, tmp_path / "killed", **files[verb], **LOOKS)
+    killed(late, verb, world, tmp_path / "killed", **files[verb], **LOOKS)
     assert_alike(tmp_path / "killed", looked / verb)
+
+
+def test_a_first_step_that_none_betters_is_not_saved_and_that_is_said(looked, capsys):
+    made = object.__new__(loop.Loop)
+    made.best = None
+    given = [made._betters({"step": s, "heldout/loss": x}) for s, x in ((1, 2.0), (2, 2.5), (4, 2.0))]
+    assert given == [False, False, False]
+    run = store.Run(looked / "nowhere", "sft", {}, False, os.dup(0))
+    assert heldout.best(run, made.best) == {"best": {"step": 1, "heldout/loss": 2.0}}
+    assert "no step was better than the first (heldout/loss 2)" in capsys.readouterr().err
+    assert made._betters({"step": 5, "heldout/loss": 1.0})
 
 
 def test_the_best_checkpoint_stays_while_later_ones_go(tmp_path):

@@ -7,7 +7,7 @@ import torch
 
 from tests.model.adapters import adapted
 from tests.model.world import STYLE
-from tests.train.test_resume import Killed, assert_alike, die, on_call, train, words
+from tests.train.test_resume import assert_alike, killed, train, words
 from visreason.engine import Sampling
 from visreason.engine.hf import HF
 from visreason.model import parts
@@ -16,7 +16,6 @@ from visreason.model.load import load
 from visreason.prompt import messages, style
 from visreason.recipe import fill
 from visreason.store import checkpoints
-from visreason.train import update
 from visreason.verbs import sft
 
 
@@ -86,12 +85,7 @@ def test_a_checkpoint_with_frozen_parts_is_one_of_float32(world, tmp_path):
 def test_a_run_in_bfloat16_that_is_killed_ends_as_one_never_killed(verb, changes, world, tmp_path):
     changes = {"precision": "bfloat16", **changes}
     train(verb, world, tmp_path / "whole", **changes)
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        late = 8 if verb == "grpo" else 4
-        monkeypatch.setattr(update, "apply", on_call(late, update.apply, before=die))
-        with pytest.raises(Killed):
-            train(verb, world, tmp_path / "killed", **changes)
-    train(verb, world, tmp_path / "killed", **changes)
+    killed(8 if verb == "grpo" else 4, verb, world, tmp_path / "killed", **changes)
     assert_alike(tmp_path / "killed", tmp_path / "whole")
 
 

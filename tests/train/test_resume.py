@@ -116,6 +116,15 @@ def die(*args, **kwargs):
     raise Killed
 
 
+def killed(update_number, verb, world, out, **changes):
+    """A run that was killed before its nth update, and given again."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(update, "apply", on_call(update_number, update.apply, before=die))
+        with pytest.raises(Killed):
+            train(verb, world, out, **changes)
+    train(verb, world, out, **changes)
+
+
 def die_with_half_a_line(run, name, rows):
     with open(run.path / name, "a") as out:
         out.write('{"step": 4, "lo')

@@ -49,7 +49,10 @@ def best(run: store.Run, found: dict[str, float] | None) -> dict[str, Any]:
     if found is None:
         return {}
     folder = checkpoint.place(run.path, int(found["step"]))
-    said = ", ".join(f"{name} {x:.4g}" for name, x in found.items() if name != "step")
+    figures = ", ".join(f"{name} {x:.4g}" for name, x in found.items() if name != "step")
+    if not folder.exists():
+        console.print(f"[bold yellow]on held-out data no step was better than the first ({figures})")
+        return {"best": found}
     more = "; visreason merge makes it a model" if checkpoint.sharded(folder) else ""
-    console.print(f"best on held-out data: {folder} ({said}){more}", soft_wrap=True)
+    console.print(f"best on held-out data: {folder} ({figures}){more}", soft_wrap=True)
     return {"best": {"checkpoint": str(folder.relative_to(run.path)), **found}}

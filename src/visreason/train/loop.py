@@ -181,12 +181,13 @@ class Loop:
         return {**found, "seconds_heldout": time.perf_counter() - start} if found else {}
 
     def _betters(self, metrics: dict[str, float]) -> bool:
-        """Whether a step's held-out figures are the best so far; they are then remembered."""
+        """Whether a step is worth a checkpoint: its held-out figures are the best so far, which are remembered. The
+        first step is what others are compared with, and nearly the model that the run began with."""
         found = {name: x for name, x in metrics.items() if name.startswith("heldout/")}
         if not found or (self.best and _goodness(found) <= _goodness(self.best)):
             return False
         self.best = {"step": int(metrics["step"]), **found}
-        return True
+        return metrics["step"] > 1
 
     def _warnings(self, metrics: dict[str, float]) -> list[str]:
         if isinstance(self.settings, Reinforcement):

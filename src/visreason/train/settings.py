@@ -85,8 +85,8 @@ class Training(Asking):
     heldout_every: int = Field(
         50,
         ge=1,
-        description="Steps between looks at the held-out data, after the first and last one as well; a step that is "
-        "better than all before is saved.",
+        description="Steps between looks at the held-out data, after the first and last one as well; a later step that "
+        "is better than all before is saved.",
     )
     heldout_limit: int = Field(256, ge=1, description="Held-out problems looked at, the first ones.")
     shard_over: int | None = Field(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import Field, model_validator
 
 from visreason import recipe
-from visreason.bench.asking import DEVICES, TROUBLES
+from visreason.bench.asking import DEVICES
 from visreason.errors import RunError
 from visreason.factory.pipeline import MADE, read_made
 from visreason.record import Sample
@@ -28,6 +28,7 @@ from visreason.store import (
     read_records,
     read_rows,
 )
+from visreason.store.run import TROUBLES
 
 if TYPE_CHECKING:
     from visreason.train.settings import Training
