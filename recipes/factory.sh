@@ -1,5 +1,5 @@
 #!/bin/sh
-# The data factory from end to end on the tiny world, a quarter of an hour on one core, after `visreason demo`:
+# The data factory from end to end on the tiny world, twenty minutes on one core, after `visreason demo`:
 #     DEMO=runs/demo OUT=runs/factory sh recipes/factory.sh
 # 1. The demo's primed model learns to describe pictures, and describes new tables (formalize).
 # 2. A teacher that sees nothing thinks about the descriptions; rules judge its answers (distill).

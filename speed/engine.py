@@ -21,7 +21,8 @@ from table import keep
 from visreason.engine import Conversation, Engine, Sampling, connect
 from visreason.engine.hf import HF
 from visreason.engine.vllm import VLLM
-from visreason.model.load import Policy, load
+from visreason.model.load import load
+from visreason.model.policy import Policy
 from visreason.prompt import messages, style
 from visreason.record import Problem
 from visreason.store import read_records

@@ -88,7 +88,21 @@ Shard = Annotated[str, AfterValidator(_shard)]
 SHARD = "Take only the i-th of n parts of the problems, as 2/4; `visreason merge` puts the parts together."
 
 
-class Answering(Asking):
+class Requesting(Recipe):
+    """What every verb takes that may ask servers."""
+
+    concurrency: int = Field(
+        32, ge=1, description="Requests under way at a time, shared evenly by the servers of an http engine."
+    )
+    timeout_s: float = Field(
+        600.0, gt=0, description="Seconds after which a request to a server is tried again."
+    )
+    patience_s: float = Field(
+        600.0, ge=0, description="Seconds to wait for servers that are away before the run stops, resumable."
+    )
+
+
+class Answering(Asking, Requesting):
     """What every verb takes that lets an engine answer the problems."""
 
     model: str = Field(
@@ -102,15 +116,6 @@ class Answering(Asking):
     tensor_parallel: int = Field(1, ge=1, description="GPUs that share a vllm engine's model.")
     memory_share: float = Field(
         0.4, gt=0, le=1, description="Share of the GPU's or the machine's memory that a vllm engine takes."
-    )
-    concurrency: int = Field(
-        32, ge=1, description="Requests under way at a time, shared evenly by the servers of an http engine."
-    )
-    timeout_s: float = Field(
-        600.0, gt=0, description="Seconds after which a request to a server is tried again."
-    )
-    patience_s: float = Field(
-        600.0, ge=0, description="Seconds to wait for servers that are away before the run stops, resumable."
     )
     responses: Path | None = Field(
         None, description="File that keeps servers' answers, to ask nothing twice; in the run when not given."

@@ -16,7 +16,8 @@ from visreason.errors import ModelError, RunError
 from visreason.model import check
 from visreason.model.attention import PATHS
 from visreason.model.forest import Branch, Tree
-from visreason.model.load import Policy, load
+from visreason.model.load import load
+from visreason.model.policy import Policy
 from visreason.prompt import messages, style
 from visreason.record import Image, Problem
 from visreason.train import losses, optimizer, update

@@ -39,6 +39,15 @@ def test_answers_come_in_order_whatever_their_number_and_never_too_many_at_a_tim
     assert engine.troubles == {}
 
 
+def test_a_notebook_whose_loop_runs_already_gets_answers(serve, tmp_path):
+    engine = connect(f"{serve().url}#echo", responses=tmp_path / "responses.sqlite")
+
+    async def cell():
+        return texts(engine.generate([ask("a")], Sampling()))
+
+    assert asyncio.run(cell()) == asyncio.run(cell()) == [["A"]]
+
+
 def test_the_only_model_of_a_server_need_not_be_named_and_an_unknown_one_is_refused(serve):
     server = serve()
     assert texts(connect(server.url).generate([ask("a")], Sampling())) == [["A"]]

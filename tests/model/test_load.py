@@ -4,13 +4,15 @@ from pathlib import Path
 import PIL.Image
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoProcessor
 
 from tests.model import tiny
 from visreason.errors import ModelError
 from visreason.model import load as loading
 from visreason.model.check import self_check
-from visreason.model.load import Policy, load
+from visreason.model.load import load
+from visreason.model.policy import Policy
 
 
 @pytest.mark.parametrize(
@@ -26,6 +28,21 @@ def test_a_damaged_model_is_named_with_what_was_expected(world, tmp_path, name, 
     file.unlink() if left is None else file.write_bytes(file.read_bytes()[:left])
     with pytest.raises(
         ModelError, match=r"can't load a vision-language model from .*model'.* Expected a Hugging Face"
+    ):
+        load(str(tmp_path / "model"), device="cpu")
+
+
+@pytest.mark.parametrize("instead", [None, torch.zeros(7, 5)])
+def test_a_model_that_lacks_a_weight_is_refused_where_a_random_one_would_stand_for_it(
+    world, tmp_path, instead
+):
+    shutil.copytree(world / "small", tmp_path / "model")
+    file = tmp_path / "model" / "model.safetensors"
+    tensors = load_file(file)
+    name = next(name for name in tensors if "layers.1.mlp.down_proj" in name)
+    save_file({k: v for k, v in (tensors | {name: instead}).items() if v is not None}, file, {"format": "pt"})
+    with pytest.raises(
+        ModelError, match=r"1 of its weights are missing or of another shape, .*layers\.1\.mlp\.down_proj"
     ):
         load(str(tmp_path / "model"), device="cpu")
 

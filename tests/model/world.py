@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from transformers import AutoConfig
 
-from visreason.model.load import Policy, create, load
+from visreason.model.load import create, load
+from visreason.model.policy import Policy
 from visreason.prompt import messages, style
 from visreason.record import Problem
 from visreason.store import read_records

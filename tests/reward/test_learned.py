@@ -9,7 +9,7 @@ from tests.model.world import STYLE
 from tests.reward.published import published_scores
 from visreason.errors import DataError, ModelError, RunError
 from visreason.model import load as loading
-from visreason.model import value_head
+from visreason.model import parts, value_head
 from visreason.model.attention import PATHS
 from visreason.model.value_head import ValueHead
 from visreason.prompt import messages, style
@@ -173,14 +173,14 @@ def test_a_problem_that_can_not_be_read_is_told_and_the_others_are_scored(scorer
 def test_a_matrix_to_words_that_is_the_embedding_is_not_dropped(scorer):
     policy = loading.load(str(scorer), device="cpu")
     with pytest.raises(ModelError, match="tied to the embedding"):
-        loading.drop_lm_head(policy)
+        parts.drop_lm_head(policy)
 
 
 def test_without_the_matrix_to_words_it_scores_the_same(scorer, drawn, tmp_path):
     policy = untied(scorer)
     policy.value_head = ValueHead(WIDTH, STYLE, seed=1)
     policy.save(tmp_path / "whole")
-    loading.drop_lm_head(policy)
+    parts.drop_lm_head(policy)
     policy.save(tmp_path / "dropped")
     size, smaller = ((tmp_path / name / "model.safetensors").stat().st_size for name in ("whole", "dropped"))
     assert smaller < size
@@ -189,3 +189,5 @@ def test_without_the_matrix_to_words_it_scores_the_same(scorer, drawn, tmp_path)
         for name in ("whole", "dropped")
     ]
     assert scores[0] == scores[1]
+    with pytest.raises(ModelError, match=r"1 of its weights are missing .* lm_head\.weight"):
+        loading.load(str(tmp_path / "dropped"), device="cpu")

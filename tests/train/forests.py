@@ -5,7 +5,7 @@ import torch
 from tests.model import tiny
 from visreason.model.encode import Prompt
 from visreason.model.forest import Branch, Forest, Tree, plant
-from visreason.model.load import Policy
+from visreason.model.policy import Policy
 from visreason.train.losses import token_weights
 
 LENGTHS = ((5, 2, 9), (4,), (7, 1))

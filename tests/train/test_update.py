@@ -17,6 +17,7 @@ from visreason.errors import Tripwire
 from visreason.model import adapters
 from visreason.model import load as loading
 from visreason.model.forest import Branch, Tree
+from visreason.model.parts import freeze, part_of
 from visreason.prompt import messages, style
 from visreason.record import Completion
 from visreason.train import losses, optimizer, setup, update
@@ -111,17 +112,15 @@ def test_a_gradient_that_is_not_finite_leaves_the_weights():
 @pytest.mark.parametrize("frozen", [("vision",), ("merger",), ("language",), ("vision", "merger")])
 def test_frozen_parts_get_no_gradient_and_stay(frozen):
     policy = tiny_policy()
-    loading.freeze(policy, frozen)
+    freeze(policy, frozen)
     before = weights(policy.model)
     chosen = settings()
     adamw = optimizer.build(policy, chosen)
     update.apply(policy, adamw, Update(tiny.forest_trees(policy.model), 5.0), losses.sft, chosen)
-    moved = {loading.part_of(name) for name in changed(policy.model, before)}
+    moved = {part_of(name) for name in changed(policy.model, before)}
     assert moved == set(PARTS) - set(frozen)
     held = {id(p) for group in adamw.param_groups for p in group["params"]}
-    assert all(
-        (id(p) in held) == (loading.part_of(n) not in frozen) for n, p in policy.model.named_parameters()
-    )
+    assert all((id(p) in held) == (part_of(n) not in frozen) for n, p in policy.model.named_parameters())
 
 
 def gradient(policy, trees, **changes):
@@ -163,7 +162,7 @@ def test_checkpointed_activations_are_computed_again_and_give_the_same_gradient(
     )
     expected, numbers = gradient(policy, trees)
     once = len(calls)
-    loading.checkpoint_activations(policy)
+    policy.checkpoint_activations()
     found, other = gradient(policy, trees)
     assert (once, len(calls) - once) == (1, 2)
     assert (found - expected).norm() / expected.norm() < 1e-6
@@ -218,7 +217,7 @@ def test_adapters_train_save_load_and_merge(world, drawn, tmp_path, policy, part
     inner = {n: p for n, p in policy.base.named_parameters() if "lora_" not in n}
     assert inner.keys() != before.keys()
     assert all(torch.equal(p, before[n.replace("base_layer.", "")]) for n, p in inner.items())
-    lora = {loading.part_of(n) for n, _ in policy.base.named_parameters() if "lora_" in n}
+    lora = {part_of(n) for n, _ in policy.base.named_parameters() if "lora_" in n}
     assert lora == set(parts)
 
     policy.save(tmp_path / "adapter")
@@ -239,7 +238,7 @@ def test_with_adapters_their_parts_are_trained_whatever_is_frozen_without(world)
     chosen = RewardModelling(model="m", data="d", lora_rank=2, lora_parts=("vision",), device="cpu")
     assert chosen.freeze == ("vision",)
     policy = setup._opened(chosen, str(world / "small"), None, lambda *_: None)
-    assert {loading.part_of(n) for n, p in policy.base.named_parameters() if p.requires_grad} == {"vision"}
+    assert {part_of(n) for n, p in policy.base.named_parameters() if p.requires_grad} == {"vision"}
 
 
 def test_adapters_on_a_model_with_adapters_keep_both(world, drawn, tmp_path, policy):

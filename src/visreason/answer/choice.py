@@ -3,6 +3,7 @@
 import re
 from functools import lru_cache
 
+from visreason.answer import letters
 from visreason.answer.budget import spend
 from visreason.answer.equal import equal
 from visreason.answer.normalize import normalize, spell, split_unit, unwrap
@@ -14,80 +15,9 @@ STEPS = 10
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 OUTSIDE = -1
 """Stands for a letter that no option has."""
-ALONE = re.compile(r"\(?\s*([A-Za-z])\s*(?:[).:、．。]\s*)?(?:\(?\1[).:]?\s*)*")
-LEADING = re.compile(r"\(?([A-Z])[).:、．。]\s*(\S.*)", re.DOTALL)
-LISTED = re.compile(
-    r"\(?[A-Z]\)?\.?(?:\s*(?:,|/|&|(?i:\bor\b|\band\b|\bas well as\b)|或|和|、)\s*"
-    r"(?:(?i:\bor\b|\band\b)\s*)?\(?[A-Z]\)?\.?(?![\w']))+"
-)
-RUN = re.compile(r"[A-J]{2,10}")
-"""Letters of several options without anything between them, in alphabetical order."""
-STRONG = re.compile(
-    r"\(([A-Z])\)|\b(?:option|choice|answer|figure|picture)s? ?(?:is )?:? ?\(?([A-Z])\b(?!')"
-    r"|(?:^|\n)[ \t]*([A-Z])[.):。](?=\s|$|不)|选项? ?[（(]?([A-Z])(?![A-Z])"
-    r"|\b(?:go with|choose|pick|select|opt for) \(?((?-i:[A-HJ-Z]))\b(?!')",
-    re.IGNORECASE,
-)
-CLOSING = re.compile(
-    r"(?:^|\b(?:is|be|by):? |\b(?:[Tt]herefore|[Tt]hus|[Hh]ence|[Ss]o),? )\(?([A-Z])\)?\.?$"
-    r"|\b([A-Z]) is (?:the |thus )?(?:correct|right|best)\b"
-)
-"""How the last sentence names an option by its letter alone."""
-LABELLED = re.compile(r"(?:(?i:option|choice|answer)\s+)?\(?([A-Z])\)?\s*[,:(]\s*(.+?)\)?")
-"""A letter and what may be the text of an option."""
-LEFT = re.compile(
-    r"\b(?:left with|leav(?:es|ing)(?: us with)?|remain(?:s|ing)(?: \w+)? is)(?: only)?(?: (?:option|choice))? "
-    r"\(?([A-Z])\)?\.?$"
-)
-"""How a sentence that rules options out names the one that is left."""
-LISTING = re.compile(r"(?:[-*] )?\(?([A-Z])[).:] ")
 LEADING_WORDS = 12
 FORMULA = "0123456789\\"
 """What an option begins with that is mathematics."""
-DENIED = re.compile(
-    r"\b(?:not|neither|nor|never|cannot|unlikely|less likely|incorrect|wrong|rule[sd]? out|eliminated?|none)\b"
-    r"|n['’]t\b|\bdoubt\b|不|错|排除",
-    re.IGNORECASE,
-)
-CONTRAST = re.compile(
-    r"\b(?:other(?= (?:options?|choices?|answers?)\b)|others|rather than|instead of|unlike|except|whereas|while"
-    r"|although|compared (?:to|with)|than)\b",
-    re.IGNORECASE,
-)
-CONTRARY = re.compile(r",\s(?:and |but )?not\b")
-"""Where a sentence ends its answer and begins with what it is not."""
-DENIED_LETTER = re.compile(
-    r"(?:(?i:\b(?:not|non|never|neither|nor|cannot|except(?: for)?|excluding|exclude[sd]?|anything but|all but"
-    r"|other than|rather than|instead of|doubt|eliminat(?:e[sd]?|ing)|reject(?:s|ed|ing)?"
-    r"|rul(?:e[sd]?|ing) out)\b|n['’]t\b)"
-    r"|不(?:应|能|要|可能)?[是选]?|排除|除了)\s*"
-    r"(?i:(?:be|is|it|that|choose|pick|select|the|option|choice|answer|correct|选?项)\b:?\s*)*"
-    r"\(?[A-Z]\)?(?![\w'’])(?:\s*(?:,?\s*\b(?:or|nor)\b|/|或)\s*\(?[A-Z]\)?(?![\w'’]))*"
-    r"|(?i:\b(?:option|choice)s?\s*)?\(?(?<![A-Za-z\\])"
-    r"(?:[A-HJ-Z]\)?\s*(?:[,/、，]|(?i:,?\s*\band\b)|和)\s*\(?){0,8}[A-HJ-Z]"
-    r"(?:\)?\s*[都均]?是?(?:不(?:对|正确|符合|成立|可能)|错误?|被?排除)的?|\s+(?:\w*n['’]t|cannot|never)\b"
-    r"|\)?\s+(?:(?:is|are|was|be|can|could|would|should|must|does|did|do|seems|looks|also|all|both|therefore|thus)\s+)*"
-    r"(?:(?:is|was|does|did|could|would|should)n['’]t|(?<=[a-z] )(?:not|incorrect|wrong|false|impossible|eliminated"
-    r"|excluded|rejected|ruled out))\b(?!\s*\(?[A-Z]\)?(?![\w'’])))"
-)
-"""A letter that is denied, with the words that deny it."""
-REASON = re.compile(
-    r",?\s+(?:since|because|(?<!well )as(?! well)|which|while|whereas)\b|[,，]?因为|\s\((?!\s*[A-Z]\s*\))"
-)
-"""Where the reason for a letter begins."""
-MORE = re.compile(
-    r"\b(?:also|too|both|equally|as well)(?! (?:\w+ly\b|small|large|big|high|low|long|short|few|many))\b"
-    r"|\bor(?: (?:maybe|perhaps|possibly))? \(?(?-i:[A-HJ-Z])\b",
-    re.IGNORECASE,
-)
-"""Words by which a reason names a further answer."""
-ANOTHER = re.compile(
-    r"(?:Option|Choice) \(?[A-Z]\)? (?!.*\b(?:also|too|both|equally|correct|right|true|answer)\b)[a-z]"
-)
-"""A sentence behind a letter that says something of another option, but not that it is right."""
-WEAK = re.compile(
-    r"(?<![A-Za-z\d\\])([B-HJ-Z])(?![A-Za-z'’])|(?<![A-Za-z\d\\])([AI])(?=[).:,/]|\s*$|\s+(?:or|and)\b)"
-)
 
 
 def pick(text: str, choices: tuple[str, ...]) -> frozenset[int]:
@@ -102,28 +32,32 @@ def pick(text: str, choices: tuple[str, ...]) -> frozenset[int]:
     text = unwrap(text[:READ_CHARS])
     if (said := SAID.match(text)) and (first := _by_text(said.group(1), choices)):
         return first
-    if (labelled := LABELLED.fullmatch(text)) and (other := _by_text(labelled.group(2), choices)):
+    if (labelled := letters.LABELLED.fullmatch(text)) and (other := _by_text(labelled.group(2), choices)):
         return _index(labelled.group(1), choices) | other
     if not _by_text(text, choices):
-        text = _without_reason(DENIED_LETTER.sub("", text).strip())
-    text = text.upper() if LISTED.fullmatch(text.upper()) else text
-    if alone := ALONE.fullmatch(text):
+        text = _without_reason(letters.DENIED_LETTER.sub("", text).strip())
+    text = text.upper() if letters.LISTED.fullmatch(text.upper()) else text
+    if alone := letters.ALONE.fullmatch(text):
         letter = _index(alone.group(1), choices)
         return letter if OUTSIDE not in letter else _by_text(text, choices) or letter
     if found := _by_text(text, choices):
         return found
-    if RUN.fullmatch(text) and "".join(sorted(set(text))) == text:  # ABD
+    if letters.RUN.fullmatch(text) and "".join(sorted(set(text))) == text:  # ABD
         return frozenset().union(*(_index(letter, choices) for letter in text))
-    if listed := LISTED.match(text):
+    if listed := letters.LISTED.match(text):
         return frozenset().union(
             *(_index(c, choices) for c in re.findall(r"(?<![A-Za-z])[A-Z](?![A-Za-z])", listed.group()))
         )
-    if leading := LEADING.match(text):
-        rest = "" if ANOTHER.match(leading.group(2)) else leading.group(2)
-        return _index(leading.group(1), choices) | _by_text(rest, choices) | _letters(STRONG, rest, choices)
+    if leading := letters.LEADING.match(text):
+        rest = "" if letters.ANOTHER.match(leading.group(2)) else leading.group(2)
+        return (
+            _index(leading.group(1), choices)
+            | _by_text(rest, choices)
+            | _letters(letters.STRONG, rest, choices)
+        )
     return (
-        _letters(STRONG, text, choices)
-        or _letters(WEAK, text, choices)
+        _letters(letters.STRONG, text, choices)
+        or _letters(letters.WEAK, text, choices)
         or by_value(text, choices)
         or _mentioned(text, choices)
     )
@@ -135,32 +69,38 @@ def pick_from_prose(sentences: list[str], choices: tuple[str, ...]) -> frozenset
     some length. Sentences that deny or compare options name none, nor do those that announce something (":").
     """
     first = sentences[0][:READ_CHARS]
-    headed = [m.group(1) if (m := LISTING.match(f"{sentence} ")) else "" for sentence in sentences]
+    headed = [m.group(1) if (m := letters.LISTING.match(f"{sentence} ")) else "" for sentence in sentences]
     if len({*headed} - {""}) > 1:  # options gone through one by one
         sentences = [s for s, head in zip(sentences, headed, strict=True) if not head or s is sentences[-1]]
         first = ""
-    leads = ALONE.fullmatch(first) or (LEADING.match(first) and len(first.split()) <= LEADING_WORDS)
+    leads = letters.ALONE.fullmatch(first) or (
+        letters.LEADING.match(first) and len(first.split()) <= LEADING_WORDS
+    )
     if leads and len(sentences) > 1 and OUTSIDE not in (named := pick(first, choices)):
         return named
     if closing := _closing(sentences[-1], choices):
         return closing
     last, said = sentences[-1], [s for s in reversed(sentences) if not s.endswith(":")]
-    if found := _letters(STRONG, DENIED.split(DENIED_LETTER.sub("", last[:READ_CHARS]))[0], choices):
+    undenied = letters.DENIED_LETTER.sub("", last[:READ_CHARS])
+    if found := _letters(letters.STRONG, letters.DENIED.split(undenied)[0], choices):
         return found
     if last in said[:1] and (found := _affirmed(last, choices)):
         return found
     for sentence in said:
-        if not DENIED.search(sentence) and (found := _letters(STRONG, CONTRAST.split(sentence)[0], choices)):
+        affirmed = "" if letters.DENIED.search(sentence) else letters.CONTRAST.split(sentence)[0]
+        if found := _letters(letters.STRONG, affirmed, choices):
             return found
     long = tuple(c if len(c) > 3 and not c[0].isdigit() else "" for c in choices)
-    affirmed = {found for s in said if len(found := _affirmed(s, long)) == 1}
-    return affirmed.pop() if len(affirmed) == 1 else frozenset()
+    texts = {found for s in said if len(found := _affirmed(s, long)) == 1}
+    return texts.pop() if len(texts) == 1 else frozenset()
 
 
 def _closing(sentence: str, choices: tuple[str, ...]) -> frozenset[int]:
     """The option whose letter, or text of one letter, ends the sentence; none where it denies or has no such option."""
-    kept = DENIED_LETTER.sub("", sentence)
-    found = LEFT.search(sentence) or (CLOSING.search(kept) if not DENIED.search(kept) else None)
+    kept = letters.DENIED_LETTER.sub("", sentence)
+    found = letters.LEFT.search(sentence) or (
+        letters.CLOSING.search(kept) if not letters.DENIED.search(kept) else None
+    )
     letter = next(filter(None, found.groups())) if found else ""
     return (_by_text(letter, choices) or _index(letter, choices)) - {OUTSIDE} if letter else frozenset()
 
@@ -171,32 +111,34 @@ def _affirmed(sentence: str, choices: tuple[str, ...]) -> frozenset[int]:
     """
     if (said := SAID.match(f"{sentence} ")) and (first := _by_text(said.group(1), choices)):
         return first
-    sentence = CONTRARY.split(sentence)[0]
-    if DENIED.search(sentence):
-        return _mentioned(sentence, tuple(c if DENIED.search(c) else "" for c in choices))
-    return _mentioned(sentence, choices) and _mentioned(CONTRAST.split(sentence)[0], choices)
+    sentence = letters.CONTRARY.split(sentence)[0]
+    if letters.DENIED.search(sentence):
+        return _mentioned(sentence, tuple(c if letters.DENIED.search(c) else "" for c in choices))
+    return _mentioned(sentence, choices) and _mentioned(letters.CONTRAST.split(sentence)[0], choices)
 
 
 def without_options(lines: list[str]) -> list[str]:
     """Sentences without options that are listed again: lines that start with consecutive letters, of which the last may
     have broken off behind its letter.
     """
-    letters = [m.group(1) if (m := LISTING.match(line)) else "" for line in lines]
+    heads = [m.group(1) if (m := letters.LISTING.match(line)) else "" for line in lines]
     if lines and re.fullmatch("[A-Z]", lines[-1]):
-        letters[-1] = lines[-1]
+        heads[-1] = lines[-1]
 
     def listed(i: int) -> bool:
-        neighbours = (letters[i - 1] if i else "", letters[i + 1] if i + 1 < len(lines) else "")
-        before, after = (ord(n) - ord(letters[i]) if n else 0 for n in neighbours)
+        neighbours = (heads[i - 1] if i else "", heads[i + 1] if i + 1 < len(lines) else "")
+        before, after = (ord(n) - ord(heads[i]) if n else 0 for n in neighbours)
         return before == -1 or after == 1
 
-    return [line for i, line in enumerate(lines) if not letters[i] or not listed(i)]
+    return [line for i, line in enumerate(lines) if not heads[i] or not listed(i)]
 
 
 def _without_reason(text: str) -> str:
     """What stands before the reason for a letter, unless that names a further answer."""
-    head, tail = text[: m.start()] if (m := REASON.search(text)) else text, text[m.end() :] if m else ""
-    return head if WEAK.search(head) and not MORE.search(tail) else text
+    if (reason := letters.REASON.search(text)) is None:
+        return text
+    head, tail = text[: reason.start()], text[reason.end() :]
+    return head if letters.WEAK.search(head) and not letters.MORE.search(tail) else text
 
 
 def _index(letter: str, choices: tuple[str, ...]) -> frozenset[int]:

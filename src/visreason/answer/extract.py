@@ -5,6 +5,24 @@ from dataclasses import dataclass
 from typing import Literal
 
 from visreason.answer.normalize import COMMAND, unwrap
+from visreason.answer.phrases import (
+    BOX,
+    DENIAL,
+    DOUBTED,
+    EXPLAINED,
+    FIELD,
+    FINAL,
+    IS,
+    JOINED,
+    LEADING,
+    LETTER,
+    PHRASE,
+    PROSE,
+    RELATED,
+    STATES,
+    SUPPOSED,
+    WITHDRAWN,
+)
 from visreason.answer.prose import (
     DECLINED,
     FEW_WORDS,
@@ -22,72 +40,8 @@ from visreason.answer.prose import (
 )
 
 BOX_CHARS, MAX_BOXES = 2_000, 20
-PHRASE = re.compile(
-    r"(?:\b(?:answers?|option|choice|result|correction)"
-    r"(?: is| are|'s| would be| should be| must be| will be| =)?\s*[:：]"
-    r"|\b(?:answer|correct option|correct choice)s?(?: to [^.\n]{1,60})?"
-    r" (?:is|are|would be|should be|must be|will be)\b"
-    r"|####|答案(?:是|为|[:：])|[故应所以此就则]选|选择)[ \t]*[:：]?",
-    re.IGNORECASE,
-)
-FIELD = re.compile(
-    r'"(?:final_)?answer"\s*:\s*(?:"((?:[^"\\]|\\.)*)"|(\[[^\]\n]*\]|[^\s",}\]]+))', re.IGNORECASE
-)
-"""The answer as a field of JSON."""
-FINAL = re.compile(r"\b(?:(?:final|correct|the) answer|Answer)(?: is\b|\s*[:：=])\s*[:：]?", re.IGNORECASE)
-STATES = re.compile(r"\s*[$(\\]*(?:[A-J]\b|[-−]?[\d\\])")
-"""How a value or a letter begins, so that "the answer is right" states none."""
-BOX = re.compile(r"\\(?:begin)?(?:boxed|fbox)\s*\{")
-JOINED = re.compile(
-    r"(?:[\s$,;:.()*|&+]|\\[()\[\],;!]|\\\\|\\q?quad|\\text\{\s*(?:and|or)\s*\}|\band\b|\bor\b|\w{1,4}\s*=|或|和|、){0,40}"
-)
-"""What stands between boxes that state one answer together."""
-LEADING = re.compile(
-    r"\s*(?:(?:probably|likely|perhaps|maybe) )?[$*]*([-−]?\d[\d,.]*?)\**[.,]? "
-    r"(?:(?:though|although|with|because|since|for|as|which|where|when|from|given|due|after)\b|\((?!or\b|and\b)[^()]*\)\W*$)"
-)
-"""A number and the reason behind it, which may stand in brackets."""
-WITHDRAWN = re.compile(
-    r"[$*.,;)\s]{0,4}(?:but |and )?(?:(?:this|that|it|which) )?(?:is|was|would be|seems) (?:clearly |also )?"
-    r"(?:wrong|incorrect|not (?:right|correct|possible|the answer))\b",
-    re.IGNORECASE,
-)
-"""What takes a value back that stands before it; of a letter it may be what was asked ("Which is incorrect?")."""
-LETTER = re.compile(r"(?:\\text\{)?\(?[A-J]\)?\}?")
-DOUBTED = re.compile(
-    r"(?:\b(?:not|never|doubt|(?:wrong|incorrect|mistaken?) to (?:say|think|claim|conclude))|n['’]t)"
-    r"(?: (?:think|believe|say|claim|mean|sure|certain|that|the|correct|final))*\s*$",
-    re.IGNORECASE,
-)
-"""What stands before "the answer is" in a sentence that doubts it."""
-SUPPOSED = re.compile(r"\bif\b[^.!?\n]*$", re.IGNORECASE)
-"""What stands before "the answer would be" where it is said of another case."""
 BEFORE_CHARS = 200
-IS = re.compile(
-    r"\s*(?:it|this|that|these|they|the (?:\w+ ){1,12}?)\s?"
-    r"(?:is|are|was|were|['’]s|(?:appears?|seems?|looks?)(?: to be)?)"
-    r"(?: (?:probably|likely|clearly|mainly|mostly))?(?: (?:a|an|the))? "
-    r"([^\W\d_][\w '’-]{0,40})\.?\s*",
-    re.IGNORECASE,
-)
-"""A sentence and the word it says."""
-EXPLAINED = re.compile(
-    r"\n[ \t]*(?:explanation|reason(?:ing)?|justification|解释|理由|解析)\s*[:：]", re.IGNORECASE
-)
-PROSE = re.compile(r"(?<![\\\w{])[^\W\d_]{2,}")
-"""A word, not a command, nor letters behind a number."""
-DENIAL = re.compile(
-    r"\b(?:not|never|cannot|neither|nor|doubt|rul(?:e[sd]?|ing) out|wrong|incorrect)\b|n['’]t\b|不|[?？]",
-    re.IGNORECASE,
-)
-"""Words by which a text denies its number, or asks about it."""
-RELATED = re.compile(
-    r"\b(?:than|least|most|above|below|under|over|beyond|up to|multiples? of|factors? of|divisors? of|divisible by"
-    r"|powers? of|the power|root of|half of|base|except|but|mod|modulo|plus|minus|negative|sin|cos|tan|log|ln|sqrt)\b"
-    r"[\s$:}(]*[-−]?\d",
-    re.IGNORECASE,
-)
-"""Words that say what a number has to do with the answer, which it is not."""
+"""How far before "the answer is" a doubt may stand."""
 
 
 @dataclass(frozen=True)

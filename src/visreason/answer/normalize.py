@@ -30,28 +30,28 @@ SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉₊₋ₙ", "012345678
 RAISED = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]+")
 LOWERED = re.compile("[₀₁₂₃₄₅₆₇₈₉₊₋ₙ]+")
 SPELLINGS: tuple[tuple[str, str], ...] = (
-    (r",\s*\\!\s*", ","),
-    (r"(?<!\\)\\[,!;: ]|\\$|~|\\(?:q?quad|displaystyle|left|right|[bB]igg?[lr]?)(?![A-Za-z])", " "),
+    (r",\s*\\!\s*", ","),  # 1,\!000
+    (r"(?<!\\)\\[,!;: ]|\\$|~|\\(?:q?quad|displaystyle|left|right|[bB]igg?[lr]?)(?![A-Za-z])", " "),  # 5\,cm
     (r"\\[dtc]frac(?![A-Za-z])", r"\\frac"),
-    (r"\\frac\s*(\d)\s*(\d)", r"\\frac{\1}{\2}"),
-    (r"\\frac\s*(\d)\s*\{", r"\\frac{\1}{"),
-    (r"\\sqrt\s*(\d)", r"\\sqrt{\1}"),
-    (r"(?:√|(?<![\\A-Za-z])sqrt)\s*\(([^()]*)\)", r"\\sqrt{\1}"),
-    (r"√\s*(\d+)", r"\\sqrt{\1}"),
+    (r"\\frac\s*(\d)\s*(\d)", r"\\frac{\1}{\2}"),  # \frac12
+    (r"\\frac\s*(\d)\s*\{", r"\\frac{\1}{"),  # \frac1{2}
+    (r"\\sqrt\s*(\d)", r"\\sqrt{\1}"),  # \sqrt2
+    (r"(?:√|(?<![\\A-Za-z])sqrt)\s*\(([^()]*)\)", r"\\sqrt{\1}"),  # √(x+1)   sqrt(2)
+    (r"√\s*(\d+)", r"\\sqrt{\1}"),  # √2
     (r"√\s*\{", r"\\sqrt{"),
     (
         r"(\\?(?<![A-Za-z])(?:sin|cos|tan|cot|sec|csc)) *\(? *(\d+(?:\.\d+)?) *(?:\^ *\{? *\\circ *\}?|°) *\)?",
-        r"\1(\2*\\pi/180)",
+        r"\1(\2*\\pi/180)",  # sin 30°
     ),
-    (r"(?<=\d) ?[xX] ?(?=10 ?\^)", "*"),
-    (r"\A(?:∴|=>|=(?![=>])|→|⇒|\\therefore(?![A-Za-z])) *", ""),
-    (r"\b(?:minus|negative) (?=[\d.\\])", "-"),
-    (r"\^\s*\{?\s*\\circ\s*\}?|\\degree(?![A-Za-z])|°|\bdegrees?\b", " "),
+    (r"(?<=\d) ?[xX] ?(?=10 ?\^)", "*"),  # 3 x 10^8
+    (r"\A(?:∴|=>|=(?![=>])|→|⇒|\\therefore(?![A-Za-z])) *", ""),  # = 12
+    (r"\b(?:minus|negative) (?=[\d.\\])", "-"),  # minus 5
+    (r"\^\s*\{?\s*\\circ\s*\}?|\\degree(?![A-Za-z])|°|\bdegrees?\b", " "),  # 90^\circ
     (r"\\?%|\bper ?cent(?:age(?: points?)?)?\b|\bpct\b", "%"),
     (r"\\\$|\$|€|£|¥", " "),
-    (r"\{,\}", ","),
+    (r"\{,\}", ","),  # 1{,}000
     (r"\\(?:cdot|times|ast)(?![A-Za-z])|[×·⋅∙]", "*"),
-    (r"\\div(?![A-Za-z])|÷|(?<=\d) out of (?:the )?(?=\d)", "/"),
+    (r"\\div(?![A-Za-z])|÷|(?<=\d) out of (?:the )?(?=\d)", "/"),  # 3 out of 4
     (r"\\le(?:q|qslant)?(?![A-Za-z])|≤", "<="),
     (r"\\ge(?:q|qslant)?(?![A-Za-z])|≥", ">="),
     (r"\\neq?(?![A-Za-z])|≠|!=", r"\\neq "),
@@ -61,7 +61,8 @@ SPELLINGS: tuple[tuple[str, str], ...] = (
     (r"\+?(?:∞|\\infty(?![A-Za-z])|(?<![\\A-Za-z])inf(?:inity)?(?![A-Za-z]))", r"\\infty "),
     (r"\\(?:approx|simeq|doteq)(?![A-Za-z])", "≈"),
     (
-        r"\\(?:limits|nolimits|hline|middle|mleft|mright|Bigg?|bigg?|textstyle|thinspace|medspace|space|hspace\{[^{}]*\})(?![A-Za-z])",
+        r"\\(?:limits|nolimits|hline|middle|mleft|mright|Bigg?|bigg?|textstyle|thinspace|medspace|space|hspace\{[^{}]*\})"
+        r"(?![A-Za-z])",
         " ",
     ),
     (r"\\(?:Longrightarrow|longrightarrow|Rightarrow|rightarrow|implies)(?![A-Za-z])|→", r"\\to "),
@@ -72,8 +73,8 @@ SPELLINGS: tuple[tuple[str, str], ...] = (
     (r"\\(begin|end)\s*\{(?:[bpB]|small)matrix\}", r"\\\1{matrix}"),
     (r"[−–—]", "-"),
     (r"\s+", " "),
-    (r"(?<=\d) ?M(W|Pa|V|J|Hz|eV)(?![A-Za-z])", r" mega\1"),  # which case alone tells from milli
-    (r" ?([_^]) ?(?:\{(\w)\}|(?=\S))", r"\1\2"),
+    (r"(?<=\d) ?M(W|Pa|V|J|Hz|eV)(?![A-Za-z])", r" mega\1"),  # 5 MW, which case alone tells from milli
+    (r" ?([_^]) ?(?:\{(\w)\}|(?=\S))", r"\1\2"),  # x ^ {2}
 )
 """Pattern and replacement, in this order. A LaTeX command ends where letters end, so a digit may follow it."""
 RULES = tuple((re.compile(pattern), new) for pattern, new in SPELLINGS)

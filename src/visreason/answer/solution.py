@@ -6,7 +6,7 @@ are read.
 
 import re
 
-from visreason.answer.extract import BOX, PHRASE
+from visreason.answer.phrases import BOX, PHRASE
 
 READ_CHARS = 20_000
 THOUGHTS = (("<think>", "</think>"), ("<|begin_of_thought|>", "<|end_of_thought|>"))

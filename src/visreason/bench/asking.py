@@ -16,9 +16,8 @@ from visreason.prompt import Style, messages
 from visreason.record import Problem, Sample, Score
 from visreason.store import SAMPLES, Run
 
-TROUBLES, DEVICES = "troubles.jsonl", "devices.jsonl"
-"""What went wrong on the way to a server, by kind, a row for each block that met with any; and where the engines were
-that answered, a row for each device."""
+DEVICES = "devices.jsonl"
+"""Where the engines were that answered, a row for each device."""
 Scored = Callable[[list[Sample]], list[Sample]]
 """Fills in the scores of fresh samples."""
 
@@ -59,7 +58,7 @@ def answers(record: Run, asked: Asked, connect: Callable[[], Engine], console: C
         record.append(SAMPLES, fresh)
         noted = True
         troubles = Counter(getattr(engine, "troubles", {}))
-        record.append(TROUBLES, [dict(troubles - known)] if troubles - known else [])
+        record.troubled(troubles - known)
         known = troubles
         samples += fresh
     return samples

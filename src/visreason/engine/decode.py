@@ -15,7 +15,7 @@ from visreason.errors import RunError
 from visreason.model.attention import PATHS, Layout
 from visreason.model.encode import Prompt
 from visreason.model.forest import Tree, plant
-from visreason.model.load import Policy
+from visreason.model.policy import Policy
 
 PREFILL_TOKENS = 16384
 GROW = 64

@@ -11,7 +11,7 @@ from visreason.engine import Conversation, Sampling
 from visreason.engine.decode import Decoder, Group, Row
 from visreason.errors import DataError, ModelError, RunError
 from visreason.model.check import check_once
-from visreason.model.load import Policy
+from visreason.model.policy import Policy
 from visreason.record import Completion
 
 ROLLOUT_TOKENS = 1 << 18

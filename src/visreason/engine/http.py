@@ -8,8 +8,10 @@ import asyncio
 import os
 import random
 from collections import Counter
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import openai
 
@@ -23,6 +25,7 @@ from visreason.names import KEY, address
 from visreason.record import Completion
 
 CONNECT_S = 10.0
+T = TypeVar("T")
 
 
 class HTTP:
@@ -60,7 +63,7 @@ class HTTP:
         Raises RunError when no server answers for `patience_s`, when they refuse the key, and when not a single
         conversation was ever answered; UsageError when one of them holds no such model.
         """
-        answers = asyncio.run(self._generate(conversations, sampling))
+        answers = _outcome(self._generate(conversations, sampling))
         self.answered += sum(c.finish != "error" for group in answers for c in group)
         if answers and not self.answered:
             raise RunError(
@@ -169,6 +172,16 @@ class Call:
 
     def _error(self, reason: str) -> Completion:
         return Completion(reason, finish="error", model=self.engine.name)
+
+
+def _outcome(work: Coroutine[Any, Any, T]) -> T:
+    """What a coroutine returns, waited for; in another thread where this one runs a loop already, as in a notebook."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()
 
 
 def _client(url: str, timeout_s: float) -> openai.AsyncOpenAI:

@@ -18,7 +18,7 @@ import torch
 from visreason.engine import Conversation, Sampling
 from visreason.errors import RunError
 from visreason.model.forest import Branch, Tree
-from visreason.model.load import Policy
+from visreason.model.policy import Policy
 from visreason.record import Completion
 
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.5, torch.float16: 0.1}

@@ -14,7 +14,7 @@ from visreason.engine.chat import BrokenAnswer
 from visreason.errors import UsageError
 
 if TYPE_CHECKING:
-    from visreason.model.load import Policy
+    from visreason.model.policy import Policy
 
 
 @contextmanager

@@ -25,11 +25,12 @@ Build = Callable[[], Work]
 Block = tuple[list[Problem], int]
 
 
-def in_blocks(
-    record: Run, recipe: Making, problems: Sequence[Problem], stage: Stage, build: Build
-) -> Troubles:
-    """Write what becomes of the problems of this shard to MADE, counted in `stage`; blocks on disk are not worked on
-    again. Raises DataError where no problem is left, RunError where those on disk are others."""
+def in_blocks(record: Run, recipe: Making, problems: Sequence[Problem], stage: Stage, build: Build) -> None:
+    """Write what becomes of the problems of this shard to MADE, counted in `stage`, and what went wrong on the way.
+    Blocks on disk are not worked on again.
+
+    Raises DataError where no problem is left, RunError where those on disk are others.
+    """
     if not problems:
         raise DataError(f"expected problems to be left, found none; the rules took {dict(stage.dropped)}")
     size = recipe.block
@@ -37,17 +38,16 @@ def in_blocks(
     ours = problems[starts[0] : starts[-1] + size]
     done = _done(record.path / MADE, ours, size)
     record.keep(MADE, done)
-    troubles, finished = Troubles(), -(-done // size)
+    finished = -(-done // size)
     blocks = [(list(problems[s : s + size]), recipe.seed * 100_003 + s // size) for s in starts[finished:]]
     results = _on_ray(build, blocks, recipe.workers) if recipe.runner == "ray" else _here(build, blocks)
     for found, went_wrong in track(
         results, record.verb, total=len(starts), completed=finished, console=console
     ):
         record.append(MADE, (m.row(record.path) for m in found))
-        troubles += went_wrong
+        record.troubled(went_wrong)
     stage.drop(["another shard"] * (len(problems) - len(ours)))
     stage.drop(m.rule for m in read_made(record.path / MADE))
-    return troubles
 
 
 def _done(path: Path, ours: Sequence[Problem], size: int) -> int:

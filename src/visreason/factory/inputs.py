@@ -14,13 +14,13 @@ from visreason.engine import Engine, connect
 from visreason.errors import DataError, UsageError
 from visreason.factory.pipeline import Made, Stage, Troubles, Work, console
 from visreason.prompt import style
-from visreason.recipe import SHARD, Paths, Recipe, Shard
+from visreason.recipe import SHARD, Paths, Requesting, Shard
 from visreason.record import Problem
 from visreason.store import Run, model_files
 from visreason.world.source import data_file, model_folder
 
 
-class Making(Recipe):
+class Making(Requesting):
     """What every pipeline takes."""
 
     data: str = Field(
@@ -45,7 +45,6 @@ class Making(Recipe):
     workers: int = Field(2, ge=1, description="Ray's workers, each with engines of its own.")
     device: str = Field("auto", description="Device of engines in process: cpu, cuda, or auto.")
     precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="Their numbers.")
-    concurrency: int = Field(32, ge=1, description="Requests under way at a time, shared evenly by servers.")
 
     def idle(self) -> dict[str, str]:
         return {**super().idle(), **({"workers": "runner=ray"} if self.runner == "here" else {})}
@@ -123,6 +122,7 @@ class Engines:
         if spec not in self._connected:
             options = {
                 "dtype": self.recipe.precision, "device": self.recipe.device, "concurrency": self.recipe.concurrency,
+                "timeout_s": self.recipe.timeout_s, "patience_s": self.recipe.patience_s,
                 "responses": self.out / f"responses{_host(self.recipe)}.sqlite",
             }  # fmt: skip
             found = model_folder(spec, self.out, style("awaker"), self.recipe.seed)

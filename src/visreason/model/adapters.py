@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 
-from visreason.model.load import Part, Policy, part_of
+from visreason.model.parts import Part, part_of
+from visreason.model.policy import Policy
 
 
 def add_lora(

@@ -5,7 +5,7 @@ import torch
 from visreason.errors import ModelError
 from visreason.model.encode import Prompt
 from visreason.model.forest import Branch, Tree, plant
-from visreason.model.load import Policy
+from visreason.model.policy import Policy
 
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.1, torch.float16: 0.03}
 """Difference of log-probabilities (nats), or of scores beside the largest one where that is above 1: the largest in

@@ -15,7 +15,7 @@ from visreason.model import value_head
 from visreason.model.check import check_once
 from visreason.model.encode import Prompt
 from visreason.model.forest import Branch, Tree, micro_batches, plant
-from visreason.model.load import Policy
+from visreason.model.policy import Policy
 from visreason.prompt import Style, style
 from visreason.record import Problem, Sample, Score
 from visreason.stats import by_prompt
@@ -52,6 +52,7 @@ class Learned:
             max_pixels=max_pixels,
             min_pixels=min_pixels,
             max_prompt_tokens=max_prompt_tokens,
+            scores=True,
         )
         head = value_head.read(folder, self.policy.base.config.get_text_config().hidden_size)
         self.policy.value_head = head.to(self.policy.device)

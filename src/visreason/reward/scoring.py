@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import Progress, track
 
 from visreason.errors import DataError, RunError
-from visreason.model.load import Policy
+from visreason.model.policy import Policy
 from visreason.prompt import Style
 from visreason.record import Pair, Sample, Score
 from visreason.reward.correct import rules_verdict

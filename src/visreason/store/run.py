@@ -34,6 +34,8 @@ MANIFEST, RECIPE, LOCK, IMAGES = "manifest.json", "recipe.json", ".lock", "image
 METRICS, SAMPLES, REJECTED = "metrics.jsonl", "samples.jsonl", "rejected.jsonl"
 JUDGED, SCORED = "judge.jsonl", "surrogate.jsonl"
 """What a judge and a surrogate reward model said of every pair that reached them."""
+TROUBLES = "troubles.jsonl"
+"""What went wrong on the way to servers, by kind, a row for each block that met with any."""
 
 
 class Run:
@@ -171,6 +173,14 @@ class Run:
         if path.exists():
             with open(path, "rb+") as file:
                 file.truncate(sum(map(len, islice(file, lines))))
+
+    def troubled(self, counts: Counter[str]) -> None:
+        """Keep what went wrong on the way to servers."""
+        self.append(TROUBLES, [dict(counts)] if counts else [])
+
+    def troubles(self) -> dict[str, int]:
+        """All that went wrong since the run began, killed sessions included."""
+        return dict(sum(map(Counter, self.rows(TROUBLES)), Counter[str]()))
 
     def set_aside(self, rejected: list[dict[str, Any]]) -> str:
         """Write the rows that were not used, with line and reason; those of an earlier session are the same.

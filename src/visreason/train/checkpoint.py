@@ -17,7 +17,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from visreason.errors import RunError
-from visreason.model.load import Policy
+from visreason.model.policy import Policy
 from visreason.store import checkpoints, read_json, write_json
 from visreason.train import sharding
 from visreason.train.sharding import parts

@@ -16,7 +16,7 @@ import torch
 from visreason.engine import Engine, Sampling
 from visreason.model.encode import Prompt
 from visreason.model.forest import Branch, Tree
-from visreason.model.load import Policy
+from visreason.model.policy import Policy
 from visreason.prompt import Style, messages
 from visreason.record import Problem, Sample, Score, from_json, to_json
 from visreason.reward import Reward

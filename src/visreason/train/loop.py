@@ -13,7 +13,7 @@ import torch
 
 from visreason import store
 from visreason.errors import RunError, Tripwire
-from visreason.model.load import Policy
+from visreason.model.policy import Policy
 from visreason.record import Sample
 from visreason.store import METRICS, SAMPLES
 from visreason.train import checkpoint, optimizer, sharding, stopping, tripwires, update

@@ -12,8 +12,9 @@ import torch
 from transformers import AutoConfig, AutoModelForImageTextToText
 
 from visreason.engine.hf import ROLLOUT_TOKENS
-from visreason.model.load import part_of, unreadable
+from visreason.model.load import unreadable
 from visreason.model.logps import CHUNK_NUMBERS
+from visreason.model.parts import part_of
 from visreason.names import engine_kind
 from visreason.store import model_path
 from visreason.train import sharding

@@ -13,7 +13,7 @@ from rich.progress import track
 from visreason.data.pairs import longest_pair
 from visreason.errors import RunError
 from visreason.model.forest import Branch, Tree
-from visreason.model.load import Policy
+from visreason.model.policy import Policy
 from visreason.prompt import Style
 from visreason.record import Pair
 from visreason.store import Run, read_rows

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from visreason.errors import UsageError
-from visreason.model.load import Policy
+from visreason.model.policy import Policy
 from visreason.train.settings import Training
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)

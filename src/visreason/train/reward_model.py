@@ -15,7 +15,8 @@ from visreason.errors import DataError, UsageError
 from visreason.model import value_head
 from visreason.model.encode import Prompt
 from visreason.model.forest import Tree
-from visreason.model.load import Policy, drop_lm_head
+from visreason.model.parts import drop_lm_head
+from visreason.model.policy import Policy
 from visreason.prompt import Style
 from visreason.record import Pair
 from visreason.reward.learned import turn_tree

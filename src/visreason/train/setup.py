@@ -10,9 +10,9 @@ from rich.table import Table
 from visreason import store
 from visreason.data import has_meta
 from visreason.errors import DataError
-from visreason.model import adapters
+from visreason.model import adapters, parts
 from visreason.model import load as loading
-from visreason.model.load import Policy
+from visreason.model.policy import Policy
 from visreason.prompt import Style, messages, style
 from visreason.record import Problem
 from visreason.train import checkpoint, memory, sharding, trial
@@ -95,7 +95,7 @@ def open_policy(
     resumed = str(found) if found and not checkpoint.sharded(found) else None
     policy = _opened(settings, start, resumed, opened)
     if settings.checkpoint_activations:
-        loading.checkpoint_activations(policy)
+        policy.checkpoint_activations()
     sharding.shard(policy, settings)
     if found:
         console.print(f"resuming from {found}", soft_wrap=True)
@@ -124,7 +124,7 @@ def _opened(
     elif lora:
         adapters.add_lora(policy, settings.lora_rank, settings.lora_alpha, settings.lora_parts, settings.seed)
     else:
-        loading.freeze(policy, settings.freeze)
+        parts.freeze(policy, settings.freeze)
     opened(policy, resumed or start)
     return policy
 
@@ -219,4 +219,5 @@ def _load(settings: Training, path: str) -> Policy:
         quantised=settings.quantize == "4bit",
         spread=sharding.together(),
         empty=sharding.waits(),
+        scores=isinstance(settings, RewardModelling),
     )

@@ -8,7 +8,7 @@ import torch
 
 from visreason.data.examples import Example
 from visreason.model.forest import Branch, Tree
-from visreason.model.load import Policy
+from visreason.model.policy import Policy
 from visreason.prompt import Style
 from visreason.train import losses
 from visreason.train.loop import Batch, order

@@ -6,7 +6,7 @@ from visreason.errors import RunError
 from visreason.model.check import self_check
 from visreason.model.encode import Prompt
 from visreason.model.forest import Branch, Tree
-from visreason.model.load import Policy
+from visreason.model.policy import Policy
 from visreason.prompt import Style, messages
 from visreason.record import Problem
 from visreason.train import sharding

@@ -8,7 +8,7 @@ import torch
 
 from visreason.errors import Tripwire
 from visreason.model.forest import Forest, Tree, plant
-from visreason.model.load import Policy
+from visreason.model.policy import Policy
 from visreason.train import sharding
 from visreason.train.losses import Loss, Numbers
 from visreason.train.settings import Training

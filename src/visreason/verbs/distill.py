@@ -104,11 +104,11 @@ def run(recipe: Recipe, out: Path) -> None:
     console.print(
         f"{len(problems)} problems of {stage.into}; {recipe.n} completions each from {recipe.teacher}"
     )
-    troubles = in_blocks(record, recipe, problems, stage, partial(_work, recipe, out))
+    in_blocks(record, recipe, problems, stage, partial(_work, recipe, out))
     made = out / MADE
     n = write_records(out / SAMPLES, (s for m in read_made(made) for s in samples_of(m)))
     write_dropped(record, drops)
-    summary = {**summarize(made, stage), "troubles": troubles}
+    summary = {**summarize(made, stage), "troubles": record.troubles()}
     engines = sources(recipe, recipe.teacher, recipe.judge, recipe.rewriter, recipe.base)
     record.seal(summary, engines, {"samples": n})
     console.print(f"{n} samples of {stage.into} problems in {out / SAMPLES}")

@@ -4,7 +4,6 @@ With `bench` the problems are a benchmark's, read from the files its authors pub
 docs/benchmarks.md has the benchmarks, their files and the figures that come out.
 """
 
-from collections import Counter
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +14,7 @@ from rich.console import Console
 from visreason.bench import suites
 from visreason.bench import summary as figures
 from visreason.bench import task as tasks
-from visreason.bench.asking import DEVICES, TROUBLES, Asked, answers, devices, scored_given
+from visreason.bench.asking import DEVICES, Asked, answers, devices, scored_given
 from visreason.bench.files import located
 from visreason.bench.kind import Rules
 from visreason.bench.settings import ASKED, Evaluating
@@ -166,8 +165,8 @@ def _seal(
     record: Run, samples: list[Sample], summary: dict[str, Any], inputs: list[Path], rejected: int
 ) -> None:
     """Seal, and say the accuracy."""
-    if troubles := sum(map(Counter, record.rows(TROUBLES)), Counter()):
-        summary["troubles"] = dict(troubles)
+    if troubles := record.troubles():
+        summary["troubles"] = troubles
     record.seal(
         summary,
         inputs,

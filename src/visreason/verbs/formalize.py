@@ -39,10 +39,10 @@ def run(recipe: Recipe, out: Path) -> None:
     problems, stage = problems_of(recipe, record)
     problems, drops = sifted(problems, sifting(recipe, decontaminating(recipe)), stage)
     console.print(f"{len(problems)} problems of {stage.into} for {recipe.describer}")
-    troubles = in_blocks(record, recipe, problems, stage, partial(_work, recipe, out))
+    in_blocks(record, recipe, problems, stage, partial(_work, recipe, out))
     n = write_records(out / PROBLEMS, (made.problem for made in kept(out / MADE)))
     write_dropped(record, drops)
-    summary = {**summarize(out / MADE), "funnel": [stage.row()], "troubles": troubles}
+    summary = {**summarize(out / MADE), "funnel": [stage.row()], "troubles": record.troubles()}
     record.seal(summary, sources(recipe, recipe.describer), {"problems": n})
     console.print(f"{n} problems with descriptions in {out / PROBLEMS}")
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from visreason.engine.http import HTTP
     from visreason.engine.sync import Synced
     from visreason.engine.vllm import VLLM
-    from visreason.model.load import Policy
+    from visreason.model.policy import Policy
 
 
 WEIGHTS = "weights"
@@ -32,7 +32,7 @@ class Recipe(Reinforcement):
 
 def run(recipe: Recipe, out: Path) -> None:
     """Train and seal the run. Raises Tripwire when training goes wrong; the same command resumes a killed run."""
-    from visreason.model.load import Policy
+    from visreason.model.policy import Policy
     from visreason.train import setup, sharding
     from visreason.train.grpo import GRPO
 

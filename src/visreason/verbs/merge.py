@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import Field, model_validator
 
 from visreason import recipe
-from visreason.bench.asking import DEVICES, TROUBLES
+from visreason.bench.asking import DEVICES
 from visreason.errors import RunError
 from visreason.factory.pipeline import MADE, read_made
 from visreason.record import Sample
@@ -19,6 +19,7 @@ from visreason.store import (
     RECIPE,
     SAMPLES,
     SCORED,
+    TROUBLES,
     Run,
     manifest,
     model_files,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 MADE_BY = ((MADE,), (JUDGED, SCORED), (SAMPLES,))
 """What takes the time, and is joined, of data pipelines, of curate, and of all others; the rest follows from it."""
 BESIDE = (TROUBLES, DEVICES)
-"""What evaluations keep of their engines."""
+"""What is kept of the engines that answered."""
 BLOCK = 1000
 """Rows in memory at a time."""
 

@@ -16,7 +16,7 @@ class Recipe(Preferring):
 
 def run(recipe: Recipe, out: Path) -> None:
     """Train and seal the run. Raises Tripwire when training goes wrong; the same command resumes a killed run."""
-    from visreason.model.load import Policy
+    from visreason.model.policy import Policy
     from visreason.train import setup
     from visreason.train.mpo import MPO, with_reference
 

@@ -14,7 +14,7 @@ from visreason.store import Run
 from visreason.train.pair_settings import RewardModelling
 
 if TYPE_CHECKING:
-    from visreason.model.load import Policy
+    from visreason.model.policy import Policy
     from visreason.train.reward_model import RewardModel
 
 SCORES = "heldout.jsonl"

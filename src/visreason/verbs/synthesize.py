@@ -84,7 +84,7 @@ def run(recipe: Recipe, out: Path) -> None:
     held = decontaminating(recipe)
     pictures, drops = sifted(_distinct(found, stage), held, stage)
     console.print(f"{len(pictures)} pictures, at most {recipe.questions} questions each")
-    troubles = in_blocks(record, recipe, pictures, stage, partial(_work, recipe, out))
+    in_blocks(record, recipe, pictures, stage, partial(_work, recipe, out))
     problems = [p for made in kept(out / MADE) for p in making.problems_of(made)]
     rows = list(_questions(out / MADE))
     questions = Stage("questions", len(rows))
@@ -93,7 +93,11 @@ def run(recipe: Recipe, out: Path) -> None:
     write_records(out / PROBLEMS, problems)
     dropped = ({"id": q["id"], "rule": q["rule"], "why": q["why"]} for q in rows if q["rule"])
     write_dropped(record, drops, [*dropped, *doubles])
-    summary = {**summarize(rows, problems), "funnel": [stage.row(), questions.row()], "troubles": troubles}
+    summary = {
+        **summarize(rows, problems),
+        "funnel": [stage.row(), questions.row()],
+        "troubles": record.troubles(),
+    }
     engines = (getattr(recipe, role) for role in ("seer", "writer", "reader", *WITHOUT))
     record.seal(summary, sources(recipe, *engines), {"problems": len(problems)})
     console.print(f"{len(problems)} questions of {len(rows)} in {out / PROBLEMS}")

@@ -10,7 +10,7 @@ import torch
 from visreason.model import forest
 from visreason.model.encode import Prompt
 from visreason.model.forest import Branch, Forest, Tree, plant
-from visreason.model.load import Policy
+from visreason.model.policy import Policy
 from visreason.train.sharding import ranks
 
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import torch
 
 from visreason.engine import Conversation, Engine, Sampling
-from visreason.model.load import Policy
+from visreason.model.policy import Policy
 from visreason.record import Completion, Sample, Score
 from visreason.reward import Reward
 from visreason.train.sharding.ranks import gather, local_rank, processes, rank, rollers, together

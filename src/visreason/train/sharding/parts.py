@@ -10,7 +10,7 @@ import torch
 from torch.distributed.checkpoint import HuggingFaceStorageReader, HuggingFaceStorageWriter, async_save
 from torch.distributed.checkpoint import load as load_parts
 
-from visreason.model.load import Policy
+from visreason.model.policy import Policy
 from visreason.train.sharding.ranks import savers, together
 
 

@@ -22,7 +22,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 
 from visreason.engine import sync
 from visreason.errors import UsageError
-from visreason.model.load import Policy
+from visreason.model.policy import Policy
 from visreason.train.settings import Training
 from visreason.train.sharding.ranks import (
     gather,

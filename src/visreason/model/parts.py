@@ -1,0 +1,37 @@
+"""Parts of a Qwen-VL model, told by the names of its parameters: which are trained, which are left out."""
+
+from typing import Literal
+
+import torch
+
+from visreason.errors import ModelError
+from visreason.model.policy import Policy
+
+Part = Literal["vision", "merger", "language"]
+
+
+def part_of(parameter: str) -> Part:
+    """The part a parameter belongs to, by its name in Qwen-VL models.
+
+    >>> part_of("model.visual.merger.mlp.0.weight"), part_of("model.visual.blocks.0.norm1.weight"), part_of("lm_head")
+    ('merger', 'vision', 'language')
+    """
+    if "visual." not in parameter:
+        return "language"
+    return "merger" if "merger" in parameter else "vision"
+
+
+def freeze(policy: Policy, parts: tuple[Part, ...]) -> None:
+    """Stop training of the vision tower, the merger between tower and language model, or the language model."""
+    for name, parameter in policy.base.named_parameters():
+        if part_of(name) in parts:
+            parameter.requires_grad_(False)
+
+
+def drop_lm_head(policy: Policy) -> None:
+    """Leave out the matrix from hidden states to words, which scores don't need. Raises ModelError where it is tied."""
+    if policy.base.config.get_text_config().tie_word_embeddings:
+        raise ModelError(
+            f"{policy.name} has no head of its own to drop: it is tied to the embedding; give lm_head=keep"
+        )
+    policy.base.lm_head = torch.nn.Identity()
