@@ -3,6 +3,7 @@ are not scored again."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import accumulate
 from typing import Any
 
 from rich.console import Console
@@ -74,8 +75,8 @@ def score_samples(reward: Learned, samples: Sequence[Sample], done: int) -> Iter
     those of the problem's own check. Completions of a problem that can't be read are errored.
     """
     groups = list(by_problem(samples).values())
-    while done > 0 and groups:
-        done -= len(groups.pop(0))
+    ends = accumulate(map(len, groups))
+    groups = groups[sum(1 for end in ends if end <= done) :]
     for start in range(0, len(groups), BLOCK):
         block = groups[start : start + BLOCK]
         asked = [(g[0].problem, [s.completion.text for s in g]) for g in block]
@@ -115,16 +116,6 @@ def rank(policy: Policy, pairs: Sequence[Pair], layout: Style, budget: int) -> I
             continue
         tokens = [len(policy.encoder.completion(text)) for text in texts]
         yield Ranked(pair, scores[0], scores[1], tokens[0], tokens[1])
-
-
-def rank_all(policy: Policy, pairs: Sequence[Pair], layout: Style, budget: int) -> list[Ranked]:
-    """Every pair with its scores and lengths. Raises DataError for a problem that can't be read."""
-    ranked = []
-    for found in rank(policy, pairs, layout, budget):
-        if isinstance(found, DataError):
-            raise found
-        ranked.append(found)
-    return ranked
 
 
 def length_bias(samples: Sequence[Sample]) -> dict[str, float | None]:

@@ -65,4 +65,6 @@ def trained_style(spec: str) -> str | None:
     path = Path(spec.removeprefix("hf:").removeprefix("vllm:"))
     recipe = next((p / RECIPE for p in (path, *path.parents[:2]) if (p / RECIPE).is_file()), None)
     found = read_json(recipe) if recipe else {}
+    if found.get("verb") == "merge" and found.get("checkpoint"):
+        return trained_style(found["checkpoint"])
     return found.get("style") if found.get("verb") in ("sft", "grpo", "mpo") else None

@@ -17,6 +17,7 @@ from visreason.view.funnel import funnels, makes_data
 from visreason.view.gallery import gallery, shortened
 from visreason.view.runs import RunView
 
+PAGE = "index.html"
 LISTED = 200
 """Ids of a list on the page; comparison.csv has them all."""
 
@@ -59,7 +60,7 @@ def write_report(
     if found := [c for c, _ in compared]:
         (out / "comparison.md").write_text(tables.markdown(found), encoding="utf-8", errors="replace")
         (out / "comparison.csv").write_text(tables.table(found), encoding="utf-8", errors="replace")
-    return write_page(out / "index.html", page)
+    return write_page(out / PAGE, page)
 
 
 def _accuracies(judged: list[RunView], out: Path, problems: int) -> dict[str, Any]:
