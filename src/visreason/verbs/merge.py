@@ -29,6 +29,7 @@ from visreason.store import (
     read_records,
     read_rows,
 )
+from visreason.store.run import TROUBLES
 
 if TYPE_CHECKING:
     from visreason.train.settings import Training
