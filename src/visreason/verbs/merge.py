@@ -29,7 +29,6 @@ from visreason.store import (
     read_records,
     read_rows,
 )
-from visreason.store.run import TROUBLES
 
 if TYPE_CHECKING:
     from visreason.train.settings import Training
