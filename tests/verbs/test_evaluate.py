@@ -289,7 +289,10 @@ def test_data_without_problems_is_a_paragraph(data, tmp_path, capsys, content, m
             "device has no effect without a model",
         ),
         (["model=x", "data={data}", "timeout_s=3"], "timeout_s has no effect without a server"),
-        (["model=x", "data={data}", "tensor_parallel=2"], "tensor_parallel has no effect without model=vllm"),
+        (
+            ["model=x", "data={data}", "tensor_parallel=2"],
+            "tensor_parallel has no effect without an engine vllm:PATH",
+        ),
         (["model=script:a.jsonl", "data={data}", "precision=float32"], "precision has no effect without"),
         (["model=script:a.jsonl", "data={data}", "memory_share=0.2"], "memory_share has no effect without"),
         (["model=vllm:x", "data={data}", "concurrency=2"], "concurrency has no effect without a server"),

@@ -14,13 +14,14 @@ from visreason.engine import Engine, connect
 from visreason.errors import DataError, UsageError
 from visreason.factory.pipeline import Made, Stage, Troubles, Work, console
 from visreason.prompt import style
-from visreason.recipe import SHARD, Paths, Requesting, Shard
+from visreason.recipe import SHARD, Connecting, Paths, Shard
 from visreason.record import Problem
+from visreason.reward.judge import MAX_TOKENS
 from visreason.store import Run, model_files
 from visreason.world.source import data_file, model_folder
 
 
-class Making(Requesting):
+class Making(Connecting):
     """What every pipeline takes."""
 
     data: str = Field(
@@ -43,8 +44,6 @@ class Making(Requesting):
         "here", description="What works on the blocks: this process, or Ray Data's workers (the extra `ray`)."
     )
     workers: int = Field(2, ge=1, description="Ray's workers, each with engines of its own.")
-    device: str = Field("auto", description="Device of engines in process: cpu, cuda, or auto.")
-    precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="Their numbers.")
 
     def idle(self) -> dict[str, str]:
         return {**super().idle(), **({"workers": "runner=ray"} if self.runner == "here" else {})}
@@ -99,9 +98,9 @@ def sifted(
     return problems, drops
 
 
-def sources(recipe: Making, *specs: str | None) -> list[Path]:
+def sources(recipe: Making) -> list[Path]:
     """The files a run is made from: data, benchmarks, and what answered."""
-    models = (file for spec in specs if spec for file in model_files(spec))
+    models = (file for spec in recipe.engines() for file in model_files(spec))
     return [Path(recipe.data), *recipe.benchmarks, *models]
 
 
@@ -120,13 +119,10 @@ class Engines:
                 "http://HOST/v1#MODEL or script:FILE"
             )
         if spec not in self._connected:
-            options = {
-                "dtype": self.recipe.precision, "device": self.recipe.device, "concurrency": self.recipe.concurrency,
-                "timeout_s": self.recipe.timeout_s, "patience_s": self.recipe.patience_s,
-                "responses": self.out / f"responses{_host(self.recipe)}.sqlite",
-            }  # fmt: skip
+            longest = max(self.recipe.max_completion_tokens, MAX_TOKENS)  # a judge has its own
+            kept = self.out / f"responses{_host(self.recipe)}.sqlite"
             found = model_folder(spec, self.out, style("awaker"), self.recipe.seed)
-            self._connected[spec] = connect(found, **options)
+            self._connected[spec] = connect(found, **self.recipe.engine_options(longest, kept))
         return self._connected[spec]
 
     def counting(self, work: Callable[[list[Problem], int], list[Made]]) -> Work:

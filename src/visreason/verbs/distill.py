@@ -34,8 +34,10 @@ from visreason.store import SAMPLES, Run, write_records
 class Recipe(Making):
     """Who teaches, who judges, and what is kept."""
 
+    ROLES = ("teacher", "judge", "rewriter", "base")
+
     teacher: str = Field(
-        description="Engine that thinks: hf:PATH, a run directory, http://HOST/v1#MODEL, script:FILE.",
+        description="Engine that thinks: hf:PATH, vllm:PATH, a run directory, http://HOST/v1#MODEL, script:FILE.",
         examples=["runs/sft/a"],
     )
     sees: Sees = Field(
@@ -109,8 +111,7 @@ def run(recipe: Recipe, out: Path) -> None:
     n = write_records(out / SAMPLES, (s for m in read_made(made) for s in samples_of(m)))
     write_dropped(record, drops)
     summary = {**summarize(made, stage), "troubles": record.troubles()}
-    engines = sources(recipe, recipe.teacher, recipe.judge, recipe.rewriter, recipe.base)
-    record.seal(summary, engines, {"samples": n})
+    record.seal(summary, sources(recipe), {"samples": n})
     console.print(f"{n} samples of {stage.into} problems in {out / SAMPLES}")
 
 

@@ -17,6 +17,7 @@ from visreason.bench import summary as figures
 from visreason.bench import task as tasks
 from visreason.bench.asking import Asked, answers, scored_given
 from visreason.bench.files import located
+from visreason.bench.judging import MAX_TOKENS
 from visreason.bench.kind import Rules
 from visreason.bench.task import OFFICIAL, Reading, Task
 from visreason.data import has_meta, part, read_problems
@@ -31,8 +32,8 @@ from visreason.stats import Interval, counts
 from visreason.store import IMAGES, MANIFEST, Run, manifest, model_files, trained_style
 from visreason.world.source import data_file, model_folder
 
-ASKING = ("temperature", "top_p", "max_completion_tokens", "precision", "max_pixels", "min_pixels", "device")
-ASKED = ("model", "samples", "seed", *ASKING[:-1])
+DECODING = ("temperature", "top_p", "max_completion_tokens")
+ASKED = ("model", "samples", "seed", *DECODING, "precision", "max_pixels", "min_pixels")
 BENCH_ONLY = (
     "completions", "split", "extraction", "judge", "judge_cache", "integer", "random_fallback", "partial", "rewards",
     "trials",
@@ -41,6 +42,8 @@ BENCH_ONLY = (
 
 class Recipe(Answering):
     """What answers, what is asked, how it is decoded, how answers are read."""
+
+    ROLES = ("model", "judge")
 
     data: str = Field(
         "",
@@ -104,7 +107,7 @@ class Recipe(Answering):
     def idle(self) -> dict[str, str]:
         without = {} if self.bench else dict.fromkeys(BENCH_ONLY, "bench")
         if self.completions:
-            without |= dict.fromkeys((*ASKING, "trials"), "a model")
+            without |= dict.fromkeys((*DECODING, "trials"), "a model")
         if self.extraction != "judge":
             without |= dict.fromkeys(("judge", "judge_cache"), "extraction=judge")
         return {**super().idle(), **without}
@@ -187,7 +190,8 @@ def _run_plain(recipe: Recipe, out: Path, record: Run) -> None:
 def _run_bench(recipe: Recipe, out: Path, record: Run) -> None:
     task = _task(recipe, out)
     _set_aside(record, task.rejected)
-    reading = Reading(recipe.extraction, recipe.style, recipe.judge, recipe.judge_cache)
+    judging = recipe.engine_options(MAX_TOKENS)
+    reading = Reading(recipe.extraction, recipe.style, recipe.judge, recipe.judge_cache, judging)
     layout = tasks.layout(task.bench, recipe.style)
     if recipe.completions:
         samples, engine = scored_given(record, task, reading, console), None
@@ -331,8 +335,8 @@ def _answering(recipe: Recipe, out: Path, layout: Style) -> str | None:
 
 def _engine(recipe: Recipe, out: Path, layout: Style) -> Engine:
     model = model_folder(recipe.model, out, layout, recipe.seed)
-    options = recipe.engine_options(out)
-    return connect(model, **options, max_completion_tokens=recipe.max_completion_tokens)
+    kept = recipe.responses or out / "responses.sqlite"
+    return connect(model, **recipe.engine_options(recipe.max_completion_tokens, kept))
 
 
 def _well_formed(layout: Style, sample: Sample) -> float:
