@@ -11,6 +11,7 @@ from visreason.data.columns import COLUMNS, flat_problem
 from visreason.data.embedded import Embedded
 from visreason.data.files import read_rows
 from visreason.data.pictures import Pictures, usable
+from visreason.data.turns import other_part, refuse_media, unseen
 from visreason.errors import DataError
 from visreason.prompt.layouts import control_token
 from visreason.record import Completion, Pair, from_json
@@ -56,8 +57,13 @@ def is_pair(row: dict[str, Any]) -> bool:
 
 
 def pair_of(row: dict[str, Any], fallback_id: str) -> Pair:
-    if isinstance(row.get("problem"), dict):
-        return from_json(Pair, row)
+    own = isinstance(row.get("problem"), dict)
+    pair = from_json(Pair, row) if own else _compared(row, fallback_id)
+    refuse_media(pair.problem, marks=not own)
+    return pair
+
+
+def _compared(row: dict[str, Any], fallback_id: str) -> Pair:
     if not is_pair(row):
         raise DataError(f"expected columns chosen and rejected, found the columns {', '.join(row)}")
     if "human_ranking" in row:
@@ -122,6 +128,8 @@ def _role(turn: Any) -> Any:
 
 def _text(value: Any, column: str) -> str:
     """Text, the text of a turn, or of its parts, where a picture leaves its mark."""
+    if kind := other_part(value):
+        raise unseen(f"a part of type {kind}")
     if isinstance(value, dict):
         value = (
             "<image>" if value.get("type") == "image" else next((value[k] for k in TEXTS if k in value), None)
