@@ -44,6 +44,11 @@ class Recipe(BaseModel):
         return self
 
 
+Data = str | list[str]
+"""What is read: a file, a pattern of files, a drawn split, or a list of these."""
+FILES = "a file of records or rows of any format, a list of files, or a pattern as 'shards/*.jsonl'"
+
+
 class Seeing(Recipe):
     """What every verb takes that shows problems to a model in process."""
 
@@ -74,8 +79,8 @@ class Seeing(Recipe):
 class Asking(Seeing):
     """What every verb takes that puts problems to a model."""
 
-    data: str = Field(
-        description="Problems: a JSONL file of records or flat rows, or world:SPLIT:N.",
+    data: Data = Field(
+        description=f"Problems: {FILES}, or world:SPLIT:N.",
         examples=["world:heldout:500"],
     )
     style: str = Field("awaker", description="How a problem is put to the model and its completion laid out.")

@@ -1,9 +1,9 @@
 """Supervised examples: a problem and the completions to learn, from samples or from problems with a worked solution."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from visreason.data.files import Paths, shown
 from visreason.data.formats import read_usable
 from visreason.data.rows import problem_of
 from visreason.errors import DataError
@@ -20,8 +20,9 @@ class Example:
     completions: tuple[Completion, ...]
 
 
-def read_examples(path: Path, style: Style, rejected: list[dict[str, Any]]) -> list[Example]:
-    """The examples of a file: a sample's completion as it stands, or a problem's thought and answer in `style`.
+def read_examples(paths: Paths, style: Style, rejected: list[dict[str, Any]]) -> list[Example]:
+    """The examples of a file, or of several: a sample's completion as it stands, or a problem's thought and answer in
+    `style`.
 
     Completions of one problem make one example. Problems without a thought can be learned in style "direct" alone;
     elsewhere they go to `rejected`, with the rows that can't be read, completions that were cut off or failed, and
@@ -29,7 +30,7 @@ def read_examples(path: Path, style: Style, rejected: list[dict[str, Any]]) -> l
     """
     problems: dict[str, Problem] = {}
     completions: dict[str, list[Completion]] = {}
-    for line, row, record in read_usable(path, rejected):
+    for line, row, record in read_usable(paths, rejected):
         problem = problem_of(record)
         try:
             sampled = isinstance(record, Sample)
@@ -42,7 +43,7 @@ def read_examples(path: Path, style: Style, rejected: list[dict[str, Any]]) -> l
         completions.setdefault(problem.id, []).append(completion)
     if not problems:
         why = f"{len(rejected)} rejected rows; the first: {rejected[0]['reason']}" if rejected else "no rows"
-        raise DataError(f"expected examples in {path}, found {why}")
+        raise DataError(f"expected examples in {shown(paths)}, found {why}")
     return [Example(p, tuple(completions[p.id])) for p in problems.values()]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from visreason.answer import check
 from visreason.data.columns import COLUMNS, flat_problem
 from visreason.data.embedded import Embedded
-from visreason.data.files import read_rows
+from visreason.data.files import Paths, each, read_rows, shown
 from visreason.data.pictures import Pictures, usable
 from visreason.data.turns import other_part, refuse_media, unseen
 from visreason.errors import DataError
@@ -23,9 +23,9 @@ PROMPTS = ("prompt", "conversations", "messages", "query")
 TEXTS = ("content", "value", "text")
 
 
-def read_pairs(path: Path, rejected: list[dict[str, Any]], kept: Path | None = None) -> list[Pair]:
-    """The pairs of a .jsonl, .json (or either with .gz), .parquet or .tsv file, images found and checked; those that
-    rows hold themselves are written to `kept`, and without it refused.
+def read_pairs(paths: Paths, rejected: list[dict[str, Any]], kept: Path | None = None) -> list[Pair]:
+    """The pairs of a .jsonl, .json (or either with .gz), .parquet or .tsv file, or of several in order, images found
+    and checked; those that rows hold themselves are written to `kept`, and without it refused.
 
     Rows are our Pair records; rows with `chosen` and `rejected` (text, a turn, or all turns) beside a prompt, as in
     Hugging Face and LLaMA-Factory ranking files; or rows with two responses and their ranks, as in VL-RewardBench.
@@ -34,20 +34,20 @@ def read_pairs(path: Path, rejected: list[dict[str, Any]], kept: Path | None = N
     problem can't be asked (`read_problems`).
     Raises DataError when the file can't be read and when no pair is left.
     """
-    path = Path(path)
-    pictures = Pictures(path.parent, "pixels")
-    store = Embedded(kept) if kept else None
     pairs = []
-    for line, row in read_rows(path, rejected):
-        try:
-            unpacked = row if store is None else store.unpacked(row)
-            pair = pair_of(unpacked, f"{path.name.split('.')[0]}-{line}")
-            pairs.append(_checked(replace(pair, problem=usable(pair.problem, pictures))))
-        except DataError as e:
-            rejected.append({"line": line, "reason": str(e), "row": row})
+    for path, name in each(paths, rejected):
+        pictures = Pictures(path.parent, "pixels")
+        store = Embedded(kept) if kept else None
+        for line, row in read_rows(path, rejected):
+            try:
+                unpacked = row if store is None else store.unpacked(row)
+                pair = pair_of(unpacked, f"{name}-{line}")
+                pairs.append(_checked(replace(pair, problem=usable(pair.problem, pictures))))
+            except DataError as e:
+                rejected.append({"line": line, "reason": str(e), "row": row})
     if not pairs:
         why = f"{len(rejected)} rejected rows; the first: {rejected[0]['reason']}" if rejected else "no rows"
-        raise DataError(f"expected pairs in {path}, found {why}")
+        raise DataError(f"expected pairs in {shown(paths)}, found {why}")
     return pairs
 
 

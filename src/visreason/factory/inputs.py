@@ -10,23 +10,22 @@ from pydantic import Field
 from rich.markup import escape
 
 from visreason.data import has_meta, read_problems, sift
+from visreason.data.files import shown
 from visreason.engine import Engine, connect
 from visreason.errors import DataError, UsageError
 from visreason.factory.pipeline import Made, Stage, Troubles, Work, console
 from visreason.prompt import style
-from visreason.recipe import SHARD, Connecting, Paths, Shard
+from visreason.recipe import FILES, SHARD, Connecting, Data, Paths, Shard
 from visreason.record import Problem
 from visreason.reward.judge import MAX_TOKENS
 from visreason.store import Run, model_files
-from visreason.world.source import data_file, model_folder
+from visreason.world.source import data_files, model_folder
 
 
 class Making(Connecting):
     """What every pipeline takes."""
 
-    data: str = Field(
-        description="Problems: a data file of any format, or world:SPLIT:N.", examples=["world:train:200"]
-    )
+    data: Data = Field(description=f"Problems: {FILES}, or world:SPLIT:N.", examples=["world:train:200"])
     where: dict[str, str | int] = Field({}, description="Use only problems whose meta has these values.")
     limit: int | None = Field(None, ge=1, description="Use only the first problems of the data.")
     shard: Shard | None = Field(None, description=SHARD)
@@ -55,10 +54,10 @@ Rule = Callable[[list[Problem]], sift.Drops]
 def problems_of(recipe: Making, record: Run) -> tuple[list[Problem], Stage]:
     """The problems of the data, and the counts of them; rows that can't be used are set aside."""
     rejected: list[dict[str, Any]] = []
-    data = data_file(recipe.data, record.path, style("awaker"))
+    data = _files(recipe, record.path)
     found = [p for p in read_problems(data, rejected) if has_meta(p, recipe.where)][: recipe.limit]
     if not found:
-        raise DataError(f"expected problems in {data}, found none with {recipe.where}; change where")
+        raise DataError(f"expected problems in {shown(data)}, found none with {recipe.where}; change where")
     if said := record.set_aside(rejected):
         console.print(said, markup=False)
     stage = Stage("problems", len(found) + len(rejected))
@@ -98,10 +97,14 @@ def sifted(
     return problems, drops
 
 
-def sources(recipe: Making) -> list[Path]:
+def _files(recipe: Making, out: Path) -> list[Path]:
+    return data_files(recipe.data, out, style("awaker"))
+
+
+def sources(recipe: Making, out: Path) -> list[Path]:
     """The files a run is made from: data, benchmarks, and what answered."""
     models = (file for spec in recipe.engines() for file in model_files(spec))
-    return [Path(recipe.data), *recipe.benchmarks, *models]
+    return [*_files(recipe, out), *recipe.benchmarks, *models]
 
 
 class Engines:

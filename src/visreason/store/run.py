@@ -192,9 +192,11 @@ class Run:
         if not rejected:
             return ""
         [(reason, n)] = Counter(row["reason"] for row in rejected).most_common(1)
-        line = next(row["line"] for row in rejected if row["reason"] == reason)
+        first = next(row for row in rejected if row["reason"] == reason)
+        place = f", line {first['line']} first" if first["line"] else ""
+        place += f" of {first['file']}" if place and "file" in first else ""
         kept = f"{len(rejected)} rows set aside, kept with their reasons in {self.path / REJECTED}"
-        return f"{kept}; {n} of them{f', line {line} first' if line else ''}: {reason}"
+        return f"{kept}; {n} of them{place}: {reason}"
 
     def seal(
         self,

@@ -6,14 +6,14 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from visreason.names import engine_kind
-from visreason.recipe import Asking
+from visreason.recipe import FILES, Asking, Data
 
 
 class Training(Asking):
     """Settings of the loop, the optimizer, the memory and the checkpoints. Verbs add their data and objective."""
 
-    data: str = Field(
-        description="What is learned from: a JSONL file of records or flat rows, or world:SPLIT:N.",
+    data: Data = Field(
+        description=f"What is learned from: {FILES}, or world:SPLIT:N.",
         examples=["train.jsonl"],
     )
     model: str = Field(

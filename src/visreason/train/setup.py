@@ -21,19 +21,19 @@ from visreason.train.pair_settings import RewardModelling
 from visreason.train.reward_model import with_head
 from visreason.train.settings import Training
 from visreason.train.telling import console
-from visreason.world.source import data_file, model_folder
+from visreason.world.source import data_files, model_folder
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Work(Generic[T]):
-    """What a verb brings to a run. `read` gets the file of the data, the style and the list of rejected rows;
+    """What a verb brings to a run. `read` gets the files of the data, the style and the list of rejected rows;
     `objective` the run, policy, items, style and the model that the run starts from; an objective may have its own
     `steps`. `plan` gives the verb's rows of the plan. `opened` may add to the policy, given the folder it was loaded
     from; `finish` gives what the summary has to say of the trained objective."""
 
-    read: Callable[[Path, Style, list[dict[str, Any]]], Iterable[T]]
+    read: Callable[[list[Path], Style, list[dict[str, Any]]], Iterable[T]]
     problem_of: Callable[[T], Problem]
     objective: Callable[[store.Run, Policy, list[T], Style, str], Objective]
     plan: Callable[[list[T]], dict[str, object]]
@@ -54,7 +54,7 @@ def train(verb: str, recipe: Training, out: Path, work: Work[Any]) -> None:
 
 def _train(record: store.Run, recipe: Training, work: Work[Any]) -> None:
     layout, out = style(recipe.style), record.path
-    data = sharding.by_first(lambda: data_file(recipe.data, out, layout))
+    data = sharding.by_first(lambda: data_files(recipe.data, out, layout))
     start = sharding.by_first(lambda: model_folder(recipe.model, out, layout, recipe.seed))
     rejected: list[dict[str, Any]] = []
     read = work.read(data, layout, rejected)
@@ -74,7 +74,7 @@ def _train(record: store.Run, recipe: Training, work: Work[Any]) -> None:
     if policy.device.type == "cuda" and resumed is None:
         trial.try_longest(policy, problems, made.longest, layout, recipe)
     if loop.fit(resumed):
-        inputs = [data, *store.model_files(start)]
+        inputs = [*data, *store.model_files(start)]
         counts = {"problems": len(items), "rejected": len(rejected)}
         seal(record, policy, steps, inputs, counts, work.finish(record, made))
 

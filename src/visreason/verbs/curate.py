@@ -15,17 +15,18 @@ from rich.console import Console
 from rich.progress import track
 
 from visreason.data import part, read_samples
-from visreason.data.files import read_rows
+from visreason.data.files import each, read_rows
 from visreason.data.pairing import By, Pairing, make_pairs
 from visreason.data.pairs import content, is_pair, read_pairs
 from visreason.engine import Engine, Sampling, connect
 from visreason.engine.responses import digest
 from visreason.errors import DataError, RunError
 from visreason.prompt import style
-from visreason.recipe import SHARD, Connecting, Paths, Shard
+from visreason.recipe import SHARD, Connecting, Data, Shard
 from visreason.record import Pair, from_json, to_json
 from visreason.store import JUDGED, SCORED, Run, model_files, write_records
 from visreason.store import read_rows as read_lines
+from visreason.world.source import data_files
 
 PAIRS, DROPPED = "pairs.jsonl", "dropped.jsonl"
 BLOCK = 64
@@ -38,8 +39,8 @@ class Recipe(Connecting):
 
     ROLES = ("judge", "regenerate")
 
-    data: Paths = Field(
-        description="Files of pairs, or of scored samples to make pairs of; one or a list.",
+    data: Data = Field(
+        description="Pairs, or scored samples to make pairs of: a file, a list of files, or a pattern of files.",
         examples=["runs/evaluate/a/samples.jsonl"],
     )
     by: By = Field(
@@ -94,7 +95,8 @@ def run(recipe: Recipe, out: Path) -> None:
         console.print(f"{out} is finished; nothing to do")
         return
     rejected: list[dict[str, Any]] = []
-    pairs = [pair for path in recipe.data for pair in _read(path, recipe, rejected)]
+    data = data_files(recipe.data, out, style(recipe.style))
+    pairs = [pair for path, _ in each(data, rejected) for pair in _read(path, recipe, rejected)]
     if said := record.set_aside(rejected):
         console.print(said, markup=False)
     record.rewind({DROPPED: 0})
@@ -118,7 +120,7 @@ def run(recipe: Recipe, out: Path) -> None:
     models = [
         f for spec in (recipe.judge, recipe.surrogate, recipe.regenerate) if spec for f in model_files(spec)
     ]
-    record.seal({"pairs": len(pairs)}, [*recipe.data, *models], counts)
+    record.seal({"pairs": len(pairs)}, [*data, *models], counts)
     console.print(f"{len(pairs)} pairs in {out / PAIRS}")
 
 

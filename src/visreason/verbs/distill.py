@@ -111,7 +111,7 @@ def run(recipe: Recipe, out: Path) -> None:
     n = write_records(out / SAMPLES, (s for m in read_made(made) for s in samples_of(m)))
     write_dropped(record, drops)
     summary = {**summarize(made, stage), "troubles": record.troubles()}
-    record.seal(summary, sources(recipe), {"samples": n})
+    record.seal(summary, sources(recipe, out), {"samples": n})
     console.print(f"{n} samples of {stage.into} problems in {out / SAMPLES}")
 
 

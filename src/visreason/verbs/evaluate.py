@@ -21,16 +21,17 @@ from visreason.bench.judging import MAX_TOKENS
 from visreason.bench.kind import Rules
 from visreason.bench.task import OFFICIAL, Reading, Task
 from visreason.data import has_meta, part, read_problems
+from visreason.data.files import shown
 from visreason.engine import Engine, Sampling, connect
 from visreason.errors import DataError
 from visreason.names import engine_kind
 from visreason.prompt import Style, style
-from visreason.recipe import Answering
+from visreason.recipe import FILES, Answering, Data
 from visreason.record import Problem, Sample
 from visreason.reward import from_names
 from visreason.stats import Interval, counts
 from visreason.store import IMAGES, MANIFEST, Run, manifest, model_files, trained_style
-from visreason.world.source import data_file, model_folder
+from visreason.world.source import data_files, model_folder
 
 DECODING = ("temperature", "top_p", "max_completion_tokens")
 ASKED = ("model", "samples", "seed", *DECODING, "precision", "max_pixels", "min_pixels")
@@ -45,9 +46,9 @@ class Recipe(Answering):
 
     ROLES = ("model", "judge")
 
-    data: str = Field(
+    data: Data = Field(
         "",
-        description="Problems: a JSONL file of records or flat rows, or world:SPLIT:N; of a benchmark the file or "
+        description=f"Problems: {FILES}, or world:SPLIT:N; of a benchmark the file or "
         "folder its authors publish, or hub:OWNER/NAME[@REVISION]; not needed where completions carry their problems.",
         examples=["world:heldout:500"],
     )
@@ -129,6 +130,8 @@ class Recipe(Answering):
             raise ValueError("expected a model or completions, found both; leave one out")
         if not self.data and not self.completions:
             raise ValueError(f"data is needed: {fields['data'].description} Give data=...")
+        if self.bench and isinstance(self.data, list):
+            raise ValueError("a benchmark's data is one file or folder, as its authors publish it; give one")
         if self.extraction == "judge" and self.judge is None:
             raise ValueError("extraction=judge needs an engine; give judge=...")
         if self.extraction == "stored" and self.model:
@@ -167,7 +170,7 @@ def run(recipe: Recipe, out: Path) -> None:
 
 def _run_plain(recipe: Recipe, out: Path, record: Run) -> None:
     layout = style(recipe.style)
-    data = data_file(recipe.data, out, layout)
+    data = data_files(recipe.data, out, layout)
     problems, rejected = _problems(recipe, data, record)
     reward = from_names({"correct": 1.0, "format": 0.0}, layout)
 
@@ -180,7 +183,7 @@ def _run_plain(recipe: Recipe, out: Path, record: Run) -> None:
         record,
         samples,
         figures.overview(samples),
-        [data],
+        data,
         len(rejected),
         engine,
         _answering(recipe, out, layout),
@@ -218,7 +221,7 @@ def _run_suite(recipe: Recipe, out: Path, record: Run, suite: str) -> None:
     for name in suites.SUITES[suite]:
         own = {
             "bench": name,
-            "data": str(suites.part(Path(recipe.data), name)) if recipe.data else "",
+            "data": str(suites.part(Path(str(recipe.data)), name)) if recipe.data else "",
             "completions": suites.part(recipe.completions, name) if recipe.completions else None,
             **tasks.unheeded(name),
         }
@@ -236,9 +239,9 @@ def _task(recipe: Recipe, out: Path) -> Task:
     rules = Rules(recipe.integer, recipe.random_fallback, recipe.trials, recipe.seed)
     kept = out / IMAGES
     if recipe.completions is None:
-        task = tasks.live(recipe.bench, located(recipe.data), recipe.split, rules, kept)
+        task = tasks.live(recipe.bench, located(str(recipe.data)), recipe.split, rules, kept)
     else:
-        data = located(recipe.data) if recipe.data else None
+        data = located(str(recipe.data)) if recipe.data else None
         task = tasks.released(
             recipe.bench, data, recipe.split, rules, recipe.completions, recipe.samples, recipe.partial, kept
         )
@@ -305,11 +308,11 @@ def _seal(
     )
 
 
-def _problems(recipe: Recipe, data: Path, record: Run) -> tuple[list[Problem], list[dict[str, Any]]]:
+def _problems(recipe: Recipe, data: list[Path], record: Run) -> tuple[list[Problem], list[dict[str, Any]]]:
     rejected: list[dict[str, Any]] = []
     problems = [p for p in read_problems(data, rejected, need_answer=True) if has_meta(p, recipe.where)]
     if not problems:
-        raise DataError(f"expected problems in {data}, found none with {recipe.where}; change where")
+        raise DataError(f"expected problems in {shown(data)}, found none with {recipe.where}; change where")
     _set_aside(record, rejected)
     return part(problems[: recipe.limit], recipe.shard), rejected
 

@@ -48,7 +48,7 @@ def run(recipe: Recipe, out: Path) -> None:
     n = write_records(out / PROBLEMS, (made.problem for made in kept(out / MADE)))
     write_dropped(record, drops)
     summary = {**summarize(out / MADE), "funnel": [stage.row()], "troubles": record.troubles()}
-    record.seal(summary, sources(recipe), {"problems": n})
+    record.seal(summary, sources(recipe, out), {"problems": n})
     console.print(f"{n} problems with descriptions in {out / PROBLEMS}")
 
 

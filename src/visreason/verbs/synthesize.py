@@ -100,7 +100,7 @@ def run(recipe: Recipe, out: Path) -> None:
         "funnel": [stage.row(), questions.row()],
         "troubles": record.troubles(),
     }
-    record.seal(summary, sources(recipe), {"problems": len(problems)})
+    record.seal(summary, sources(recipe, out), {"problems": len(problems)})
     console.print(f"{len(problems)} questions of {len(rows)} in {out / PROBLEMS}")
 
 
