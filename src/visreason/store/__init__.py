@@ -16,6 +16,7 @@ from visreason.store.run import (
     LOCK,
     MANIFEST,
     METRICS,
+    PICTURES,
     RECIPE,
     REJECTED,
     SAMPLES,
@@ -25,7 +26,7 @@ from visreason.store.run import (
 )
 
 __all__ = [
-    "IMAGES", "JUDGED", "LOCK", "MANIFEST", "METRICS", "RECIPE", "REJECTED", "SAMPLES", "SCORED", "Run", "checkpoints",
-    "manifest", "model_files", "model_path", "read_json", "read_records", "read_rows", "record_row", "sha256",
-    "trained_style", "write_json", "write_records",
+    "IMAGES", "JUDGED", "LOCK", "MANIFEST", "METRICS", "PICTURES", "RECIPE", "REJECTED", "SAMPLES", "SCORED", "Run",
+    "checkpoints", "manifest", "model_files", "model_path", "read_json", "read_records", "read_rows", "record_row",
+    "sha256", "trained_style", "write_json", "write_records",
 ]  # fmt: skip
