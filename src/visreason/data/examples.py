@@ -1,6 +1,7 @@
 """Supervised examples: a problem and the completions to learn, from samples or from problems with a worked solution."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from visreason.data.files import Paths, shown
@@ -20,17 +21,20 @@ class Example:
     completions: tuple[Completion, ...]
 
 
-def read_examples(paths: Paths, style: Style, rejected: list[dict[str, Any]]) -> list[Example]:
+def read_examples(
+    paths: Paths, style: Style, rejected: list[dict[str, Any]], seen: Path | None = None
+) -> list[Example]:
     """The examples of a file, or of several: a sample's completion as it stands, or a problem's thought and answer in
     `style`.
 
     Completions of one problem make one example. Problems without a thought can be learned in style "direct" alone;
     elsewhere they go to `rejected`, with the rows that can't be read, completions that were cut off or failed, and
-    those with control tokens. Raises DataError when nothing is left.
+    those with control tokens. Pictures that the file `seen` knows are not read again. Raises DataError when nothing is
+    left.
     """
     problems: dict[str, Problem] = {}
     completions: dict[str, list[Completion]] = {}
-    for line, row, record in read_usable(paths, rejected):
+    for line, row, record in read_usable(paths, rejected, seen=seen):
         problem = problem_of(record)
         try:
             sampled = isinstance(record, Sample)

@@ -36,14 +36,14 @@ class Sink(Protocol):
 
 def each(paths: Paths, rejected: list[dict[str, Any]]) -> Iterator[tuple[Path, str]]:
     """Every file, with what its rows are called where they have no ids. Where there are several, the rows that are
-    rejected while one is read name it."""
+    rejected while one is read name it. They are in the order of its lines."""
     files = [paths] if isinstance(paths, Path) else list(paths)
     names = Counter(file.name.partition(".")[0] for file in files)
     for number, file in enumerate(files, 1):
         name, before = file.name.partition(".")[0], len(rejected)
         yield file, name if names[name] == 1 else f"{name}.{number}"
-        if len(files) > 1:
-            rejected[before:] = [{"file": str(file), **row} for row in rejected[before:]]
+        own = sorted(rejected[before:], key=lambda row: row["line"])
+        rejected[before:] = [{"file": str(file), **row} for row in own] if len(files) > 1 else own
 
 
 def shown(paths: Paths) -> str:

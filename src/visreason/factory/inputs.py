@@ -18,7 +18,7 @@ from visreason.prompt import style
 from visreason.recipe import FILES, SHARD, Connecting, Data, Paths, Shard
 from visreason.record import Problem
 from visreason.reward.judge import MAX_TOKENS
-from visreason.store import Run, model_files
+from visreason.store import PICTURES, Run, model_files
 from visreason.world.source import data_files, model_folder
 
 
@@ -55,7 +55,8 @@ def problems_of(recipe: Making, record: Run) -> tuple[list[Problem], Stage]:
     """The problems of the data, and the counts of them; rows that can't be used are set aside."""
     rejected: list[dict[str, Any]] = []
     data = _files(recipe, record.path)
-    found = [p for p in read_problems(data, rejected) if has_meta(p, recipe.where)][: recipe.limit]
+    read = read_problems(data, rejected, seen=record.path / PICTURES)
+    found = [p for p in read if has_meta(p, recipe.where)][: recipe.limit]
     if not found:
         raise DataError(f"expected problems in {shown(data)}, found none with {recipe.where}; change where")
     if said := record.set_aside(rejected):

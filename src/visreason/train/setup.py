@@ -28,12 +28,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Work(Generic[T]):
-    """What a verb brings to a run. `read` gets the files of the data, the style and the list of rejected rows;
-    `objective` the run, policy, items, style and the model that the run starts from; an objective may have its own
-    `steps`. `plan` gives the verb's rows of the plan. `opened` may add to the policy, given the folder it was loaded
-    from; `finish` gives what the summary has to say of the trained objective."""
+    """What a verb brings to a run. `read` gets the files of the data, the style, the list of rejected rows, and the
+    file of pictures that are known; `objective` the run, policy, items, style and the model that the run starts from;
+    an objective may have its own `steps`. `plan` gives the verb's rows of the plan. `opened` may add to the policy,
+    given the folder it was loaded from; `finish` gives what the summary has to say of the trained objective."""
 
-    read: Callable[[list[Path], Style, list[dict[str, Any]]], Iterable[T]]
+    read: Callable[[list[Path], Style, list[dict[str, Any]], Path], Iterable[T]]
     problem_of: Callable[[T], Problem]
     objective: Callable[[store.Run, Policy, list[T], Style, str], Objective]
     plan: Callable[[list[T]], dict[str, object]]
@@ -57,7 +57,7 @@ def _train(record: store.Run, recipe: Training, work: Work[Any]) -> None:
     data = sharding.by_first(lambda: data_files(recipe.data, out, layout))
     start = sharding.by_first(lambda: model_folder(recipe.model, out, layout, recipe.seed))
     rejected: list[dict[str, Any]] = []
-    read = work.read(data, layout, rejected)
+    read = sharding.after_first(lambda: work.read(data, layout, rejected, out / store.PICTURES))
     items = [i for i in read if has_meta(work.problem_of(i), recipe.where)][: recipe.limit]
     print_plan("memory of each GPU", memory.plan(start, recipe))
     policy, resumed = open_policy(record, recipe, start, work.opened)

@@ -24,7 +24,7 @@ from visreason.errors import DataError, RunError
 from visreason.prompt import style
 from visreason.recipe import SHARD, Connecting, Data, Shard
 from visreason.record import Pair, from_json, to_json
-from visreason.store import JUDGED, SCORED, Run, model_files, write_records
+from visreason.store import JUDGED, PICTURES, SCORED, Run, model_files, write_records
 from visreason.store import read_rows as read_lines
 from visreason.world.source import data_files
 
@@ -96,7 +96,7 @@ def run(recipe: Recipe, out: Path) -> None:
         return
     rejected: list[dict[str, Any]] = []
     data = data_files(recipe.data, out, style(recipe.style))
-    pairs = [pair for path, _ in each(data, rejected) for pair in _read(path, recipe, rejected)]
+    pairs = [pair for path, _ in each(data, rejected) for pair in _read(path, recipe, rejected, out)]
     if said := record.set_aside(rejected):
         console.print(said, markup=False)
     record.rewind({DROPPED: 0})
@@ -124,10 +124,10 @@ def run(recipe: Recipe, out: Path) -> None:
     console.print(f"{len(pairs)} pairs in {out / PAIRS}")
 
 
-def _read(path: Path, recipe: Recipe, rejected: list[dict[str, Any]]) -> list[Pair]:
+def _read(path: Path, recipe: Recipe, rejected: list[dict[str, Any]], out: Path) -> list[Pair]:
     first = next((row for _, row in read_rows(path, [])), {})
     if is_pair(first):
-        return read_pairs(path, rejected)
+        return read_pairs(path, rejected, seen=out / PICTURES)
     how = Pairing(recipe.by, recipe.min_margin, recipe.per_problem, recipe.match_length)
     return list(make_pairs(read_samples(path, rejected), how))
 

@@ -54,7 +54,7 @@ def run(recipe: Recipe, out: Path) -> None:
         return GRPO(policy, engine, problems, style, reward, recipe, reference)
 
     work = setup.Work(
-        read=lambda paths, _, rejected: _read(paths, recipe.rewards, rejected),
+        read=lambda paths, _, rejected, seen: _read(paths, recipe.rewards, rejected, seen),
         problem_of=lambda problem: problem,
         objective=objective,
         plan=lambda _: {
@@ -129,9 +129,11 @@ def _put_away(shelf: Path) -> dict[str, Any]:
     return {}
 
 
-def _read(paths: list[Path], rewards: dict[str, float], rejected: list[dict[str, Any]]) -> list[Problem]:
+def _read(
+    paths: list[Path], rewards: dict[str, float], rejected: list[dict[str, Any]], seen: Path
+) -> list[Problem]:
     """Problems whose answers the rewards can compare with; a judge takes those that rules can't."""
-    problems = read_problems(paths, rejected, need_answer="correct" in rewards)
+    problems = read_problems(paths, rejected, need_answer="correct" in rewards, seen=seen)
     if not any(name.startswith("judge:") for name in rewards):
         return problems
     reasons = {p.id: _unfit(p) for p in problems}

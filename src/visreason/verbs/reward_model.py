@@ -10,7 +10,7 @@ from visreason.errors import DataError, UsageError
 from visreason.prompt import Style, messages
 from visreason.record import Pair
 from visreason.stats import Interval
-from visreason.store import Run
+from visreason.store import PICTURES, Run
 from visreason.train.pair_settings import RewardModelling
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def run(recipe: Recipe, out: Path) -> None:
             "expected share_trunk=true: the two sides of a pair are branches of one tree; leave it out"
         )
     work = setup.Work(
-        read=lambda paths, _, rejected: read_pairs(paths, rejected),
+        read=lambda paths, _, rejected, seen: read_pairs(paths, rejected, seen=seen),
         problem_of=lambda pair: pair.problem,
         objective=partial(_objective, recipe),
         plan=lambda pairs: {"with images": sum(bool(p.problem.images) for p in pairs)},
@@ -50,12 +50,14 @@ def run(recipe: Recipe, out: Path) -> None:
 def _objective(
     recipe: Recipe, record: Run, policy: "Policy", pairs: list[Pair], style: Style, start: str
 ) -> "RewardModel":
+    from visreason.train import sharding
     from visreason.train.reward_model import RewardModel, stretches
     from visreason.train.telling import console
 
     learned, heldout = split(pairs, recipe.heldout_one_in)
     if recipe.heldout:
-        heldout = _heldout(recipe.heldout, recipe.where)
+        file, seen = recipe.heldout, record.path / PICTURES
+        heldout = sharding.after_first(lambda: _heldout(file, recipe.where, seen))
         _refuse_long(policy, heldout, style)
         known = set(map(content, heldout))
         learned = [p for p in pairs if content(p) not in known]
@@ -87,9 +89,9 @@ def _finish(recipe: Recipe, record: Run, trained: "RewardModel") -> dict[str, An
     return summary
 
 
-def _heldout(path: Path, where: dict[str, str | int]) -> list[Pair]:
+def _heldout(path: Path, where: dict[str, str | int], seen: Path) -> list[Pair]:
     rejected: list[dict[str, Any]] = []
-    pairs = read_pairs(path, rejected)
+    pairs = read_pairs(path, rejected, seen=seen)
     if rejected:
         raise DataError(
             f"expected held-out pairs that can all be used in {path}, found {len(rejected)} that can't: line "
