@@ -165,6 +165,34 @@ class Connecting(Seeing, Requesting):
         }
 
 
+class Decoding(Recipe):
+    """What every verb takes that says how an engine samples; each has its own temperature."""
+
+    temperature: float = Field(0.0, ge=0, description="Sampling temperature; 0 takes the likeliest token.")
+    top_p: float = Field(1.0, gt=0, le=1, description="Nucleus of the sampling.")
+    top_k: int = Field(0, ge=0, description="Sample among so many likeliest tokens; 0 is off.")
+    repetition_penalty: float = Field(
+        1.0,
+        ge=1,
+        le=10,
+        description="Divides the logits of tokens that stand in the prompt or were said already; 1 is off.",
+    )
+
+    def idle(self) -> dict[str, str]:
+        greedy = {} if self.temperature else dict.fromkeys(("top_p", "top_k"), "temperature above 0")
+        return {**super().idle(), **greedy}
+
+    def sampling(self, n: int, max_tokens: int, seed: int = 0) -> dict[str, Any]:
+        """The words of `engine.Sampling` for n completions of at most so many tokens."""
+        names = Decoding.model_fields.keys() - Recipe.model_fields.keys()
+        return {
+            "n": n,
+            "max_tokens": max_tokens,
+            "seed": seed,
+            **{name: getattr(self, name) for name in names},
+        }
+
+
 class Answering(Asking, Connecting):
     """What every verb takes that lets an engine answer the problems."""
 

@@ -10,12 +10,12 @@ from rich.text import Text
 from visreason.engine import Sampling, connect
 from visreason.errors import DataError
 from visreason.prompt import image_record, messages, style
-from visreason.recipe import Connecting, Paths
+from visreason.recipe import Connecting, Decoding, Paths
 from visreason.record import Problem
 from visreason.store import trained_style
 
 
-class Recipe(Connecting):
+class Recipe(Connecting, Decoding):
     """The question and what answers it."""
 
     ROLES = ("model",)
@@ -28,7 +28,6 @@ class Recipe(Connecting):
     image: Paths = Field([], description="Image file, or a list of them.", examples=["chart.png"])
     choices: list[str] = Field([], description="Option texts, where the question has options.")
     style: str = Field("awaker", description="How the question is put to the model.")
-    temperature: float = Field(0.0, ge=0, description="Sampling temperature; 0 takes the likeliest token.")
     max_completion_tokens: int = Field(4096, ge=1, description="Longest answer.")
 
 
@@ -42,7 +41,7 @@ def run(recipe: Recipe, out: Path) -> None:
     images = tuple(image_record(path) for path in recipe.image)
     problem = Problem("ask", recipe.question, images, choices=tuple(recipe.choices))
     engine = connect(recipe.model, **recipe.engine_options(recipe.max_completion_tokens))
-    sampling = Sampling(1, recipe.temperature, max_tokens=recipe.max_completion_tokens, seed=recipe.seed)
+    sampling = Sampling(**recipe.sampling(1, recipe.max_completion_tokens, recipe.seed))
     completion = engine.generate([messages(problem, layout)], sampling)[0][0]
     if completion.finish == "error":
         raise DataError(completion.text)

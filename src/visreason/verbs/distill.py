@@ -28,10 +28,11 @@ from visreason.factory.pipeline import (
     write_dropped,
 )
 from visreason.prompt import style
+from visreason.recipe import Decoding
 from visreason.store import SAMPLES, Run, write_records
 
 
-class Recipe(Making):
+class Recipe(Making, Decoding):
     """Who teaches, who judges, and what is kept."""
 
     ROLES = ("teacher", "judge", "rewriter", "base")
@@ -57,7 +58,6 @@ class Recipe(Making):
     )
     n: int = Field(5, ge=1, description="Completions of each problem.")
     temperature: float = Field(1.0, ge=0, description="Of the teacher.")
-    top_p: float = Field(1.0, gt=0, le=1, description="Nucleus of the teacher's sampling.")
     min_right: int = Field(
         1, ge=0, description="Fewest right completions of a problem (Virgo medium: 4, hard: 2)."
     )
@@ -129,7 +129,7 @@ def _how(recipe: Recipe, engines: Engines) -> Distilling:
         engines.get("teacher", recipe.teacher), optional("judge", recipe.judge),
         optional("rewriter", recipe.rewriter), optional("base", recipe.base), recipe.sees,
         style(recipe.asked), style(recipe.style),
-        Sampling(recipe.n, recipe.temperature, recipe.top_p, max_tokens=recipe.max_completion_tokens),
+        Sampling(**recipe.sampling(recipe.n, recipe.max_completion_tokens)),
         Limits(recipe.min_words, recipe.max_words, recipe.language, recipe.repetition, recipe.traces),
         (recipe.min_right, recipe.max_right or recipe.n), recipe.keep,
         recipe.n if recipe.keep == "all" else recipe.per_problem,

@@ -26,14 +26,14 @@ from visreason.engine import Engine, Sampling, connect
 from visreason.errors import DataError
 from visreason.names import engine_kind
 from visreason.prompt import Style, style
-from visreason.recipe import FILES, Answering, Data
+from visreason.recipe import FILES, Answering, Data, Decoding
 from visreason.record import Problem, Sample
 from visreason.reward import from_names
 from visreason.stats import Interval, counts
-from visreason.store import IMAGES, MANIFEST, Run, manifest, model_files, trained_style
+from visreason.store import IMAGES, MANIFEST, PICTURES, Run, manifest, model_files, trained_style
 from visreason.world.source import data_files, model_folder
 
-DECODING = ("temperature", "top_p", "max_completion_tokens")
+DECODING = ("temperature", "top_p", "top_k", "repetition_penalty", "max_completion_tokens")
 ASKED = ("model", "samples", "seed", *DECODING, "precision", "max_pixels", "min_pixels")
 BENCH_ONLY = (
     "completions", "split", "extraction", "judge", "judge_cache", "integer", "random_fallback", "partial", "rewards",
@@ -41,7 +41,7 @@ BENCH_ONLY = (
 )  # fmt: skip
 
 
-class Recipe(Answering):
+class Recipe(Answering, Decoding):
     """What answers, what is asked, how it is decoded, how answers are read."""
 
     ROLES = ("model", "judge")
@@ -96,8 +96,6 @@ class Recipe(Answering):
         description="Rewards of the samples, as score writes or as rows of id and reward: gives best of n.",
     )
     samples: int = Field(1, ge=1, description="Answers to each problem.")
-    temperature: float = Field(0.0, ge=0, description="Sampling temperature; 0 takes the likeliest token.")
-    top_p: float = Field(1.0, gt=0, le=1, description="Nucleus of the sampling.")
     max_completion_tokens: int = Field(
         1024, ge=1, description="Longest answer; longer ones are cut and counted."
     )
@@ -310,7 +308,8 @@ def _seal(
 
 def _problems(recipe: Recipe, data: list[Path], record: Run) -> tuple[list[Problem], list[dict[str, Any]]]:
     rejected: list[dict[str, Any]] = []
-    problems = [p for p in read_problems(data, rejected, need_answer=True) if has_meta(p, recipe.where)]
+    found = read_problems(data, rejected, need_answer=True, seen=record.path / PICTURES)
+    problems = [p for p in found if has_meta(p, recipe.where)]
     if not problems:
         raise DataError(f"expected problems in {shown(data)}, found none with {recipe.where}; change where")
     _set_aside(record, rejected)
@@ -325,7 +324,7 @@ def _set_aside(record: Run, rejected: list[dict[str, Any]]) -> None:
 def _sampling(recipe: Recipe) -> Sampling:
     part = int(recipe.shard.partition("/")[0]) - 1 if recipe.shard else 0
     seed = recipe.seed + 1_000_003 * part  # parts draw numbers of their own
-    return Sampling(recipe.samples, recipe.temperature, recipe.top_p, 0, recipe.max_completion_tokens, seed)
+    return Sampling(**recipe.sampling(recipe.samples, recipe.max_completion_tokens, seed))
 
 
 def _answering(recipe: Recipe, out: Path, layout: Style) -> str | None:
