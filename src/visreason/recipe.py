@@ -49,6 +49,14 @@ Data = str | list[str]
 FILES = "a file of records or rows of any format, a list of files, or a pattern as 'shards/*.jsonl'"
 
 
+def refuse_crossed(recipe: Recipe) -> Recipe:
+    """Validates a recipe with bounds of pixels."""
+    low, high = getattr(recipe, "min_pixels", None), getattr(recipe, "max_pixels", None)
+    if low and high and low > high:
+        raise ValueError(f"expected min_pixels below max_pixels, found {low} above {high}")
+    return recipe
+
+
 class Seeing(Recipe):
     """What every verb takes that shows problems to a model in process."""
 
@@ -63,13 +71,7 @@ class Seeing(Recipe):
     )
     device: str = Field("auto", description="cpu, cuda, or auto.")
 
-    @model_validator(mode="after")
-    def _refuse_bounds_crossed(self) -> Self:
-        if self.min_pixels and self.max_pixels and self.min_pixels > self.max_pixels:
-            raise ValueError(
-                f"expected min_pixels below max_pixels, found {self.min_pixels} above {self.max_pixels}"
-            )
-        return self
+    _uncrossed = model_validator(mode="after")(refuse_crossed)
 
     def seeing(self) -> dict[str, Any]:
         """The fields of this class, by their names."""

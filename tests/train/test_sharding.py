@@ -13,11 +13,13 @@ from safetensors.torch import load_file
 from tests.model import tiny
 from tests.train.forests import tiny_policy
 from tests.train.test_resume import TIMING, train, words
-from visreason.errors import RunError
 from visreason.model.forest import Branch, Tree, plant
+from visreason.model.load import shares_trunk
+from visreason.model.value_head import ValueHead
 from visreason.record import Problem
 from visreason.store import checkpoints, read_records, write_records
-from visreason.train import checkpoint, sharding
+from visreason.train import checkpoint, sharding, update
+from visreason.train.settings import Training
 from visreason.train.sharding import batches, ranks
 from visreason.verbs import merge
 
@@ -59,6 +61,17 @@ def test_a_filler_changes_no_value_and_no_gradient(name, image):
     )
 
 
+@pytest.mark.parametrize("image", [True, False])
+def test_a_filler_leaves_a_model_its_windows(image):
+    policy = tiny_policy("windows")
+    policy.share = shares_trunk(policy.model.config)
+    assert not policy.share
+    tree = tiny.forest_trees(policy.model)[2]
+    batch = sharding.MicroBatch([tree], batches._filler(policy, image))
+    found, alone = (policy.logps(f).logps_S for f in (batch.planted(policy), plant([tree])))
+    assert torch.allclose(batch.own(found), alone, atol=1e-5)
+
+
 def test_a_process_without_pictures_runs_one_beside_those_of_another(monkeypatch):
     policy = tiny_policy()
     seeing = [Tree(tiny.prompt(policy.model, [(4, 4)], 3, 1), (Branch(torch.tensor([5]), torch.ones(1)),))]
@@ -74,6 +87,23 @@ def test_a_process_without_pictures_runs_one_beside_those_of_another(monkeypatch
     assert len(ran[0]) == len(ran[1]) == 2
     assert [sees for _, sees in ran[0]] == [sees for _, sees in ran[1]] == [True, False]
     assert sum(trees for trees, _ in ran[0] + ran[1]) == 3
+
+
+def test_scores_are_dealt_to_the_processes_and_put_together_in_order(monkeypatch):
+    policy = tiny_policy()
+    policy.value_head = ValueHead(32, seed=0)
+    trees, settings = tiny.forest_trees(policy.model), Training(model="m", data="d", micro_batch_tokens=40)
+    expected = update.scores(policy, trees, settings)
+    assert len(expected) == sum(len(t.branches) for t in trees)
+    monkeypatch.setattr(ranks, "processes", lambda: 2)
+    made = []
+    for rank in (0, 1):
+        monkeypatch.setattr(ranks, "rank", lambda rank=rank: rank)
+        monkeypatch.setattr(ranks, "gather", lambda own: made.append(own) or [[0.0] * len(expected)] * 2)
+        update.scores(policy, trees, settings)
+    assert sum(map(len, made)) == len(expected)
+    monkeypatch.setattr(ranks, "gather", lambda own: made)
+    assert update.scores(policy, trees, settings) == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +160,11 @@ def assert_close(found, expected):
         weights, others = load_file(last[0] / file.name), load_file(file)
         assert weights.keys() == others.keys()
         assert max((weights[k] - others[k]).abs().max().item() for k in weights) < 1e-5
+    heldout = [out / "heldout.jsonl" for out in (found, expected)]
+    assert heldout[0].exists() == heldout[1].exists()
+    if heldout[1].exists():
+        rows = [[json.loads(line) for line in file.read_text().splitlines()] for file in heldout]
+        assert rows[0] == [pytest.approx(row, abs=1e-5) for row in rows[1]]
     samples = [out / "samples.jsonl" for out in (found, expected)]
     assert samples[0].exists() == samples[1].exists()
     if samples[1].exists():
@@ -202,8 +237,6 @@ def test_a_checkpoint_in_shards_becomes_a_model_by_merge(verb, changes, world, m
             weights, others = load_file(found / file.name), load_file(file)
             assert weights.keys() == others.keys()
             assert max((weights[k] - others[k]).abs().max().item() for k in weights) < 1e-5
-    with pytest.raises(RunError, match="is a Hugging Face directory already"):
-        merge.run(merge.Recipe(checkpoint=expected), tmp_path / "none")
 
 
 @pytest.mark.slow

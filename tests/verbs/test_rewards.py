@@ -86,6 +86,28 @@ def test_scoring_that_was_killed_goes_on_and_ends_the_same(scorer, world, tmp_pa
     assert (out / "samples.jsonl").read_bytes() == (tmp_path / "whole" / "samples.jsonl").read_bytes()
 
 
+def test_samples_in_any_order_go_on_after_a_kill(scorer, world, tmp_path, capsys):
+    file, out = samples_file(world, tmp_path / "samples.jsonl"), tmp_path / "score"
+    rows = file.read_text().splitlines(keepends=True)
+    file.write_text("".join(rows[::2] + rows[1::2]))
+    words = ["score", f"samples={file}", f"reward=learned:{scorer}", "device=cpu", f"out={out}"]
+    assert obey(capsys, *words)[0] == 0
+    (out / "manifest.json").unlink()
+    assert obey(capsys, *words)[0] == 0
+
+
+def test_scores_of_other_pairs_are_not_gone_on_with(scorer, world, tmp_path, capsys):
+    file, out = tmp_path / "pairs.jsonl", tmp_path / "score"
+    write_records(file, drawn_pairs(world))
+    words = ["score", f"samples={file}", f"reward=learned:{scorer}", "device=cpu", f"out={out}"]
+    assert obey(capsys, *words)[0] == 0
+    (out / "manifest.json").unlink()
+    write_records(file, list(reversed(drawn_pairs(world))))
+    status, said = obey(capsys, *words)
+    assert status == 1
+    assert "the data changed since the run began" in said
+
+
 def test_pairs_are_scored_and_swapped_columns_are_called_out(scorer, world, tmp_path, capsys):
     swapped = [replace(p, chosen=p.rejected, rejected=p.chosen) for p in drawn_pairs(world)]
     write_records(tmp_path / "swapped.jsonl", swapped)

@@ -12,7 +12,7 @@ import torch
 from transformers import AutoConfig, AutoModelForImageTextToText
 
 from visreason.engine.hf import ROLLOUT_TOKENS
-from visreason.model.load import unreadable
+from visreason.model.load import NO_CODE, unreadable
 from visreason.model.logps import CHUNK_NUMBERS
 from visreason.model.parts import part_of
 from visreason.names import engine_kind
@@ -153,12 +153,12 @@ def _width(settings: Training) -> int:
 
 def _working(config: Any, settings: Training, numbers: int, spread: bool) -> float:
     """Under autocast a bfloat16 copy of every matrix. Of spread weights two layers that are gathered at a time; and the
-    words, with their gradient, for all of a forward and backward."""
+    words, with their gradient in float32, for all of a forward and backward."""
     if not spread:
         return HALF * numbers if settings.precision == "bfloat16" else 0.0
-    text = config.get_text_config()
-    layers, words = 2 * numbers / text.num_hidden_layers, 2 * text.vocab_size * text.hidden_size
-    return _width(settings) * (layers + words)
+    text, width = config.get_text_config(), _width(settings)
+    words = text.vocab_size * text.hidden_size
+    return width * 2 * numbers / text.num_hidden_layers + (width + FULL) * words
 
 
 def _activations(config: Any, settings: Training) -> float:
@@ -219,7 +219,7 @@ def plan(path: str, settings: Training) -> dict[str, object]:
 
 def _config(path: str) -> Any:
     try:
-        return AutoConfig.from_pretrained(path)
+        return AutoConfig.from_pretrained(path, **NO_CODE)
     except (OSError, ValueError) as e:
         raise unreadable(path, e) from e
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import torch
 
@@ -13,6 +14,7 @@ from visreason.train import sharding
 from visreason.train.losses import Loss, Numbers
 from visreason.train.settings import Training
 
+T = TypeVar("T")
 Forward = Callable[[Policy, Forest, float], tuple[torch.Tensor, Numbers]]
 """What a loss is computed from, of a forest at a temperature, and numbers to log."""
 
@@ -131,18 +133,32 @@ def _loss(
     return value + filler if batch.filler else value
 
 
-@torch.no_grad()
 def score(
     policy: Policy, trees: list[Tree], settings: Training, temperature: float = 1.0
 ) -> list[torch.Tensor]:
     """Log-probs of every branch, each (C,) on the CPU, in order of trees and branches, without gradient."""
-    out: list[torch.Tensor] = []
+
+    def logps(forest: Forest) -> list[torch.Tensor]:
+        return list(policy.logps(forest, temperature).logps_S.cpu().split(forest.lengths_B.tolist()))
+
+    return _of_branches(policy, trees, settings, logps)
+
+
+def scores(policy: Policy, trees: list[Tree], settings: Training) -> list[float]:
+    """A reward model's score of every branch, in order of trees and branches, without gradient."""
+    return _of_branches(policy, trees, settings, lambda forest: policy.scores(forest).tolist())
+
+
+@torch.no_grad()
+def _of_branches(
+    policy: Policy, trees: list[Tree], settings: Training, found: Callable[[Forest], list[T]]
+) -> list[T]:
+    """What is found of every branch of forests within the budget, in order of trees and branches."""
+    out: list[T] = []
     batches, _ = sharding.micro_batches(policy, trees, settings.micro_batch_tokens)
     for batch in batches:
-        forest = batch.planted(policy)
-        logps_S = policy.logps(forest, temperature).logps_S
-        pieces = logps_S.cpu().split(forest.lengths_B.tolist())
-        out += pieces if batch.filler is None else pieces[:-1]
+        of_branches = found(batch.planted(policy))
+        out += of_branches if batch.filler is None else of_branches[:-1]
     return sharding.in_order(trees, out)
 
 

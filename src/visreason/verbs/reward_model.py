@@ -75,10 +75,10 @@ def _objective(
 def _finish(recipe: Recipe, record: Run, trained: "RewardModel") -> dict[str, Any]:
     """Write the scores of the held-out pairs; what the summary says of them."""
     from visreason.reward.ranking import pair_summary
-    from visreason.reward.scoring import rank_all
+    from visreason.train.reward_model import rank
     from visreason.train.telling import console
 
-    ranked = rank_all(trained.policy, trained.heldout, trained.style, recipe.micro_batch_tokens)
+    ranked = rank(trained.policy, trained.heldout, trained.style, recipe)
     record.rewind({SCORES: 0})
     record.append(SCORES, [r.row() for r in ranked])
     summary = pair_summary(ranked)
