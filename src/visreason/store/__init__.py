@@ -21,12 +21,13 @@ from visreason.store.run import (
     REJECTED,
     SAMPLES,
     SCORED,
+    TROUBLES,
     Run,
     manifest,
 )
 
 __all__ = [
-    "IMAGES", "JUDGED", "LOCK", "MANIFEST", "METRICS", "PICTURES", "RECIPE", "REJECTED", "SAMPLES", "SCORED", "Run",
-    "checkpoints", "manifest", "model_files", "model_path", "read_json", "read_records", "read_rows", "record_row",
-    "sha256", "trained_style", "write_json", "write_records",
+    "IMAGES", "JUDGED", "LOCK", "MANIFEST", "METRICS", "PICTURES", "RECIPE", "REJECTED", "SAMPLES", "SCORED",
+    "TROUBLES", "Run", "checkpoints", "manifest", "model_files", "model_path", "read_json", "read_records", "read_rows",
+    "record_row", "sha256", "trained_style", "write_json", "write_records",
 ]  # fmt: skip

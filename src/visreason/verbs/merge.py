@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import Field, model_validator
 
 from visreason import recipe
-from visreason.bench.asking import DEVICES, TROUBLES
+from visreason.bench.asking import DEVICES
 from visreason.errors import RunError
 from visreason.factory.pipeline import MADE, read_made
 from visreason.record import Sample
@@ -20,6 +20,7 @@ from visreason.store import (
     RECIPE,
     SAMPLES,
     SCORED,
+    TROUBLES,
     Run,
     manifest,
     model_files,
