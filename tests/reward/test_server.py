@@ -158,6 +158,13 @@ def test_many_texts_and_large_pictures_go_in_several_requests(served, reward, dr
         assert len(sent) == requests
 
 
+def test_a_served_score_that_is_not_finite_is_no_reward(drawn, monkeypatch):
+    monkeypatch.setattr(Remote, "_post", lambda self, body: [[float("nan")]])
+    reward = from_names({"learned:http://host": 1.0}, style(STYLE), Models(squash="clip"))
+    with pytest.raises(RunError, match=f"expected finite scores of '{drawn[0].id}' from http://host"):
+        reward(samples(drawn)[:1])
+
+
 class Short(BaseHTTPRequestHandler):
     """Breaks off in its first reply, as a server that is killed."""
 

@@ -12,7 +12,7 @@ from transformers.utils import logging as transformers_logging
 from visreason.errors import ModelError
 from visreason.model import attention, four_bits, value_head
 from visreason.model.encode import Encoder
-from visreason.model.parts import part_of
+from visreason.model.parts import Part, hold_half, part_of
 from visreason.model.policy import Policy
 
 NO_CODE = {"trust_remote_code": False}
@@ -31,10 +31,12 @@ def load(
     spread: bool = False,
     empty: bool = False,
     scores: bool = False,
+    frozen: tuple[Part, ...] = (),
 ) -> Policy:
     """Load a Hugging Face directory (or a peft adapter directory, merged onto its base) for answering or training.
 
-    `dtype` is that of the weights, "auto" the one they were saved in; `autocast` computes in bfloat16 whatever it is.
+    `dtype` is that of the weights, "auto" the one they were saved in; `autocast` computes in bfloat16 whatever it is,
+    and the matrices of parts that stay `frozen` are then held so.
     Pixels bound each image's area before it is cut into patches. With `quantised` the linear layers but the head are
     kept in 4 bits. With `spread` the weights wait in the CPU's memory, from where the device takes its parts;
     when `empty` none are read, and the memory for them is not touched. What only `scores` needs no matrix to words.
@@ -53,6 +55,8 @@ def load(
     except (OSError, ValueError, KeyError, SafetensorError) as e:
         raise unreadable(path, e) from e
     limit_pixels(processor, min_pixels, max_pixels)
+    if autocast:
+        hold_half(model, frozen, empty)
     if not (quantised or spread):
         model.to(where)
     four_bits.keep_exact(model.eval())

@@ -3,6 +3,7 @@
 import base64
 import http.client
 import json
+import math
 import os
 import time
 import urllib.error
@@ -46,6 +47,10 @@ class Remote:
                 if isinstance(found, dict):
                     raise RunError(
                         f"{self.url} can't score {samples[places[0]].problem.id!r}: {found.get('error')}"
+                    )
+                if not all(map(math.isfinite, found)):
+                    raise RunError(
+                        f"expected finite scores of {samples[places[0]].problem.id!r} from {self.url}, found {found}"
                     )
                 for i, value in zip(places, found, strict=True):
                     values[i] = float(value)

@@ -60,11 +60,21 @@ def is_path(spec: str) -> bool:
     )
 
 
-def trained_style(spec: str) -> str | None:
+def of_other_style(spec: str, style: str) -> str:
+    """What to say where a run trained the model in another style than it is asked in now; empty where none did."""
+    trained = _trained_style(spec)
+    if trained in (None, style):
+        return ""
+    return (
+        f"{spec} was trained in style={trained}, and is asked in {style}; give style={trained} to keep to it"
+    )
+
+
+def _trained_style(spec: str) -> str | None:
     """The style in which a run trained the model that it or its checkpoint holds; None of what no run made."""
     path = Path(spec.removeprefix("hf:").removeprefix("vllm:"))
     recipe = next((p / RECIPE for p in (path, *path.parents[:2]) if (p / RECIPE).is_file()), None)
     found = read_json(recipe) if recipe else {}
     if found.get("verb") == "merge" and found.get("checkpoint"):
-        return trained_style(found["checkpoint"])
+        return _trained_style(found["checkpoint"])
     return found.get("style") if found.get("verb") in ("sft", "grpo", "mpo") else None

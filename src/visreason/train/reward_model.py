@@ -21,7 +21,7 @@ from visreason.prompt import Style
 from visreason.record import Pair
 from visreason.reward.learned import BLOCK, turn_tree
 from visreason.reward.ranking import Ranked
-from visreason.train import optimizer
+from visreason.train import losses, optimizer
 from visreason.train.loop import Batch, order
 from visreason.train.losses import BradleyTerry
 from visreason.train.pair_settings import RewardModelling, Stage
@@ -100,7 +100,7 @@ class RewardModel:
         trees = [self._tree(prompt, pair) for prompt, pair in zip(prompts, chosen, strict=True)]
         rate = optimizer.learning_rate(stretch.settings, place, stretch.steps)
         loss = BradleyTerry(self.settings.centre, self.settings.along)
-        metrics = {"stage": self.stretches.index(stretch) + 1, **self._validate(step)}
+        metrics = {"stage": self.stretches.index(stretch) + 1}
         return Batch([Update(trees, len(trees), whole=True)], loss, metrics, forward=values, rate=rate)
 
     @property
@@ -120,14 +120,15 @@ class RewardModel:
         branches = (replace(b, fields={"margin": torch.full((len(b.ids),), margin)}) for b in tree.branches)
         return Tree(tree.prompt, tuple(branches))
 
-    def _validate(self, step: int) -> dict[str, float]:
-        if step % self.settings.validate_every:
-            return {}
-        few = self.heldout[: self.settings.heldout_pairs]
+    def look(self) -> dict[str, float]:
+        """Accuracy on held-out pairs, and the Bradley-Terry loss."""
+        few = self.heldout[: self.settings.heldout_limit]
         ranked = rank(self.policy, few, self.style, self.settings)
         gaps = [r.chosen - r.rejected for r in ranked]
-        loss = sum(math.log1p(math.exp(-abs(gap))) + max(0.0, -gap) for gap in gaps) / len(gaps)
-        return {"heldout/accuracy": sum(r.right for r in ranked) / len(ranked), "heldout/loss": loss}
+        return {
+            "heldout/accuracy": sum(r.right for r in ranked) / len(ranked),
+            "heldout/loss": losses.mean_logistic(gaps),
+        }
 
 
 def stretches(settings: RewardModelling, pairs: list[Pair]) -> list[Stretch]:

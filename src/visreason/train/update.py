@@ -14,6 +14,8 @@ from visreason.train import sharding
 from visreason.train.losses import Loss, Numbers
 from visreason.train.settings import Training
 
+LARGEST = "/largest"
+"""How the name of a number ends of which the largest is logged, not the mean."""
 T = TypeVar("T")
 Forward = Callable[[Policy, Forest, float], tuple[torch.Tensor, Numbers]]
 """What a loss is computed from, of a forest at a temperature, and numbers to log."""
@@ -52,7 +54,7 @@ class _Tally:
 
     def add(self, numbers: Numbers) -> None:
         for name, x in numbers.items():
-            self._add(name, x.sum().item(), x.numel())
+            self._add(name, (x.max() if name.endswith(LARGEST) else x.sum()).item(), x.numel())
 
     def __iadd__(self, other: "_Tally") -> "_Tally":
         self.loss += other.loss
@@ -64,7 +66,8 @@ class _Tally:
 
     def _add(self, name: str, x: float, n: int) -> None:
         total, count = self.sums.get(name, (0.0, 0))
-        self.sums[name] = (total + x, count + n)
+        largest = name.endswith(LARGEST)
+        self.sums[name] = (max(total, x), 1) if largest else (total + x, count + n)
 
 
 def apply(

@@ -29,7 +29,7 @@ from visreason.prompt import Style, style
 from visreason.record import Problem, Sample
 from visreason.reward import from_names
 from visreason.stats import Interval, counts
-from visreason.store import IMAGES, MANIFEST, PICTURES, Run, manifest, model_files, trained_style
+from visreason.store import IMAGES, MANIFEST, PICTURES, Run, manifest, model_files, of_other_style
 from visreason.world.source import data_files, model_folder
 
 
@@ -52,8 +52,8 @@ def run(recipe: Recipe, out: Path) -> None:
             f"[yellow]samples={recipe.samples} at temperature=0 are {recipe.samples} times the same answer; give a "
             "temperature above 0"
         )
-    if (trained := trained_style(recipe.model)) not in (None, recipe.style):
-        console.print(f"[yellow]{recipe.model} was trained in style={trained}, and is asked in another")
+    if said := of_other_style(recipe.model, recipe.style):
+        console.print(f"[yellow]{said}")
     if recipe.bench is None:
         _run_plain(recipe, out, record)
     elif recipe.bench in suites.SUITES:

@@ -20,7 +20,6 @@ from visreason.store import (
     RECIPE,
     SAMPLES,
     SCORED,
-    TROUBLES,
     Run,
     manifest,
     model_files,
@@ -29,6 +28,7 @@ from visreason.store import (
     read_records,
     read_rows,
 )
+from visreason.store.run import TROUBLES
 
 if TYPE_CHECKING:
     from visreason.train.settings import Training
