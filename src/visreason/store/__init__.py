@@ -16,6 +16,7 @@ from visreason.store.run import (
     LOCK,
     MANIFEST,
     METRICS,
+    PICTURES,
     RECIPE,
     REJECTED,
     SAMPLES,
@@ -26,7 +27,7 @@ from visreason.store.run import (
 )
 
 __all__ = [
-    "IMAGES", "JUDGED", "LOCK", "MANIFEST", "METRICS", "RECIPE", "REJECTED", "SAMPLES", "SCORED", "TROUBLES", "Run",
-    "checkpoints", "manifest", "model_files", "model_path", "of_other_style", "read_json", "read_records", "read_rows",
-    "record_row", "sha256", "write_json", "write_records",
+    "IMAGES", "JUDGED", "LOCK", "MANIFEST", "METRICS", "PICTURES", "RECIPE", "REJECTED", "SAMPLES", "SCORED",
+    "TROUBLES", "Run", "checkpoints", "manifest", "model_files", "model_path", "of_other_style", "read_json",
+    "read_records", "read_rows", "record_row", "sha256", "write_json", "write_records",
 ]  # fmt: skip
