@@ -4,7 +4,8 @@ Axes: P groups in flight, n completions of each, R = P * n rows, L trunk tokens 
 key/value heads, d head size, V vocabulary.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -67,8 +68,8 @@ class Decoder:
         self.lengths_R = torch.zeros(0, dtype=torch.long, device=device)
         self.banned = torch.tensor(policy.encoder.visual_ids, device=device)
 
-    def admit(self, groups: list[Group]) -> None:
-        """Prefill new groups and put them beside those in flight."""
+    def admit(self, groups: Iterable[Group]) -> None:
+        """Prefill new groups, as many at a time as `PREFILL_TOKENS` allow, and put them beside those in flight."""
         batch: list[Group] = []
         for group in groups:
             if batch and sum(len(g.prompt.ids) for g in [*batch, group]) > PREFILL_TOKENS:
@@ -99,6 +100,10 @@ class Decoder:
         self.tokens_R = torch.cat([self.tokens_R, last])
         self.positions_R = torch.cat([self.positions_R, position])
         self.lengths_R = torch.cat([self.lengths_R, torch.zeros_like(last)])
+        for group in groups:
+            group.prompt = replace(
+                group.prompt, pixels=None
+            )  # or the pictures of all in flight would be held
         self.groups += groups
         self.rows += [list(g.rows) for g in groups]
 

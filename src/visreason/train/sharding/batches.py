@@ -1,15 +1,18 @@
 """Trees dealt to the processes by their tokens, in as many forwards of the same parts of the model as all others."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
 import torch
 
+from visreason.errors import DataError
 from visreason.model import forest
 from visreason.model.encode import Prompt
 from visreason.model.forest import Branch, Forest, Tree, plant
+from visreason.model.patches import numbers
 from visreason.model.policy import Policy
 from visreason.train.sharding import ranks
 
@@ -63,6 +66,29 @@ def micro_batches(
     return made, sum(lost for _, lost in cut)
 
 
+def planted(policy: Policy, batches: Sequence[MicroBatch]) -> Iterator[tuple[MicroBatch, Forest]]:
+    """Each micro-batch with its forest; a thread plants the next one, and reads its images, meanwhile.
+
+    Raises DataError in every process where one of them can't read an image.
+    """
+    with ThreadPoolExecutor(1) as thread:
+        following = [thread.submit(batch.planted, policy) for batch in batches[:1]]
+        for batch, after in zip_longest(batches, batches[1:]):
+            made = _in_all(following.pop())
+            following += [thread.submit(after.planted, policy)] if after else []
+            yield batch, made
+
+
+def _in_all(planting: Future[Forest]) -> Forest:
+    """A forest, when every process has planted its own: one that left alone would be waited for."""
+    error = planting.exception()
+    if error and not isinstance(error, DataError):
+        raise error
+    if found := next(filter(None, ranks.gather(str(error or ""))), None):
+        raise DataError(found)
+    return planting.result()
+
+
 def in_order(trees: Sequence[Tree], values: list[Any]) -> list[Any]:
     """One value a branch, computed by each process for its own trees, in the order of all trees and branches."""
     found: dict[int, list[Any]] = {}
@@ -90,6 +116,5 @@ def _filler(policy: Policy, image: bool) -> Prompt:
         )
     ids = torch.tensor([config.vision_start_token_id, config.image_token_id, config.vision_end_token_id])
     side = vision.spatial_merge_size
-    values = getattr(vision, "in_channels", 3) * vision.temporal_patch_size * vision.patch_size**2
     grid = torch.tensor([[1, side, side]])
-    return Prompt(ids, torch.arange(3).expand(3, -1), torch.zeros(side * side, values), grid)
+    return Prompt(ids, torch.arange(3).expand(3, -1), torch.zeros(side * side, numbers(vision)), grid)
