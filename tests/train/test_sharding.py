@@ -87,8 +87,10 @@ def read_by(trees, read):
     ]
 
 
-def test_a_process_reads_the_pictures_of_its_own_trees_one_micro_batch_ahead(monkeypatch):
+@pytest.mark.parametrize(("device", "ahead"), [("cpu", 0), ("cuda", 1)])
+def test_a_process_reads_the_pictures_of_its_own_trees_as_they_come(device, ahead, monkeypatch):
     policy, read = tiny_policy(), []
+    policy.device = torch.device(device)  # nothing is computed
     trees = [
         Tree(tiny.prompt(policy.model, [(4, 4)], n, n), (Branch(torch.tensor([5]), torch.ones(1)),))
         for n in range(3, 11)
@@ -105,7 +107,7 @@ def test_a_process_reads_the_pictures_of_its_own_trees_one_micro_batch_ahead(mon
             seen = sum(len(b.trees) for b in made[:i])
             count = len(made[i].trees)
             assert torch.equal(forest.pixels, torch.cat([expected[n] for n in read[seen : seen + count]]))
-            assert len(read) <= sum(len(b.trees) for b in made[: i + 2])
+            assert len(read) <= sum(len(b.trees) for b in made[: i + 1 + ahead])
         own.append(list(read))
         read.clear()
     assert sorted(own[0] + own[1]) == list(range(len(trees)))

@@ -1,10 +1,12 @@
 """Trees dealt to the processes by their tokens, in as many forwards of the same parts of the model as all others."""
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import zip_longest
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -15,6 +17,8 @@ from visreason.model.forest import Branch, Forest, Tree, plant
 from visreason.model.patches import numbers
 from visreason.model.policy import Policy
 from visreason.train.sharding import ranks
+
+S, T = TypeVar("S"), TypeVar("T")
 
 
 def deal(sizes: Sequence[int], hands: int) -> list[list[int]]:
@@ -67,26 +71,41 @@ def micro_batches(
 
 
 def planted(policy: Policy, batches: Sequence[MicroBatch]) -> Iterator[tuple[MicroBatch, Forest]]:
-    """Each micro-batch with its forest; a thread plants the next one, and reads its images, meanwhile.
+    """Each micro-batch with its forest. Beside a GPU a thread plants the next one, and reads its images, meanwhile; a
+    CPU that computes would only be shared.
 
     Raises DataError in every process where one of them can't read an image.
     """
+    each = map if policy.device.type == "cpu" else _one_ahead
+    for batch, made in zip(batches, each(partial(_planted, policy), batches), strict=True):
+        yield batch, _in_all(made)
+
+
+def _one_ahead(function: Callable[[S], T], items: Iterable[S]) -> Iterator[T]:
+    """As `map`, in a thread that is one item ahead."""
     with ThreadPoolExecutor(1) as thread:
-        following = [thread.submit(batch.planted, policy) for batch in batches[:1]]
-        for batch, after in zip_longest(batches, batches[1:]):
-            made = _in_all(following.pop())
-            following += [thread.submit(after.planted, policy)] if after else []
-            yield batch, made
+        ahead: deque[Future[T]] = deque()
+        for item in items:
+            ahead.append(thread.submit(function, item))
+            if len(ahead) > 1:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
 
 
-def _in_all(planting: Future[Forest]) -> Forest:
-    """A forest, when every process has planted its own: one that left alone would be waited for."""
-    error = planting.exception()
-    if error and not isinstance(error, DataError):
-        raise error
-    if found := next(filter(None, ranks.gather(str(error or ""))), None):
-        raise DataError(found)
-    return planting.result()
+def _planted(policy: Policy, batch: MicroBatch) -> Forest | DataError:
+    try:
+        return batch.planted(policy)
+    except DataError as e:
+        return e
+
+
+def _in_all(made: Forest | DataError) -> Forest:
+    """A forest, where every process has its own: one that left alone would be waited for."""
+    errors = ranks.gather(str(made) if isinstance(made, DataError) else "")
+    if isinstance(made, DataError) or any(errors):
+        raise DataError(next(filter(None, errors)))
+    return made
 
 
 def in_order(trees: Sequence[Tree], values: list[Any]) -> list[Any]:
