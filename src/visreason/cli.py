@@ -10,6 +10,7 @@ import inspect
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -36,9 +37,12 @@ VERBS = {
     "synthesize": "Make questions with checked answers and thoughts from pictures.",
     "distill": "Distil long thoughts of a teacher into rows to learn, every drop counted.",
     "convert": "Rewrite a data file in another format, exactly; pictures named by content.",
-    "merge": "Put the shards of a run together.",
+    "merge": "Put the shards of a run or a checkpoint together, or adapters and their base.",
     "report": "Write an HTML page about one or several runs.",
 }
+TRAINING = ("sft", "grpo", "reward_model", "mpo")
+SHOWN = (*TRAINING, "evaluate", "formalize", "synthesize", "distill")
+"""Verbs whose runs end with a page about them."""
 EXTRAS = {
     "train": ("torch", "torchvision", "transformers", "peft", "accelerate", "safetensors"),
     "vllm": ("vllm",),
@@ -86,7 +90,26 @@ def _obey_verb(name: str, words: list[str]) -> None:
         _show_verb(name, module, describe(module.Recipe))
     else:
         recipe = fill(module.Recipe, words, name)
-        module.run(recipe, default_out(name, recipe))
+        out = default_out(name, recipe)
+        module.run(recipe, out)
+        if name in SHOWN:
+            _show_run(name, out)
+
+
+def _show_run(verb: str, out: Path) -> None:
+    """Write the page of a run that has ended, unless it has one, and name it."""
+    from visreason.store import MANIFEST
+    from visreason.view.report import PAGE, write_report
+    from visreason.view.runs import load_run
+
+    if verb in TRAINING:
+        from visreason.train.sharding import leads
+
+        if not leads():
+            return
+    folder = out / "report"
+    if (out / MANIFEST).exists() and not (folder / PAGE).exists():
+        print(write_report(folder, verb, {out.name: load_run(out, out.name)}), file=sys.stderr)
 
 
 def _verdict(error: Exception | KeyboardInterrupt) -> tuple[int, str]:

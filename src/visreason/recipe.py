@@ -44,6 +44,14 @@ class Recipe(BaseModel):
         return self
 
 
+def refuse_crossed(recipe: Recipe) -> Recipe:
+    """Validates a recipe with bounds of pixels."""
+    low, high = getattr(recipe, "min_pixels", None), getattr(recipe, "max_pixels", None)
+    if low and high and low > high:
+        raise ValueError(f"expected min_pixels below max_pixels, found {low} above {high}")
+    return recipe
+
+
 class Asking(Recipe):
     """What every verb takes that puts problems to a model."""
 
@@ -67,13 +75,7 @@ class Asking(Recipe):
     )
     device: str = Field("auto", description="cpu, cuda, or auto.")
 
-    @model_validator(mode="after")
-    def _refuse_bounds_crossed(self) -> Self:
-        if self.min_pixels and self.max_pixels and self.min_pixels > self.max_pixels:
-            raise ValueError(
-                f"expected min_pixels below max_pixels, found {self.min_pixels} above {self.max_pixels}"
-            )
-        return self
+    _uncrossed = model_validator(mode="after")(refuse_crossed)
 
 
 def _shard(text: str) -> str:

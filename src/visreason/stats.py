@@ -13,6 +13,8 @@ from visreason.record import CORRECT, Sample, Score
 
 Z = 1.959963984540054
 """97.5 % quantile of the normal distribution."""
+TRIAL_OF = "trial_of"
+"""Field of meta: the id of the pair that a question to a judge is one trial of."""
 
 
 @dataclass(frozen=True)
@@ -79,10 +81,10 @@ def accuracy(values_PG: Sequence[Sequence[float]]) -> Interval:
 
 
 def by_problem(samples: Iterable[Sample]) -> dict[str, list[Sample]]:
-    """Samples by problem id, both in the order they came."""
+    """Samples by problem id, both in the order they came; a judge's trials of a pair are samples of that pair."""
     groups: dict[str, list[Sample]] = {}
     for sample in samples:
-        groups.setdefault(sample.problem.id, []).append(sample)
+        groups.setdefault(sample.problem.meta.get(TRIAL_OF, sample.problem.id), []).append(sample)
     return groups
 
 
@@ -136,7 +138,10 @@ def mcnemar(first_only: int, second_only: int) -> float:
     0.1127
     """
     n = first_only + second_only
-    tail = sum(math.comb(n, i) for i in range(min(first_only, second_only) + 1))
+    term = tail = 1
+    for i in range(min(first_only, second_only)):
+        term = term * (n - i) // (i + 1)  # the next binomial coefficient
+        tail += term
     return min(1.0, 2 * tail / 2**n)
 
 

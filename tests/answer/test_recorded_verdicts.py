@@ -13,7 +13,7 @@ from visreason.answer import check
 from visreason.answer.recorded import check_extraction
 from visreason.data import read_samples
 from visreason.reward.agreement import agreement, verdict
-from visreason.verbs.score import score_block
+from visreason.reward.on_file import score_block
 
 CONTESTED = json.loads((Path(__file__).parent / "cases" / "contested.json").read_text(encoding="utf-8"))
 

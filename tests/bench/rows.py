@@ -46,6 +46,12 @@ def judge(conversation, i):
     return " " if "nonsense" in response else response.partition("perhaps ")[2].split("\n")[0]
 
 
+def wavering(conversation, i):
+    """Names an option for even responses, and neither for odd ones: "Yep" is spelled as Yes, "none" as No."""
+    number = conversation[0]["content"][0]["text"].rpartition("well ")[2][0]
+    return {"0": "(A)", "1": "Yep", "2": "B", "3": "none"}[number]
+
+
 def _problem(row: Row) -> Problem:
     return Problem(
         identity(row), need(row, "frage"), answer=need(row, "loesung"), meta={"art": row.get("art")}

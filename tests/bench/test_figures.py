@@ -142,7 +142,7 @@ def test_the_four_dimensions_of_wemath(first, second, whole, strict, loose):
 
 def test_undecided_pairs_are_left_out_and_places_are_told_apart():
     votes = [("a", True), ("a", True), ("a", False), ("b", None), ("b", True), ("c", False)]
-    made = [sample(n, v, pair=n, source="povid", swapped=i % 2 == 0) for i, (n, v) in enumerate(votes)]
+    made = [sample(n, v, source="povid", swapped=i % 2 == 0) for i, (n, v) in enumerate(votes)]
     found = vl_rewardbench(made)
     assert (found["ALL"].value, found["ALL"].n) == (0.5, 2)  # a right, c wrong, b undecided
     assert found["position 1"].n + found["position 2"].n == 5

@@ -1,6 +1,7 @@
 """A judge that is asked once for each response, again where it answers nonsense, and never without end."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -10,7 +11,8 @@ from visreason import cli
 from visreason.bench import bench
 from visreason.bench.judging import EXTRACT, TRIES, Judge, filled, letter, yes_or_no
 from visreason.bench.kind import Rules
-from visreason.bench.scoring import by_judge
+from visreason.bench.scoring import by_judge, by_rule
+from visreason.bench.summary import summarize
 from visreason.engine.script import Script
 from visreason.record import Completion, Problem, Sample, Score
 from visreason.store import manifest, read_records
@@ -143,3 +145,67 @@ def test_open_questions_of_a_benchmark_of_options_are_extracted_as_text(tmp_path
     words = ["evaluate", "bench=mmmu", "partial=true", *read, *judge]
     assert cli.main([*words, f"out={tmp_path / 'run'}"]) == 0
     assert manifest(tmp_path / "run")["counts"]["correct"] == 2
+
+
+def mathvista(answer: str, choices=(), **meta) -> Problem:
+    kind = "multi_choice" if choices else "free_form"
+    return Problem("p", "?", answer=answer, choices=choices, meta={"question_type": kind, **meta})
+
+
+def judged(name: str, judge: Judge, problem: Problem, text: str) -> Score:
+    return by_judge(bench(name), Rules(), judge)([Sample(problem, Completion(text), Score(0.0))])[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [("mathvista", mathvista("12", answer_type="integer")), ("mathverse", Problem("p", "?", answer="12"))],
+)
+def test_an_empty_response_is_not_put_to_a_judge_who_might_answer_the_question(
+    tmp_path, monkeypatch, name, problem
+):
+    questions = asked(monkeypatch)
+    assert judged(name, Judge(Script(lambda *_: "12"), tmp_path / "j.db"), problem, " ").reason == "unparsed"
+    assert questions == []
+
+
+@pytest.mark.parametrize(
+    ("problem", "text"),
+    [
+        (mathvista("12", answer_type="integer"), "12"),
+        (mathvista("1.2", answer_type="float", precision=1), "1.20"),
+        (mathvista("No", ("Yes", "No")), "No"),
+    ],
+)
+def test_what_is_an_answer_and_nothing_else_is_not_asked_for(tmp_path, monkeypatch, problem, text):
+    questions = asked(monkeypatch)
+    assert judged("mathvista", Judge(Script(lambda *_: "nonsense"), tmp_path / "j.db"), problem, text).correct
+    assert questions == []
+
+
+def test_nonsense_that_becomes_the_nearest_option_is_counted(tmp_path, capsys):
+    rows = {
+        str(i): {"question": "?", "choices": ["Yes", "No"], "answer": "Yes", "question_type": "multi_choice",
+                 "answer_type": "text", "response": f"well {i}"} for i in range(4)
+    }  # fmt: skip
+    (tmp_path / "o.json").write_text(json.dumps(rows))
+    read = ["extraction=judge", "judge=script:tests.bench.rows:wavering", f"judge_cache={tmp_path / 'j.db'}"]
+    words = ["evaluate", "bench=mathvista", f"completions={tmp_path / 'o.json'}", "partial=true", *read]
+    assert cli.main([*words, f"out={tmp_path / 'run'}"]) == 0
+    sealed = manifest(tmp_path / "run")
+    assert sealed["summary"]["guessed"] == {"nearest option": {"n": 2, "right": 1, "percent": 50.0}}
+    assert sealed["counts"]["correct"] == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "guessed (nearest option): 2 answers, 1 of them right" in said
+    assert cli.main(["report", f"runs={tmp_path / 'run'}", f"out={tmp_path / 'page'}"]) == 0
+    assert "50.0 % nearest option" in (tmp_path / "page" / "index.html").read_text()
+
+
+def test_options_that_were_drawn_are_counted():
+    asked_for = Problem("p", "?", answer="A", choices=("x", "y"), meta={"question_type": "multiple-choice"})
+    samples = [
+        Sample(replace(asked_for, id=str(i)), Completion("Hm"), Score(0.0, None, "wrong")) for i in range(8)
+    ]
+    scores = by_rule(bench("mmmu"), Rules(random_fallback=True))(samples)
+    scored = [replace(s, score=score) for s, score in zip(samples, scores, strict=True)]
+    found = summarize(bench("mmmu"), scored, "rule", 0)["guessed"]["by chance"]
+    assert (found["n"], 0 < found["right"] < 8) == (8, True)

@@ -214,6 +214,11 @@ def test_options_of_the_other_server_are_refused(capsys, words):
     assert "has no effect without by=" in capsys.readouterr().err
 
 
+def test_bounds_of_pixels_that_cross_are_refused(capsys):
+    assert cli.main(["serve", "model=x", "min_pixels=9999", "max_pixels=800"]) == 2
+    assert "expected min_pixels below max_pixels" in capsys.readouterr().err
+
+
 def test_vllm_is_told_how_to_serve_the_checkpoint(world, tmp_path):
     recipe = serve.Recipe(model=f"{world}/model", max_pixels=12544, precision="float32")
     words = serve.vllm_words(recipe, f"{world}/model", "name")

@@ -10,7 +10,7 @@ from visreason.errors import RunError, UsageError
 from visreason.model.adapters import add_lora
 from visreason.model.forest import Branch, Tree, plant
 from visreason.model.load import load
-from visreason.prompt import messages, style
+from visreason.prompt import messages, open_image, style
 from visreason.record import Image, Problem
 from visreason.train import update
 from visreason.train.settings import Training
@@ -52,6 +52,10 @@ def conversations(drawn):
         ((first,), "Which?"),
     ]
     return [messages(Problem("p", question, images), style(STYLE)) for images, question in asked]
+
+
+def images(conversation):
+    return [part["image"] for m in conversation for part in m["content"] if part["type"] == "image"]
 
 
 @torch.no_grad()
@@ -229,6 +233,36 @@ def test_adapters_on_disk_are_served_merged(world, tmp_path, engine, conversatio
     answers = found.generate(conversations, Sampling(2, max_tokens=8))
     found.close()
     assert (sampled_logps(answers) - trainer_logps(policy, conversations, answers)).abs().max() < 1e-5
+
+
+def test_vllm_itself_takes_adapters_of_the_language_model_as_they_are_saved(
+    world, tmp_path, policy, conversations
+):
+    from vllm import LLM, SamplingParams
+    from vllm.lora.request import LoRARequest
+
+    add_lora(policy, 4, 8, ("language",))
+    change(policy, 0.1, "lora_")
+    policy.save(tmp_path / "adapters")
+    [first, _, text, _] = [
+        {"prompt": policy.encoder.text(c), "multi_modal_data": {"image": [open_image(i) for i in images(c)]}}
+        for c in conversations
+    ]
+    llm = LLM(
+        f"{world}/model", dtype="float32", max_model_len=600, enforce_eager=True, gpu_memory_utilization=0.05,
+        enable_lora=True, max_lora_rank=8,
+    )  # fmt: skip
+    greedy = SamplingParams(temperature=0, max_tokens=8, logprobs=0)
+    found = llm.generate([first, text], greedy, lora_request=LoRARequest("a", 1, str(tmp_path / "adapters")))
+    llm.llm_engine.engine_core.shutdown()
+    logps = [
+        [step[i].logprob for i, step in zip(o.token_ids, o.logprobs, strict=True)]
+        for r in found
+        for o in r.outputs
+    ]
+    ours = HF(policy).generate([conversations[0], conversations[2]], Sampling(temperature=0, max_tokens=8))
+    assert [tuple(r.outputs[0].token_ids) for r in found] == [g[0].token_ids for g in ours]
+    assert torch.allclose(torch.tensor(logps), torch.tensor([g[0].logps for g in ours]), atol=1e-5)
 
 
 def test_a_model_that_is_none_is_refused(tmp_path):

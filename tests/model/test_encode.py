@@ -77,7 +77,8 @@ def test_problems_are_encoded_in_one_call_and_the_bad_ones_give_their_errors(pol
 
 
 def test_what_fits_is_what_is_encoded(policy, ask):
-    for conversation in (ask(), ask((112, 112)), ask((300, 40), (37, 211)), ask(question="why " * 100)):
+    many = ask(*((28, 28 + i % 20) for i in range(200)))
+    for conversation in (ask(), ask((112, 112)), ask((300, 40), (37, 211)), many, ask(question="why " * 100)):
         tokens = len(policy.encoder.prompt(conversation).ids)
         for limit, fits in ((tokens, True), (tokens - 1, False), (10 * tokens, True)):
             encoder = Encoder(policy.processor, policy.model, max_tokens=limit)
@@ -243,6 +244,17 @@ def test_pictures_are_remembered_up_to_a_size(policy, ask):
     assert processor.calls == 2 + 4
     assert all(map(equal, found, [*first, *first]))
     assert encoder.patches._bytes <= first[0].pixels.nbytes
+
+
+def test_a_remembered_prompt_keeps_the_pixels_of_no_other(policy, ask):
+    found = policy.encoder.prompts([ask((112, 112)), ask((300, 40)), ask()])
+    assert [
+        p.pixels is not None and p.pixels.untyped_storage().nbytes() == p.pixels.nbytes for p in found
+    ] == [
+        True,
+        True,
+        False,
+    ]
 
 
 def test_a_completion_ends_with_the_end_of_turn(policy):

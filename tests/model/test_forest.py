@@ -5,7 +5,7 @@ from tests.model import tiny
 from visreason.model import attention
 from visreason.model.check import TOLERANCE
 from visreason.model.forest import Tree, micro_batches, plant
-from visreason.model.logps import forest_logps
+from visreason.model.logps import _Head, forest_logps
 
 
 def one_by_one(model, trees):
@@ -105,6 +105,23 @@ def test_chunks_of_the_head_do_not_change_values_or_gradients(monkeypatch):
     chunked = forest_logps(model, forest).logps_S
     assert torch.allclose(chunked, whole, atol=1e-6)
     assert torch.allclose(gradient(model, chunked, forest.weights_S), expected, atol=1e-5)
+
+
+def test_many_chunks_of_the_head_in_bfloat16_add_up_as_one_does(monkeypatch):
+    g = torch.Generator().manual_seed(0)
+    rows, words, width = 2048, 64, 16
+    hidden = (torch.randn(rows, width, generator=g) + 2).bfloat16()
+    weight = (0.1 * torch.randn(words, width, generator=g)).bfloat16().requires_grad_()
+    targets = torch.randint(0, words, (rows,), generator=g)
+
+    def gradient_of(chunk):
+        monkeypatch.setattr("visreason.model.logps.CHUNK_NUMBERS", chunk * words)
+        return torch.autograd.grad(_Head.apply(hidden, weight, targets, 1.0, False)[0].sum(), weight)[
+            0
+        ].float()
+
+    whole, chunked = gradient_of(rows), gradient_of(8)
+    assert (chunked - whole).norm() / whole.norm() < 0.005
 
 
 def test_micro_batches_hold_whole_groups_until_one_is_over_the_budget():

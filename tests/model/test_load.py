@@ -1,3 +1,4 @@
+import json
 import shutil
 from pathlib import Path
 
@@ -40,13 +41,23 @@ def test_a_model_that_lacks_a_weight_is_refused_where_a_random_one_would_stand_f
     file = tmp_path / "model" / "model.safetensors"
     tensors = load_file(file)
     name = next(name for name in tensors if "layers.1.mlp.down_proj" in name)
-    save_file(
-        {k: v for k, v in (tensors | {name: instead}).items() if v is not None}, file, {"format": "pt"}
-    )
+    save_file({k: v for k, v in (tensors | {name: instead}).items() if v is not None}, file, {"format": "pt"})
     with pytest.raises(
         ModelError, match=r"1 of its weights are missing or of another shape, .*layers\.1\.mlp\.down_proj"
     ):
         load(str(tmp_path / "model"), device="cpu")
+
+
+def test_code_beside_a_model_is_not_run_whatever_is_answered(world, tmp_path, monkeypatch):
+    folder = shutil.copytree(world / "small", tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    odd = {"model_type": "odd", "auto_map": {"AutoConfig": "odd.Odd"}}
+    (folder / "config.json").write_text(json.dumps(config | odd))
+    (folder / "odd.py").write_text(f"import pathlib\npathlib.Path({str(tmp_path / 'ran')!r}).touch()\n")
+    monkeypatch.setattr("builtins.input", lambda *_: "y")
+    with pytest.raises(ModelError, match="can't load a vision-language model"):
+        load(str(folder), device="cpu")
+    assert not (tmp_path / "ran").exists()
 
 
 def test_a_model_is_loaded_in_the_precision_that_is_asked_for(world):
@@ -79,6 +90,17 @@ def test_max_pixels_holds_below_the_processors_own_minimum(world, size):
     loading.limit_pixels(processor, None, most)
     grid = images(PIL.Image.new("RGB", size), return_tensors="pt")["image_grid_thw"][0]
     assert 0 < int(grid.prod()) * images.patch_size**2 <= most
+
+
+def test_min_pixels_holds_above_the_processors_own_maximum(world):
+    processor = AutoProcessor.from_pretrained(world / "small")
+    images = processor.image_processor
+    cell = (images.patch_size * images.merge_size) ** 2
+    images.size = {**dict(images.size), "longest_edge": 4 * cell}
+    loading.limit_pixels(processor, 16 * cell, None)
+    for size in ((56, 56), (560, 560)):
+        grid = images(PIL.Image.new("RGB", size), return_tensors="pt")["image_grid_thw"][0]
+        assert int(grid.prod()) * images.patch_size**2 == 16 * cell
 
 
 def test_only_full_attention_shares_a_trunk(world):

@@ -44,13 +44,17 @@ def qwen2_vl():
     return Qwen2VLForConditionalGeneration(config)
 
 
-def qwen2_5_vl():
+def qwen2_5_vl(**text):
     vision = {"depth": 2, "hidden_size": 16, "intermediate_size": 32, "num_heads": 2, "out_hidden_size": 32,
               "fullatt_block_indexes": [1], "window_size": 56, "patch_size": 14}  # fmt: skip
-    config = Qwen2_5_VLConfig(
-        text_config={**TEXT, "rope_parameters": ROPE}, vision_config=vision, **IDS, tie_word_embeddings=True
-    )
+    config = Qwen2_5_VLConfig(text_config={**TEXT, "rope_parameters": ROPE, **text}, vision_config=vision, **IDS,
+                              tie_word_embeddings=True)  # fmt: skip
     return Qwen2_5_VLForConditionalGeneration(config)
+
+
+def windows():
+    """Layers that see the last four tokens alone."""
+    return qwen2_5_vl(use_sliding_window=True, sliding_window=4, max_window_layers=0)
 
 
 def qwen3_vl():
@@ -66,7 +70,7 @@ CLASSES = {"qwen2_vl": qwen2_vl, "qwen2_5_vl": qwen2_5_vl, "qwen3_vl": qwen3_vl}
 
 def build(name: str):
     torch.manual_seed(0)
-    model = CLASSES[name]().eval()
+    model = {**CLASSES, "windows": windows}[name]().eval()
     for p in model.parameters():
         if p.ndim > 1:
             torch.nn.init.normal_(p, std=0.15)

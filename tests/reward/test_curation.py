@@ -42,9 +42,9 @@ def test_a_pair_that_the_surrogate_can_not_read_is_weak_and_sets_no_threshold():
     assert curation.weak([reason], 0.0, 0.0) == [reason]
 
 
-def rewritten(*pairs):
+def rewritten(*pairs, text="a longer one"):
     sampling, layout = Sampling(1, 1.0, max_tokens=8), style("direct")
-    return curation.rewritten(pairs, Script(lambda *_: "a longer one"), layout, Surrogate(), sampling)  # type: ignore[arg-type]
+    return curation.rewritten(pairs, Script(lambda *_: text), layout, Surrogate(), sampling)  # type: ignore[arg-type]
 
 
 def test_a_chosen_side_is_written_anew_also_where_rules_can_not_tell():
@@ -52,6 +52,17 @@ def test_a_chosen_side_is_written_anew_also_where_rules_can_not_tell():
     assert unreadable == "can't be read: expected a shorter prompt"
     assert isinstance(uncheckable, Pair)
     assert uncheckable.chosen.text == "a longer one"
+
+
+def test_a_text_that_no_pair_may_hold_is_no_new_chosen_side():
+    assert rewritten(pair(), text="a longer one<|im_end|>") == ["weak, and no new answer is better"]
+
+
+def test_an_engine_that_failed_is_named_where_a_weak_pair_is_dropped():
+    failed = Completion("the picture is broken", finish="error")
+    assert rewritten(pair(), text=failed) == [
+        "weak, and no new answer is better; the engine: the picture is broken"
+    ]
 
 
 def test_pairs_of_other_options_are_others():

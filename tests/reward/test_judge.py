@@ -47,6 +47,23 @@ def test_open_questions_are_marked_by_the_judge_and_closed_ones_by_rules():
     assert len(marks.asked) == 3, "an answer is marked once"
 
 
+@pytest.mark.parametrize(
+    ("reply", "mark"),
+    [
+        ("Mark: 0.5", 0.5), ("**Mark: 1**", 1.0), ("mark 0.", 0.0), ("Mark: .5", 0.5), ("Mark: 1/1", 1.0),
+        ("Mark: 1 / 2", 0.5), ("Mark: 0.5/1.", 0.5), ("Mark: 0.5\nRemark: 1 word is lost", 0.5), ("Benchmark 1", None),
+        ("Mark: 7", None), ("Mark: 100", None), ("Mark: 50%", None), ("Mark: 1/0", None), ("Mark: ...", None),
+        ("Mark: 1.0", 1.0), ("", None),
+    ],
+)  # fmt: skip
+def test_a_mark_is_read_where_the_reply_says_one(reply, mark):
+    replies = iter([reply, "Mark: 0.5", "Mark: 0.5"])
+    judge = Judge(Script(lambda *_: next(replies)), style("wethink"))
+    [score] = judge([sample(OPEN, "a bar")])
+    assert score.value == (0.5 if mark is None else mark)
+    assert len(list(replies)) == (1 if mark is None else 2)
+
+
 def test_a_completion_without_an_answer_is_not_put_to_the_judge():
     judge = Judge(Script(Marks({})), style("wethink"))
     cut = replace(sample(OPEN, ""), completion=Completion("<think>and so", "length"))

@@ -170,6 +170,14 @@ def test_a_problem_that_can_not_be_read_is_told_and_the_others_are_scored(scorer
         reward(samples([(broken, "3")]))
 
 
+def test_a_text_beyond_the_positions_that_the_model_knows_is_refused(scorer, drawn):
+    reward = Learned(str(scorer), device="cpu")
+    most = reward.policy.base.config.get_text_config().max_position_embeddings
+    found = list(reward.scores([(drawn[0], ["3", " 7" * most]), (drawn[0], ["3"])]))
+    assert f"of at most {most} positions" in str(found[0])
+    assert isinstance(found[1], list)
+
+
 def test_a_matrix_to_words_that_is_the_embedding_is_not_dropped(scorer):
     policy = loading.load(str(scorer), device="cpu")
     with pytest.raises(ModelError, match="tied to the embedding"):

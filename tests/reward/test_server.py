@@ -100,13 +100,14 @@ def picture(problem):
         ({"images": ["A" * 4000]}, 413, "images of at most 2000 bytes"),
         ({"images": ["", ""]}, 413, "at most 1 images of a group"),
         ({"texts": ["a"] * 5}, 413, "at most 4 texts"),
+        ({"texts": ["a" * 2001]}, 413, "at most 2000 characters of a text"),
         ({"texts": []}, 422, "expected groups of question and texts"),
         ({"path": "/etc/passwd"}, 422, "path"),
         ({"question": "?" * 9000}, 413, "at most 8000 bytes"),
     ],
 )
 def test_what_a_request_may_hold_is_bounded(reward, drawn, change, status, words):
-    limits = Limits(body_bytes=8000, image_bytes=2000, images=1, texts=4)
+    limits = Limits(body_bytes=8000, image_bytes=2000, images=1, texts=4, characters=2000)
     asked = {"question": drawn[0].question, "texts": ["3"], "images": [picture(drawn[0])]} | change
     with TestClient(app(reward, limits)) as client:
         reply = client.post("/score", json={"groups": [asked]})
@@ -133,6 +134,63 @@ def test_a_group_that_can_not_be_asked_has_an_error_and_the_others_have_scores(r
         found = client.post("/score", json={"groups": asked}).json()["scores"]
     assert "an image for every mark" in found[0]["error"]
     assert len(found[1]) == 2
+
+
+def test_an_error_of_a_group_names_no_path_of_the_server(reward, drawn):
+    cut = base64.b64encode(Path(drawn[0].images[0].path).read_bytes()[:200]).decode()
+    asked = [{"question": "What is it?", "texts": ["3"], "images": [cut]}]
+    with TestClient(app(reward)) as client:
+        [found] = client.post("/score", json={"groups": asked}).json()["scores"]
+    assert "can't be decoded" in found["error"]
+    assert "the request/" in found["error"]
+
+
+def test_many_texts_and_large_pictures_go_in_several_requests(served, reward, drawn, monkeypatch):
+    many = [*samples(drawn), *(Sample(drawn[0], Completion(str(i)), Score(0.0)) for i in range(70))]
+    expected = [s.value for s in reward(many)]
+    sent = []
+    post = Remote._post
+    monkeypatch.setattr(Remote, "_post", lambda self, body: sent.append(body) or post(self, body))
+    for most, requests in ((1 << 20, 1), (1, 4)):
+        monkeypatch.setattr("visreason.reward.remote.BODY_BYTES", most)
+        sent.clear()
+        assert [s.value for s in Remote(served)(many)] == pytest.approx(expected, abs=1e-5)
+        assert len(sent) == requests
+
+
+def test_a_served_score_that_is_not_finite_is_no_reward(drawn, monkeypatch):
+    monkeypatch.setattr(Remote, "_post", lambda self, body: [[float("nan")]])
+    reward = from_names({"learned:http://host": 1.0}, style(STYLE), Models(squash="clip"))
+    with pytest.raises(RunError, match=f"expected finite scores of '{drawn[0].id}' from http://host"):
+        reward(samples(drawn)[:1])
+
+
+class Short(BaseHTTPRequestHandler):
+    """Breaks off in its first reply, as a server that is killed."""
+
+    replies = 0
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        body = b'{"scores": [[0.5]]}'
+        whole = type(self).replies > 0
+        type(self).replies += 1
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body if whole else body[:9])
+
+    def log_message(self, *args):
+        pass
+
+
+def test_a_reply_that_breaks_off_is_asked_for_again(drawn, monkeypatch):
+    monkeypatch.setattr("visreason.reward.remote.FIRST_PAUSE_S", 0.0)
+    with HTTPServer(("127.0.0.1", 0), Short) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        [score] = Remote(f"http://127.0.0.1:{server.server_port}")(samples(drawn)[:1])
+        server.shutdown()
+    assert (score.value, Short.replies) == (0.5, 2)
 
 
 def test_a_key_in_the_address_is_refused_and_none_is_sent_on(drawn):

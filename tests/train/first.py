@@ -1,6 +1,7 @@
 """What two processes tell one another. Started by torchrun, with a model's path and that of a copy without weights."""
 
 import sys
+import time
 from dataclasses import replace
 
 import pytest
@@ -14,7 +15,10 @@ from visreason.model.forest import Branch, Tree
 from visreason.model.load import load
 from visreason.train import losses, optimizer, sharding, update
 from visreason.train.settings import Training
+from visreason.train.sharding import ranks
 from visreason.train.update import Update
+
+PATIENCE_S = 5
 
 
 def weights_come_from_the_first(path, bare, settings):
@@ -88,11 +92,20 @@ def the_model_under_adapters_is_the_one_without(path, settings):
         assert update.apply(policy, made, Update(tree, 2.0), losses.sft, settings)["grad_norm"] > 0
 
 
+def the_others_wait_for_as_long_as_the_first_one_works():
+    """Four times as long as they wait for one that says nothing, and hear what it found."""
+    ranks.HEARTBEAT_S = 0.5
+    assert sharding.by_first(lambda: time.sleep(4 * PATIENCE_S) or 7) == 7
+
+
 def main(path, bare):
-    settings = Training(model=path, data="d", device="cpu", lora_rank=2, lr=1e-3)
+    settings = Training(
+        model=path, data="d", device="cpu", lora_rank=2, lr=1e-3, process_timeout_s=PATIENCE_S
+    )
     with sharding.meeting(settings):
         assert sharding.processes() == 2
         policy = weights_come_from_the_first(path, bare, settings)
+        the_others_wait_for_as_long_as_the_first_one_works()
         all_meet_a_picture_that_one_cannot_read(policy, settings)
         all_meet_a_loss_that_one_met(policy, settings)
         the_model_under_adapters_is_the_one_without(path, settings)

@@ -13,6 +13,16 @@ def even(samples: list[Sample]) -> list[Score]:
     ]
 
 
+def unread(samples: list[Sample]) -> list[Score]:
+    """No answer is found in any."""
+    return [Score(i % 2, None, "unparsed") for i, _ in enumerate(samples)]
+
+
+def hangs(samples: list[Sample]) -> list[Score]:
+    time.sleep(3600)
+    return []
+
+
 def raises(samples: list[Sample]) -> list[Score]:
     raise ZeroDivisionError("nothing to divide by")
 

@@ -8,6 +8,7 @@ import torch
 
 from tests.model.world import STYLE
 from tests.train import rewards
+from tests.train.test_resume import Killed, die, on_call
 from visreason import cli
 from visreason.engine.hf import HF
 from visreason.errors import ModelError, RunError, Tripwire, UsageError
@@ -18,7 +19,7 @@ from visreason.recipe import fill
 from visreason.record import Completion, Problem, Sample, Score
 from visreason.reward import from_names
 from visreason.store import checkpoints, read_records
-from visreason.train import optimizer, tripwires, update
+from visreason.train import loop, optimizer, tripwires, update
 from visreason.train.grpo import GRPO, RESAMPLE_ROUNDS
 from visreason.train.losses import PolicyGradient
 from visreason.train.rollouts import rollout_metrics, spread
@@ -349,6 +350,7 @@ def test_metrics_of_a_rollout_are_the_numbers_one_counts_by_hand():
             "reward/format": 2 / 6,
             "completion_length": 24 / 6,
             "completion_length/correct": 5.5,
+            "completion_length/wrong": 13 / 3,
             "share/truncated": 1 / 6,
             "share/unparsed": 1 / 6,
             "share/errored": 1 / 6,
@@ -434,6 +436,16 @@ def test_the_kl_to_the_reference_begins_at_zero_and_grows(world, tmp_path):
             1,
             r"step 1: the policy's entropy is .* under stop_entropy=100.0: it has collapsed",
         ),
+        (
+            {"stop_entropy_above": 0.5},
+            1,
+            r"step 1: the policy's entropy is .* above stop_entropy_above=0.5: it answers at random; lower lr",
+        ),
+        (
+            {"stop_unparsed": 0.5, "stop_unparsed_steps": 3, "rewards": {"tests.train.rewards:unread": 1.0}},
+            3,
+            r"step 3: 100% of the completions had no answer, above stop_unparsed=0.5 for 3 steps in a row; look at",
+        ),
     ],
 )
 def test_a_fatal_bound_stops_the_run_and_keeps_the_last_good_checkpoint(
@@ -469,6 +481,50 @@ def test_warnings_say_what_to_do_and_each_is_printed_once(world, tmp_path, capsy
     assert len(re.findall(r"step 1: \d+% truncated: raise max_completion_tokens", shown)) == 1
     assert shown.count("100% zero spread: the problems are too easy or too hard to learn from") == 1
     assert shown.count("% truncated") == 1
+
+
+def test_answers_that_can_be_read_again_begin_the_count_anew():
+    limits = settings(stop_unparsed=0.5, stop_unparsed_steps=3)
+    found, seen = 0, []
+    for share in (0.6, 0.6, 0.5, 0.6, 0.9):
+        found = tripwires.unparsed_steps(found, {"share/unparsed": share}, limits)
+        seen.append(found)
+    assert seen == [1, 2, 0, 1, 2]
+    assert tripwires.unparsed_steps(5, {"share/unparsed": 1.0}, settings()) == 0
+
+
+def test_a_stopped_run_that_goes_on_counts_the_steps_before_it(world, tmp_path, monkeypatch):
+    """The third step in a row stops it, though the process began with the second."""
+    changes = {"stop_unparsed": 0.5, "stop_unparsed_steps": 3, "rewards": {"tests.train.rewards:unread": 1.0}}
+    with monkeypatch.context() as patch:
+        patch.setattr(update, "apply", on_call(2, update.apply, before=die))
+        with pytest.raises(Killed):
+            run(world, tmp_path, **changes)
+    with pytest.raises(Tripwire, match=r"step 3: .* for 3 steps in a row"):
+        run(world, tmp_path, **changes)
+
+
+def test_the_largest_difference_of_a_log_prob_is_logged_beside_the_mean(objective, monkeypatch):
+    made = objective([group(1, 0)], problems_per_step=1)
+    batch = made.batch(0)
+    trees = [replace(t, branches=tuple(replace(b, fields={**b.fields, "sampler": torch.arange(3.0) - 5})
+                                       for b in t.branches)) for t in batch.updates[0].trees]  # fmt: skip
+    sgd = torch.optim.SGD(made.policy.model.parameters(), lr=0.0)
+    found = update.apply(made.policy, sgd, replace(batch.updates[0], trees=trees), batch.loss, settings())
+    scored = torch.cat(update.score(made.policy, trees, settings()))
+    apart = (scored - torch.cat([torch.arange(3.0) - 5] * 2)).abs()
+    assert found["logp_mismatch/largest"] == pytest.approx(apart.max().item(), abs=1e-5)
+    assert found["logp_mismatch"] == pytest.approx(apart.mean().item(), abs=1e-5)
+    parts = [{"a": 1.0, "x/largest": 3.0}, {"a": 2.0, "x/largest": 1.0}]
+    assert loop._joined(parts) == {"a": 1.5, "x/largest": 3.0}
+
+
+def test_the_plan_warns_of_a_nucleus_that_the_loss_does_not_know(world, tmp_path, capsys):
+    run(world, tmp_path, top_p=0.9, steps=1)
+    shown = " ".join(capsys.readouterr().err.split())
+    assert "WARNING: top_p=0.9" in shown
+    assert "not corrected" in shown
+    assert rows(tmp_path)[0]["seconds_reward"] >= 0
 
 
 def test_warnings_begin_above_their_bounds():
@@ -520,6 +576,20 @@ def test_a_broken_reward_stops_the_run_and_earlier_records_stay(
     monkeypatch.setattr(rewards, "even", even)
     run(world, tmp_path, save_every=2)
     assert [row["step"] for row in rows(tmp_path)] == [1, 2, 3, 4]
+
+
+def test_a_reward_that_hangs_stops_the_run_with_its_name(world, tmp_path):
+    message = r"reward 'tests.train.rewards:hangs' for 8 completions within reward_timeout_s=0.2, found none"
+    with pytest.raises(RunError, match=message):
+        run(world, tmp_path, rewards={"tests.train.rewards:hangs": 1.0}, reward_timeout_s=0.2)
+
+
+def test_a_bounded_reward_is_the_one_it_bounds_and_raises_what_it_raises():
+    layout, x = style(STYLE), sample(Problem("p", "?"), "a", 0.0, "wrong", {}, 4)
+    free, bound = (from_names({"tests.train.rewards:even": 1.0}, layout, timeout_s=t) for t in (None, 60))
+    assert free([x]) == bound([x])
+    with pytest.raises(RunError, match="raised ZeroDivisionError on problem 'p'"):
+        from_names({"tests.train.rewards:raises": 1.0}, layout, timeout_s=60)([x])
 
 
 def test_a_broken_reward_is_a_paragraph_on_the_command_line(world, tmp_path, capsys):

@@ -9,10 +9,13 @@ import torch
 
 from tests.model import tiny
 from tests.train.forests import text_prompt, tiny_policy
+from visreason.model import value_head
 from visreason.model.forest import Branch, Tree, plant
 from visreason.model.value_head import ValueHead
 from visreason.train import optimizer, update
 from visreason.train.losses import BradleyTerry, Preference, ends
+from visreason.train.pair_settings import RewardModelling
+from visreason.train.reward_model import with_head
 from visreason.train.settings import Training
 from visreason.train.update import Update
 
@@ -166,6 +169,21 @@ def one_by_one(policy, tree, branch):
     out = policy.model.model(input_ids=row, mm_token_type_ids=image, pixel_values=tree.prompt.pixels,
                              image_grid_thw=tree.prompt.grid_N3, use_cache=False)  # fmt: skip
     return policy.value_head(out.last_hidden_state[:, -1])
+
+
+def test_training_goes_on_with_the_head_at_a_hub_id_and_begins_one_where_there_is_none(monkeypatch, tmp_path):
+    trained = ValueHead(32, seed=7)
+    trained.save(tmp_path)
+    hub = {"org/reward": tmp_path / "value_head.safetensors"}
+    monkeypatch.setattr(
+        value_head,
+        "cached_file",
+        lambda path, name, **_: hub.get(path) if name == value_head.FILES[0] else None,
+    )
+    settings, policy = RewardModelling(model="m", data="d", seed=1), tiny_policy()
+    for path, expected in (("org/reward", trained), ("org/base", ValueHead(32, seed=1))):
+        with_head(policy, path, settings)
+        assert torch.equal(policy.value_head.summary.weight, expected.summary.weight)
 
 
 @pytest.mark.parametrize("budget", [16384, 40, 16])

@@ -7,7 +7,7 @@ import torch
 
 from tests.model.adapters import adapted
 from tests.model.world import STYLE
-from tests.train.test_resume import Killed, assert_alike, die, on_call, train
+from tests.train.test_resume import assert_alike, killed, train
 from visreason.engine import Sampling
 from visreason.engine.hf import HF
 from visreason.errors import UsageError
@@ -17,7 +17,7 @@ from visreason.model.four_bits import full_width
 from visreason.model.load import load
 from visreason.prompt import messages, style
 from visreason.recipe import fill
-from visreason.train import optimizer, sharding, update
+from visreason.train import optimizer, sharding
 from visreason.train.settings import Reinforcement, Training
 
 
@@ -91,12 +91,7 @@ def test_a_quantised_run_that_is_killed_ends_as_one_never_killed(verb, changes, 
     if "model" in changes:  # the small one has no tensor that is large enough for 8 bits
         changes = {**changes, "model": str(world / "model")}
     train(verb, world, tmp_path / "whole", **changes)
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        late = 8 if verb == "grpo" else 4
-        monkeypatch.setattr(update, "apply", on_call(late, update.apply, before=die))
-        with pytest.raises(Killed):
-            train(verb, world, tmp_path / "killed", **changes)
-    train(verb, world, tmp_path / "killed", **changes)
+    killed(8 if verb == "grpo" else 4, verb, world, tmp_path / "killed", **changes)
     assert_alike(tmp_path / "killed", tmp_path / "whole")
 
 

@@ -18,13 +18,21 @@ from visreason.store import checkpoints, manifest
 from visreason.train import checkpoint, setup, update
 from visreason.verbs import grpo, mpo, reward_model, sft
 
-TIMING = {"seconds", "seconds_rollout", "seconds_update", "tokens_per_s", "rollout_tokens_per_s"}
+TIMING = {
+    "seconds",
+    "seconds_rollout",
+    "seconds_update",
+    "tokens_per_s",
+    "rollout_tokens_per_s",
+    "seconds_heldout",
+    "seconds_reward",
+}
 COMMON = {"style": STYLE, "steps": 5, "save_every": 2, "problems_per_step": 2, "lr": 1e-3, "device": "cpu"}
 REINFORCED = {
     "completions_per_problem": 2, "max_completion_tokens": 6, "rewards": {"tests.train.rewards:first_even": 1.0},
     "kl": 0.1, "minibatches": 2, "zero_spread": "resample",
 }  # fmt: skip
-PAIRED = {"reward_model": {"heldout_one_in": 4, "validate_every": 2}, "mpo": {}}
+PAIRED = {"reward_model": {"heldout_one_in": 4, "heldout_every": 2}, "mpo": {}}
 VERBS = ("sft", "grpo")
 
 
@@ -106,6 +114,15 @@ def on_call(n, original, before=None, after=None):
 
 def die(*args, **kwargs):
     raise Killed
+
+
+def killed(update_number, verb, world, out, **changes):
+    """A run that was killed before its nth update, and given again."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(update, "apply", on_call(update_number, update.apply, before=die))
+        with pytest.raises(Killed):
+            train(verb, world, out, **changes)
+    train(verb, world, out, **changes)
 
 
 def die_with_half_a_line(run, name, rows):

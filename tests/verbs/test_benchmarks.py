@@ -142,7 +142,7 @@ def compared(tmp_path, capsys, **second):
 
 def test_a_report_compares_two_runs_on_the_same_problems(tmp_path, capsys):
     found = compared(tmp_path, capsys)
-    said = "b over a: -44.44 points [-78.88, -10.01], p = 0.1250, n = 9; right alone: 4 and 0"
+    said = "b over a: -44.44 points [-78.88, -10.01], p = 0.1250, n = 9; better on 0 problems, worse on 4"
     assert said in found["comparison.md"]
     assert said in found["index.html"]
     assert "| a | rule | 9 | 100.00 [70.1, 100.0] |" in found["comparison.md"]
@@ -199,3 +199,39 @@ def test_a_data_set_that_can_not_be_fetched_is_a_paragraph(hub, tmp_path, capsys
     said = " ".join(capsys.readouterr().err.split())
     assert "expected the data set someone/else on the hub, found none that can be fetched" in said
     assert "give a path instead" in said
+
+
+# Provenance
+
+
+def test_a_run_that_is_resumed_when_all_is_answered_says_where_it_was_answered(tmp_path):
+    fields = {"data": str(mathvision(tmp_path / "b")), "model": PLUS}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Script, "device", "cuda:7")
+        run(tmp_path / "run", **fields)
+    (tmp_path / "run" / "manifest.json").unlink()
+    run(tmp_path / "run", **fields)
+    assert manifest(tmp_path / "run")["device"] == "cuda:7"
+
+
+def test_a_suite_says_where_it_was_answered_and_which_column_it_lacks(tmp_path, capsys, monkeypatch):
+    folder = tmp_path / "data"
+    mathvision(folder / "mathvision")
+    for column, status in (("ALL", 0), ("level9", 1)):
+        monkeypatch.setitem(suites.SUITES, "one", {"mathvision": column})
+        words = [
+            "evaluate",
+            "bench=one",
+            f"data={folder}",
+            f"model={PLUS}",
+            "style=hint",
+            f"out={tmp_path / column}",
+        ]
+        assert cli.main(words) == status
+    assert manifest(tmp_path / "ALL")["device"] == Script.device
+    assert "expected the column 'level9' of mathvision" in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_card_says_how_long_prompts_may_be(tmp_path):
+    run(tmp_path / "run", data=str(mathvision(tmp_path / "b")), model=PLUS)
+    assert "max_prompt_tokens" in manifest(tmp_path / "run")["summary"]["protocol"]["asked"]

@@ -64,6 +64,8 @@ def test_sft_grpo_evaluate_ask_and_report_follow_each_other(world, tmp_path, cap
     assert {s.completion.model for s in read_records(after / "samples.jsonl", Sample)} == {
         f"hf:{model_path(str(grpo))}"
     }
+    for run, shown in ((sft, "Loss by step"), (grpo, "Reward, mean by step"), (after, "accuracy of all")):
+        assert shown in (run / "report" / "index.html").read_text()  # each run ends with a page of its own
     counts = manifest(after)["counts"]
     assert (
         counts["n"] == 12 == sum(counts[k] for k in ("correct", "wrong", "unparsed", "truncated", "errored"))

@@ -309,7 +309,9 @@ def test_wrong_words_end_with_status_2(data, tmp_path, capsys, words, message):
 def test_a_model_that_is_none_is_a_paragraph(data, tmp_path, capsys):
     status, line = command(capsys, f"model={tmp_path / 'nothing'}", f"data={data}", f"out={tmp_path / 'run'}")
     assert status == 1
-    assert line.startswith(f"visreason: can't load a vision-language model from '{tmp_path / 'nothing'}'")
+    assert line.startswith(
+        f"visreason: expected a model or a run at {tmp_path / 'nothing'}, found nothing there"
+    )
 
 
 def test_a_full_disk_is_a_paragraph_and_what_was_written_stays(data, tmp_path, monkeypatch, capsys):
@@ -317,7 +319,7 @@ def test_a_full_disk_is_a_paragraph_and_what_was_written_stays(data, tmp_path, m
 
     def full(descriptor):
         calls.append(1)
-        if len(calls) > 3:  # the recipe and two blocks
+        if len(calls) > 4:  # the recipe, the device and two blocks
             raise OSError(errno.ENOSPC, "No space left on device")
         return fsync(descriptor)
 

@@ -56,6 +56,19 @@ def test_merged_shards_are_the_run_that_was_never_divided(command, data, tmp_pat
     assert merged(command, tmp_path, "merged", "part1", "part2", "part3")[0] == 0
 
 
+def test_what_went_wrong_in_the_shards_and_where_they_were_answered_is_told_of_the_whole(
+    command, data, tmp_path
+):
+    for i in (1, 2):
+        evaluate(command, data, f"part{i}", f"shard={i}/2")
+    with open(tmp_path / "part1" / "troubles.jsonl", "a") as file:
+        file.write('{"429": 3}\n')
+    assert merged(command, tmp_path, "merged", "part1", "part2")[0] == 0
+    found = manifest(tmp_path / "merged")
+    assert found["summary"]["troubles"] == {"429": 3}
+    assert found["device"] == manifest(tmp_path / "part1")["device"]
+
+
 def test_scores_are_merged_as_well(command, data, tmp_path):
     evaluate(command, data, "run")
     path = tmp_path / "run" / "samples.jsonl"

@@ -12,6 +12,7 @@ from tests.model.world import STYLE
 from tests.reward.test_learned import untied
 from tests.train.pairs import drawn_pairs, pairs_file
 from visreason import cli
+from visreason.data.pairs import content
 from visreason.record import Completion, Pair, Sample, Score, to_json
 from visreason.store import checkpoints, manifest, read_records, read_rows, write_records
 
@@ -31,7 +32,7 @@ def scorer(world, tmp_path_factory):
     """A run of reward_model on the drawn pairs, long enough to rank them."""
     out = tmp_path_factory.mktemp("scorer") / "rm"
     words = ["reward_model", f"model={world}/small", f"data={pairs_file(world)}", *SHORT, "steps=30",
-             "heldout_one_in=4", "validate_every=10", f"out={out}"]  # fmt: skip
+             "heldout_one_in=4", "heldout_every=10", f"out={out}"]  # fmt: skip
     assert cli.main(words) == 0
     return out
 
@@ -52,7 +53,7 @@ def test_a_reward_model_learns_to_rank_and_says_how_well(scorer):
     assert summary["pair_accuracy"]["value"] >= 0.9
     assert 0 < summary["length_bias"]["longer_chosen"] <= 1
     rows = [row for _, row in read_rows(scorer / "metrics.jsonl")]
-    assert [r["step"] for r in rows if "heldout/accuracy" in r] == [1, 11, 21]
+    assert [r["step"] for r in rows if "heldout/accuracy" in r] == [1, 10, 20, 30]
     assert rows[-1]["loss"] < rows[0]["loss"]
     assert (checkpoints(scorer)[-1] / "value_head.safetensors").is_file()
 
@@ -84,6 +85,28 @@ def test_scoring_that_was_killed_goes_on_and_ends_the_same(scorer, world, tmp_pa
     (out / "samples.jsonl").write_bytes(b"".join(lines[:5]) + lines[5][:20])
     assert obey(capsys, *words, f"out={out}")[0] == 0
     assert (out / "samples.jsonl").read_bytes() == (tmp_path / "whole" / "samples.jsonl").read_bytes()
+
+
+def test_samples_in_any_order_go_on_after_a_kill(scorer, world, tmp_path, capsys):
+    file, out = samples_file(world, tmp_path / "samples.jsonl"), tmp_path / "score"
+    rows = file.read_text().splitlines(keepends=True)
+    file.write_text("".join(rows[::2] + rows[1::2]))
+    words = ["score", f"samples={file}", f"reward=learned:{scorer}", "device=cpu", f"out={out}"]
+    assert obey(capsys, *words)[0] == 0
+    (out / "manifest.json").unlink()
+    assert obey(capsys, *words)[0] == 0
+
+
+def test_scores_of_other_pairs_are_not_gone_on_with(scorer, world, tmp_path, capsys):
+    file, out = tmp_path / "pairs.jsonl", tmp_path / "score"
+    write_records(file, drawn_pairs(world))
+    words = ["score", f"samples={file}", f"reward=learned:{scorer}", "device=cpu", f"out={out}"]
+    assert obey(capsys, *words)[0] == 0
+    (out / "manifest.json").unlink()
+    write_records(file, list(reversed(drawn_pairs(world))))
+    status, said = obey(capsys, *words)
+    assert status == 1
+    assert "the data changed since the run began" in said
 
 
 def test_pairs_are_scored_and_swapped_columns_are_called_out(scorer, world, tmp_path, capsys):
@@ -118,27 +141,31 @@ def test_two_stages_in_one_recipe_each_with_its_pairs_and_its_rate(world, tmp_pa
     assert max(r["lr"] for r in second) == pytest.approx(1e-4)
 
 
-def test_a_held_out_prompt_over_the_budget_is_told_before_the_first_step(world, tmp_path, capsys):
+def test_a_held_out_prompt_over_the_budget_is_set_aside(world, tmp_path, capsys):
     first, *rest = drawn_pairs(world)
     long = replace(first, problem=replace(first.problem, question="Which? " * 200))
     write_records(tmp_path / "heldout.jsonl", [*rest[:3], long])
     words = [f"model={world}/small", f"data={pairs_file(world)}", *SHORT, "steps=1", "max_prompt_tokens=300"]
-    status, printed = obey(
-        capsys, "reward_model", *words, f"heldout={tmp_path}/heldout.jsonl", f"out={tmp_path / 'rm'}"
-    )
-    assert status == 1
-    assert f"found 1 longer ones, {first.problem.id!r} first; raise max_prompt_tokens" in printed
-    assert not (tmp_path / "rm" / "metrics.jsonl").exists()
+    heldout = f"heldout={tmp_path}/heldout.jsonl"
+    status, printed = obey(capsys, "reward_model", *words, heldout, f"out={tmp_path / 'rm'}")
+    assert status == 0, printed
+    counts = manifest(tmp_path / "rm")["counts"]
+    assert (counts["held out"], counts["held out, rejected"]) == (3, 1)
+    rows = [row for _, row in read_rows(tmp_path / "rm" / "rejected.jsonl")]
+    assert any(r["reason"].startswith("held out: the prompt has") for r in rows)
 
 
 def test_pairs_of_held_out_problems_are_not_learned(world, tmp_path, capsys):
-    first, *_ = drawn_pairs(world)
+    first, *_ = pairs = drawn_pairs(world)
     write_records(tmp_path / "heldout.jsonl", [first])
     words = [f"model={world}/small", f"data={pairs_file(world)}", *SHORT, "steps=1"]
     heldout = f"heldout={tmp_path}/heldout.jsonl"
     status, printed = obey(capsys, "reward_model", *words, heldout, f"out={tmp_path / 'rm'}")
     assert status == 0, printed
-    assert "pairs are not learned: their problems are held out" in printed
+    assert "not learned: its problem is held out" in printed
+    counts = manifest(tmp_path / "rm")["counts"]
+    same = sum(content(p.problem) == content(first.problem) for p in pairs)
+    assert (counts["problems"], counts["rejected"]) == (len(pairs) - same, same)
 
 
 def test_a_reward_model_trains_without_its_matrix_to_words(world, tmp_path, capsys):

@@ -7,6 +7,7 @@ import pytest
 from visreason import cli
 from visreason.answer import budget
 from visreason.record import Sample, Score
+from visreason.reward import on_file
 from visreason.store import read_json, read_records
 from visreason.verbs import score
 
@@ -61,9 +62,10 @@ def mine(samples):
 
 
 def test_a_reward_is_made_once_for_all_blocks(file, tmp_path, monkeypatch):
-    made = score.from_names
-    monkeypatch.setattr(score, "BLOCK", 2)
-    monkeypatch.setattr(score, "from_names", lambda *a: built.append(a) or made(*a))
+    made = on_file.from_names
+    monkeypatch.setattr(on_file, "BLOCK", 2)
+    for module in (score, on_file):
+        monkeypatch.setattr(module, "from_names", lambda *a: built.append(a) or made(*a))
     assert run(file, tmp_path / "run", "reward=tests.verbs.test_score:mine") == 0
     assert len(built) == 2, "to look at it before anything is read, and to score"
 
@@ -141,7 +143,7 @@ def test_disagreements_have_a_page(file, tmp_path):
 
 
 def test_a_killed_run_goes_on_after_its_last_whole_block(file, tmp_path, monkeypatch):
-    monkeypatch.setattr(score, "BLOCK", 2)
+    monkeypatch.setattr(on_file, "BLOCK", 2)
     whole = tmp_path / "whole"
     run(file, whole)
     asked = []
@@ -150,8 +152,8 @@ def test_a_killed_run_goes_on_after_its_last_whole_block(file, tmp_path, monkeyp
     (out / "manifest.json").unlink()
     lines = (out / "samples.jsonl").read_text().splitlines(keepends=True)
     (out / "samples.jsonl").write_text("".join(lines[:3]) + '{"cut')
-    once = score.correct_or_extracted
-    monkeypatch.setattr(score, "correct_or_extracted", lambda s: asked.append(len(s)) or once(s))
+    once = on_file.correct_or_extracted
+    monkeypatch.setattr(on_file, "correct_or_extracted", lambda s: asked.append(len(s)) or once(s))
     assert run(file, out) == 0
     assert asked == [2, 2]
     assert (out / "samples.jsonl").read_text() == (whole / "samples.jsonl").read_text()
@@ -161,7 +163,7 @@ def test_many_samples_are_scored_by_several_processes_in_order(tmp_path):
     path = tmp_path / "many.jsonl"
     rows = [
         {"id": str(i), "question": "Q?", "answer": str(i), "response": str(i)}
-        for i in range(score.ALONE + 50)
+        for i in range(on_file.ALONE + 50)
     ]
     path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     assert run(path, tmp_path / "run") == 0

@@ -97,7 +97,7 @@ def test_problems_without_a_thought_can_be_learned_in_direct_style_only(world, d
         (None, [], "none that can be read"),
         ("good", ["max_prompt_tokens=16"], "the prompt has"),
         ("good", ["device=tpu"], "expected device cpu, cuda or auto, found 'tpu'"),
-        ("good", ["model=no/model/here"], "can't load a vision-language model from 'no/model/here'"),
+        ("good", ["model=no/model/here"], "expected a model or a run at no/model/here, found nothing there"),
     ],
 )
 def test_nothing_to_learn_is_a_paragraph(verb, world, drawn, tmp_path, capsys, content, words, message):

@@ -4,7 +4,7 @@ import re
 import warnings
 
 from visreason.answer.budget import Spent, bounded, spend
-from visreason.answer.choice import OUTSIDE, by_value, pick, pick_from_prose, without_options
+from visreason.answer.choice import OUTSIDE, by_value, pick, pick_from_prose, ticked, without_options
 from visreason.answer.equal import equal, is_value
 from visreason.answer.extract import Extraction, extract, inside
 from visreason.answer.lists import parts
@@ -162,7 +162,12 @@ def _named(
     choices: tuple[str, ...], text: str, found: Extraction | None, finish: Finish
 ) -> tuple[str | None, frozenset[int]]:
     """The answer's words and the options they name."""
-    said = without_options(sentences(plain(text)))
+    lines = sentences(plain(text))
+    said = without_options(lines)
+    if finish != "length" and (found is None or found.kind == "bare"):
+        named = ticked(lines, choices)
+        if named and not (said and pick_from_prose(said, choices)):
+            return lines[-1], named
     if not said and finish != "length":
         return None, frozenset()
     if found is not None and (found.kind != "bare" or found.texts == (plain(text),)):

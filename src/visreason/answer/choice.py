@@ -6,8 +6,9 @@ from functools import lru_cache
 from visreason.answer import letters
 from visreason.answer.budget import spend
 from visreason.answer.equal import equal
+from visreason.answer.figures import SAID
 from visreason.answer.normalize import normalize, spell, split_unit, unwrap
-from visreason.answer.prose import SAID
+from visreason.answer.phrases import SO
 
 READ_CHARS = 2_000
 STEPS = 10
@@ -30,10 +31,12 @@ def pick(text: str, choices: tuple[str, ...]) -> frozenset[int]:
     if len(bare := text.strip()) > 1 and bare in choices:  # options may be called (a), (b) in another order
         return frozenset(i for i, choice in enumerate(choices) if choice == bare)
     text = unwrap(text[:READ_CHARS])
-    if (said := SAID.match(text)) and (first := _by_text(said.group(1), choices)):
+    if (said := SAID.match(text) or SO.fullmatch(text)) and (first := _by_text(said.group(1), choices)):
         return first
     if (labelled := letters.LABELLED.fullmatch(text)) and (other := _by_text(labelled.group(2), choices)):
         return _index(labelled.group(1), choices) | other
+    if small := letters.SMALL.fullmatch(text):
+        text = small.group(1).upper()
     if not _by_text(text, choices):
         text = _without_reason(letters.DENIED_LETTER.sub("", text).strip())
     text = text.upper() if letters.LISTED.fullmatch(text.upper()) else text
@@ -55,11 +58,13 @@ def pick(text: str, choices: tuple[str, ...]) -> frozenset[int]:
             | _by_text(rest, choices)
             | _letters(letters.STRONG, rest, choices)
         )
+    weak = _letters(letters.WEAK, text, choices)
     return (
         _letters(letters.STRONG, text, choices)
-        or _letters(letters.WEAK, text, choices)
+        or weak - {OUTSIDE}
         or by_value(text, choices)
         or _mentioned(text, choices)
+        or weak
     )
 
 
@@ -95,9 +100,30 @@ def pick_from_prose(sentences: list[str], choices: tuple[str, ...]) -> frozenset
     return texts.pop() if len(texts) == 1 else frozenset()
 
 
+def ticked(lines: list[str], choices: tuple[str, ...]) -> frozenset[int]:
+    """The options that a list of them marks as right, where it marks every other one as wrong.
+
+    >>> sorted(ticked(["A. 3 ❌", "B. 4 ✅", "C. 5 ❌"], ("3", "4", "5")))
+    [1]
+    """
+    listed = [m for line in lines if (m := letters.OPTION.fullmatch(line))]
+    found = [
+        m for m in listed if not _by_text(m.group(3), choices)
+    ]  # options may be True and False themselves
+    right, wrong = (
+        [bool(mark.search(m.group(1) or "") or mark.search(m.group(3))) for m in found]
+        for mark in (letters.TICKED, letters.CROSSED)
+    )
+    if not any(right) or not any(wrong) or any(r == w for r, w in zip(right, wrong, strict=True)):
+        return frozenset()
+    return frozenset().union(*(_index(m.group(2), choices) for m, r in zip(found, right, strict=True) if r))
+
+
 def _closing(sentence: str, choices: tuple[str, ...]) -> frozenset[int]:
     """The option whose letter, or text of one letter, ends the sentence; none where it denies or has no such option."""
     kept = letters.DENIED_LETTER.sub("", sentence)
+    if (said := SO.fullmatch(sentence)) and (named := _by_text(said.group(1), choices)):
+        return named
     found = letters.LEFT.search(sentence) or (
         letters.CLOSING.search(kept) if not letters.DENIED.search(kept) else None
     )
@@ -173,7 +199,9 @@ def _mentioned(text: str, choices: tuple[str, ...]) -> frozenset[int]:
 
 @lru_cache(maxsize=1024)
 def _standing(option: str) -> re.Pattern[str]:
-    """An option's text as whole words, not denied; a number or formula not as part of another."""
+    """An option's text as whole words, not denied; a number or formula not as part of another. Chinese has no words."""
+    if "\u4e00" <= option[0] <= "\u9fff":
+        return re.compile(f"(?<!不是){re.escape(option)}")
     before, after = (r"+*/^_{\\-", r"\\}^*/") if option[0] in FORMULA else ("", "")
     denied = "".join(
         rf"(?<!\b{word} {article})" for word in ("not", "except") for article in ("", "a ", "an ", "the ")

@@ -17,6 +17,8 @@ FORMS = tuple(
         rf"{MONTH} (?:the )?{DAY}(?:,? {YEAR})?",
         rf"{DAY} (?:of )?{MONTH}(?:,? {YEAR})?",
         rf"{MONTH},? {YEAR}",
+        rf"{YEAR}-(?P<m>0[1-9]|1[0-2])",
+        rf"(?P<m>0[1-9]|1[0-2])/{YEAR}",
     )
 )
 

@@ -10,6 +10,7 @@ import re
 from fractions import Fraction
 from functools import lru_cache
 
+from visreason.answer.angles import same_angle
 from visreason.answer.budget import spend
 from visreason.answer.compute import symbols
 from visreason.answer.lists import parts, shape
@@ -21,13 +22,14 @@ from visreason.answer.same import same
 from visreason.answer.tree import Tree
 from visreason.answer.units import measure, ratio
 from visreason.answer.value import close, constant, decimals, value
+from visreason.answer.words import is_plural
 from visreason.record import Reason
 
 MAX_DEPTH = 4
 STEPS = 50
 """What a comparison costs at least."""
 FRACTION = re.compile(r"-?(?:\\frac\{(\d+)\}\{(\d+)\}|(\d+)/(\d+))")
-ARTICLE = re.compile(r"^\s*(?:the|an?)\s+(?=[A-Za-z]{2})", re.IGNORECASE)
+ARTICLE = re.compile(r"^\s*(?:the|an?)\s+(?=\w{2})", re.IGNORECASE)
 COMPOUND_CHARS = 60
 COMPOUND = re.compile(r"(?=.*[A-Z].*[A-Z])(?:[A-Z][a-z]?\d*){2,8}(?:\d?[+-])?|[A-Z][a-z]?\d?[+-]")
 POINT = re.compile(r"\([^()=]+,[^()=]+\)")
@@ -36,7 +38,8 @@ COORDINATES = re.compile(
 )
 MARKS = re.compile(r"(?<=[^\W\d_])[-.'’](?=\s?\w)|\s+")
 PARTICLE = re.compile(r"(?<=[\u4e00-\u9fff])[的了]$")
-YES = {"是": "yes", "否": "no", "不是": "no"}
+PLURAL = re.compile(r"[a-z]{3,30}")
+YES = {"是": "yes", "否": "no", "不是": "no", "不": "no"}
 WORDS = re.compile(r"[A-Za-z]{2,}|[A-Za-z]+(?: [A-Za-z]+)+")
 
 
@@ -54,6 +57,8 @@ def equal(gold: str, answer: str, rules: Rules = DEFAULT, depth: int = 0) -> Rea
     gold, answer = worded(gold), _point(gold, worded(answer))
     if _alike(gold, answer):
         return "exact"
+    if (same_arc := same_angle(gold, answer)) is not None:
+        return "numeric" if same_arc else None
     if (same_size := same_quantity(spell(gold), spell(answer))) is not None:
         return "numeric" if same_size else None
     if rules.reduced and _unreduced(spell(answer)):
@@ -77,13 +82,19 @@ def equal(gold: str, answer: str, rules: Rules = DEFAULT, depth: int = 0) -> Rea
 
 
 def _same_words(gold: str, answer: str) -> bool:
-    """Whether two spelled texts that are no mathematics differ only in marks within a name, a Chinese particle, or the
-    language of a yes or no.
+    """Whether two spelled texts that are no mathematics differ only in marks within a name, a plural, a Chinese
+    particle, or the language of a yes or no.
 
     >>> _same_words("Coca-Cola", "coca cola"), _same_words("是的", "yes"), _same_words("-5 cars", "5 cars")
     (True, True, False)
     """
-    words, others = (PARTICLE.sub("", MARKS.sub("", text.lower())) for text in (gold, answer))
+    words, others = (PARTICLE.sub("", MARKS.sub("", text.lower().rstrip("!"))) for text in (gold, answer))
+    if (
+        PLURAL.fullmatch(words)
+        and PLURAL.fullmatch(others)
+        and (is_plural(words, others) or is_plural(others, words))
+    ):
+        return True
     if YES.get(words, words) != YES.get(others, others):
         return False
     return words != others or (parse(gold) is None and parse(answer) is None)
@@ -224,7 +235,7 @@ def _equal_numbers(gold: str, answer: str, rules: Rules) -> bool:
     if rules.times_100 and any(close(x, z, None, None, rules.precision) for z in (y / 100, 100 * y)):
         return True
     if gold_percent and not percent:
-        return close(x / 100, y, None, None, rules.precision)
+        return close(x, 100 * y, decimals(gold), None, rules.precision)
     return percent and not gold_percent and close(x, y / 100, None, None, rules.precision)
 
 

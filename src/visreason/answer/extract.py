@@ -4,8 +4,10 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from visreason.answer.figures import ASIDE, COUNTS, DECLINED, FEW_WORDS, HEDGE, MATH, SAID, WORD
 from visreason.answer.normalize import COMMAND, unwrap
 from visreason.answer.phrases import (
+    BOLD,
     BOX,
     DENIAL,
     DOUBTED,
@@ -13,26 +15,24 @@ from visreason.answer.phrases import (
     FIELD,
     FINAL,
     IS,
+    IS_CHINESE,
     JOINED,
     LEADING,
     LETTER,
     PHRASE,
     PROSE,
     RELATED,
+    SO,
     STATES,
     SUPPOSED,
+    VERB,
     WITHDRAWN,
 )
 from visreason.answer.prose import (
-    DECLINED,
-    FEW_WORDS,
-    HEDGE,
-    MATH,
-    SAID,
-    WORD,
     bare,
     first_sentence,
     in_words,
+    is_short,
     plain,
     sentences,
     undenied,
@@ -65,14 +65,16 @@ def extract(text: str, cut: bool = False) -> Extraction | None:
     if "<answer>" in text:
         blocks = _blocks(text, cut)
         return Extraction(_distinct(blocks), "tag") if blocks else None
-    text = plain(text)
+    whole, text = text, plain(text)
     earlier, boxes = _final_boxes(text)
     if boxes:
         return Extraction(_distinct(boxes), "box", _distinct(earlier))
     if stated := _stated(text[: text.rfind("\n") + 1] if cut else text):
         return Extraction((stated,), "phrase")
     head = EXPLAINED.split(text)[0]
-    if not cut and (value := bare(head if len(head.split()) <= FEW_WORDS else text) or _described(text)):
+    if not cut and (emphasized := _emphasized(whole)):
+        return Extraction((emphasized,), "bare")
+    if not cut and (value := bare(head if is_short(head) else text) or _described(text)):
         return Extraction((value,), "bare")
     return None
 
@@ -80,8 +82,25 @@ def extract(text: str, cut: bool = False) -> Extraction | None:
 def _described(text: str) -> str | None:
     """The word that the last sentence says of something."""
     last = sentences(text)[-1:]
-    said = IS.fullmatch(last[0]) if last and not DECLINED.search(last[0]) else None
-    return said.group(1) if said else None
+    return _said(last[0]) if last and not DECLINED.search(last[0]) else None
+
+
+def _said(sentence: str) -> str | None:
+    """What a sentence says of something: a word, or yes or no."""
+    found = next((m for p in (SO, IS, IS_CHINESE) if (m := p.fullmatch(sentence))), None)
+    return found.group(1) if found else None
+
+
+def _emphasized(text: str) -> str | None:
+    """The only number in bold type in the last line, where several numbers stand."""
+    line = text.rpartition("\n")[2]
+    bold = {m.strip(" :.,") for m in BOLD.findall(line)}
+    if len(bold) != 1 or any(
+        p.search(plain(line)) for p in (ASIDE, COUNTS, DECLINED, DENIAL, HEDGE, RELATED)
+    ):
+        return None
+    number = bold.pop()
+    return number if not is_short(line) and values(number) == [number] else None
 
 
 def inside(text: str) -> str:
@@ -102,7 +121,19 @@ def inside(text: str) -> str:
     found = set(values(kept))
     if not found:
         return _word(text) or text
-    return found.pop() if len(found) == 1 and PROSE.search(_spelled(text)) and _states(kept) else text
+    if not PROSE.search(_spelled(text)):
+        return text
+    if len(found) == 1 and _states(kept):
+        return found.pop()
+    said = VERB.split(kept)
+    last = _only(said[1]) if len(said) == 2 and not (HEDGE.search(kept) or DENIAL.search(kept)) else None
+    return last or text
+
+
+def _only(text: str) -> str | None:
+    """The number that is the whole text."""
+    text = text.strip(" .")
+    return text if values(text) == [text] else None
 
 
 def _word(text: str) -> str | None:
@@ -111,7 +142,7 @@ def _word(text: str) -> str | None:
         return said.group(1)
     if (counted := in_words(text)) and _states(text):
         return counted[-1]
-    return said.group(1) if (said := IS.fullmatch(text)) else None
+    return _said(text)
 
 
 def _states(text: str) -> bool:

@@ -19,12 +19,14 @@ LABELLED = re.compile(
     r"\s*[,:(]\s*(.+?)\)?"  # , 12 cm   (12 cm)
 )
 """A letter and what may be the text of an option."""
+SMALL = re.compile(r"(?i:the )?(?i:option|choice|answer)(?i: is)?:? ?\(?([a-j])\)?\.?")
+"""option b, choice (b): a small letter that a word calls an option's"""
 RUN = re.compile(r"[A-J]{2,10}")
 """ABD: letters of several options without anything between them, in alphabetical order."""
 
 _JOIN = either(",", "/", "&", r"(?i:\bor\b|\band\b|\bas well as\b)", "或", "和", "、")
 LISTED = re.compile(
-    r"\(?[A-Z]\)?\.?"  # A
+    r"(?:(?i:options|choices|answers):?\s+)?\(?[A-Z]\)?\.?"  # Options A
     rf"(?:\s*{_JOIN}\s*(?:(?i:\bor\b|\band\b)\s*)?"  # , and
     r"\(?[A-Z]\)?\.?(?![\w']))+"  # (C)
 )
@@ -52,16 +54,27 @@ WEAK = re.compile(
 """A letter that is probably an option's."""
 CLOSING = re.compile(
     either(
-        r"(?:^|\b(?:is|be|by):? |\b(?:[Tt]herefore|[Tt]hus|[Hh]ence|[Ss]o),? )\(?([A-Z])\)?\.?$",  # Hence, B.
-        r"\b([A-Z]) is (?:the |thus )?(?:correct|right|best)\b",  # B is the best
+        r"(?:^|\b(?:is|be|by):? |\bit['’]s |\b(?:[Tt]herefore|[Tt]hus|[Hh]ence|[Ss]o),? )"  # Hence,
+        r"\(?([A-Z])\)?\.?$",  # (B).
+        r"\b([A-Z]) is (?:the |thus )?(?:only )?(?:correct|right|best|answer|option|choice|one)\b",  # B is the only one
     )
 )
 """How the last sentence names an option by its letter alone."""
 LEFT = re.compile(
-    r"\b(?:left with|leav(?:es|ing)(?: us with)?|remain(?:s|ing)(?: \w+)? is)"  # leaving us with   the remaining one is
+    r"\b(?:left with|leav(?:es|ing)(?: us with)?|remain(?:s|ing)(?: \w+)? is"  # leaving us with   the remaining one is
+    r"|(?<=, )(?:so|hence|thus|therefore)(?:,? it(?: is|['’]s))?)"  # It isn't A, so it's
     r"(?: only)?(?: (?:option|choice))? \(?([A-Z])\)?\.?$"  # only option B.
 )
 """How a sentence that rules options out names the one that is left."""
+OPTION = re.compile(
+    r"(?:[-*] )?(\[.?\] ?|[✓✔✅☑✗✘❌✖]️? ?)?"  # - [x]   ✅
+    r"\(?([A-Z])(?:[).:]|(?= ?[✓✔✅☑✗✘❌✖])|$)(.*)"  # (B) 12 cm - correct   B ✓
+)
+"""A line of options that are listed again, with what is said of it before and behind its letter."""
+TICKED = re.compile(r"[✓✔✅☑]|\[[xX]\]|(?<!not )\b(?:correct|right|true)[.!)]*$", re.IGNORECASE)
+CROSSED = re.compile(
+    r"[✗✘❌✖]|\[ ?\]|\b(?:incorrect|wrong|false|not (?:correct|right|true))[.!)]*$", re.IGNORECASE
+)
 
 # Sentences that deny options, compare them, or give a reason
 
@@ -91,7 +104,8 @@ CONTRAST = re.compile(
     word(
         r"other(?= (?:options?|choices?|answers?)\b)", "others", "rather than", "instead of", "unlike", "except",
         "whereas", "while", "although", "compared (?:to|with)", "than",
-    ),
+    )
+    + "|比",
     re.IGNORECASE,
 )  # fmt: skip
 """Where a sentence begins to speak of what it compares its option with."""

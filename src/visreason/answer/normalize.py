@@ -25,6 +25,9 @@ COMMAND = re.compile(
     r"\\(?:boxed|fbox|text|textbf|textit|textrm|mathrm|mathbf|mathit|mbox|operatorname|underline|ce|rm|bf)"
     r"\s*\{([^{}]*)\}"
 )
+UNESCAPED = {8: "\\b", 12: "\\f"}
+"""Control characters that \\boxed and \\frac begin with once their backslash was read as an escape."""
+WRAPPING = re.compile(r"\\(?:boxed|fbox|text|textbf|mathrm|mathbf|mbox|underline|ce)\s*\{")
 SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n")
 SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉₊₋ₙ", "0123456789+-n")
 RAISED = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]+")
@@ -44,7 +47,7 @@ SPELLINGS: tuple[tuple[str, str], ...] = (
         r"\1(\2*\\pi/180)",  # sin 30°
     ),
     (r"(?<=\d) ?[xX] ?(?=10 ?\^)", "*"),  # 3 x 10^8
-    (r"\A(?:∴|=>|=(?![=>])|→|⇒|\\therefore(?![A-Za-z])) *", ""),  # = 12
+    (r"\A(?:(?:\.\.\.|…) ?(?==))?(?:∴|=>|=(?![=>])|→|⇒|#(?=\d)|\\therefore(?![A-Za-z])) *", ""),  # = 12   #12
     (r"\b(?:minus|negative) (?=[\d.\\])", "-"),  # minus 5
     (r"\^\s*\{?\s*\\circ\s*\}?|\\degree(?![A-Za-z])|°|\bdegrees?\b", " "),  # 90^\circ
     (r"\\?%|\bper ?cent(?:age(?: points?)?)?\b|\bpct\b", "%"),
@@ -65,7 +68,7 @@ SPELLINGS: tuple[tuple[str, str], ...] = (
         r"(?![A-Za-z])",
         " ",
     ),
-    (r"\\(?:Longrightarrow|longrightarrow|Rightarrow|rightarrow|implies)(?![A-Za-z])|→", r"\\to "),
+    (r"\\(?:Longrightarrow|longrightarrow|Rightarrow|rightarrow|implies)(?![A-Za-z])|-+>|→|⟶", r"\\to "),
     (
         r"ø|∅|\\varnothing(?![A-Za-z])|\A(?:there (?:is|are) )?no (?:real )?solutions?\Z|\A(?:the )?empty set\Z",
         r"\\emptyset ",
@@ -74,6 +77,9 @@ SPELLINGS: tuple[tuple[str, str], ...] = (
     (r"[−–—]", "-"),
     (r"\s+", " "),
     (r"(?<=\d) ?M(W|Pa|V|J|Hz|eV)(?![A-Za-z])", r" mega\1"),  # 5 MW, which case alone tells from milli
+    (r"(?<=\d) ?N ?\*? ?m(?![A-Za-z])", " newtonmeter"),  # 5 Nm, not nm
+    (r"(?<=\d) ?([kKMGT])b(?![A-Za-z])", r" \1bits"),  # 5 Mb, not MB
+    (r"(?<=\d) ?([kM]?)(?:\\Omega(?![A-Za-z])|[ΩΩ])", r" \1Ω"),
     (r" ?([_^]) ?(?:\{(\w)\}|(?=\S))", r"\1\2"),  # x ^ {2}
 )
 """Pattern and replacement, in this order. A LaTeX command ends where letters end, so a digit may follow it."""
@@ -86,15 +92,15 @@ THOUSANDS = re.compile(r"(?<![\d.,(])\d{1,3}(?:,\d{3})+(?![\d,])|(?<![\d.,])\d{1
 NAME = re.compile(r"([\\A-Za-z(|][\w\\ {}(),:|'°∠△]{0,40}?)\s*(?:=|\\in\b)\s*([^=]+)")
 MIXED = re.compile(r"(?<![\w.^/*)}] )(?<![\w.^/*)}])(\d+) (\d+/\d+)(?![\d.])")
 NO_UNIT = re.compile(
-    r"\b(?:hundred|thousand|[mbtr]+illion|dozen|or|and|to|is|was|not|pi|(?-i:[abceiknpqrtuxyzBEIPQRUXYZ])|sin|cos|tan"
+    r"\b(?:hundred|thousand|[mbtr]+illion|bn|mn|dozen|or|and|to|is|was|not|pi|(?-i:[abceiknpqrtuxyzBEIPQRUXYZ])|sin|cos|tan"
     r"|log|ln|sqrt)\b"
-    r"|^[亿万千百十又分]",
+    r"|^(?!千[米克瓦]|分[钟米])[亿万千百十又分]",
     re.IGNORECASE,
 )
 """Words behind a number that are no unit: they change it, join another to it, or are a variable."""
-FACTOR = re.compile(r"(?<=\d)[A-Z]$")
-"""A capital close behind a number: a variable more often than a unit."""
-UNIT_WORD = r"(?:[A-Za-zΩ][A-Za-z./]*|[\u4e00-\u9fff]{1,6})(?:\^[23])?"
+FACTOR = re.compile(r"(?<=\d)[A-Z]$|\b(?:19|20)\d0s$")
+"""What is no unit close behind a number: a capital, which is a variable more often, and the s of 1990s."""
+UNIT_WORD = r"(?:[A-Za-zΩμ¢][A-Za-zΩ./]*|[\u4e00-\u9fff]{1,6})(?:\^[23])?"
 UNIT = re.compile(rf"(.*?(?:[\d}})!]|\\pi)[亿万]?)\s*({UNIT_WORD}(?: {UNIT_WORD}){{0,3}})")
 UNIT_CHARS = 100
 
@@ -105,26 +111,28 @@ def normalize(text: str) -> str:
     >>> normalize(r"$\dfrac{1}{2}$."), normalize("1,234.50 %"), normalize(r"\text{Red}")
     ('\\frac{1}{2}', '1234.50%', 'red')
     """
-    spelled = re.sub(r"\s+", "", spell(text)).lower()
+    spelled = "".join(spell(text).split()).lower()
     return spelled.replace("\\{", "{").replace("\\}", "}")
 
 
 @lru_cache(maxsize=8192)
 def spell(text: str) -> str:
     r"""Like `normalize`, with capitals, single spaces between words, and \{ \} of sets left."""
-    text = text[:READ_CHARS]
+    text = text[:READ_CHARS].translate(UNESCAPED)
     if ESCAPED.search(text):
         text = text.replace("\\\\", "\\")
-    text = _unicode(unwrap(text))
-    text = RAISED.sub(lambda m: f"^{{{m.group().translate(SUPERSCRIPTS)}}}", text)
-    text = LOWERED.sub(lambda m: f"_{{{m.group().translate(SUBSCRIPTS)}}}", text)
-    for _ in range(3):
+    text = unwrap(text)
+    if not text.isascii():
+        text = _unicode(text)
+        text = RAISED.sub(lambda m: f"^{{{m.group().translate(SUPERSCRIPTS)}}}", text)
+        text = LOWERED.sub(lambda m: f"_{{{m.group().translate(SUBSCRIPTS)}}}", text)
+    for _ in range(3 if "\\" in text else 0):
         text = COMMAND.sub(r" \1 ", text)
     for pattern, new in RULES:
         text = pattern.sub(new, text)
     text = THOUSANDS.sub(lambda m: re.sub(r"[, ]", "", m.group()), text)
     text = MIXED.sub(r"(\1+\2)", text.strip())
-    return re.sub(r"\s+", " ", unwrap(text)).strip()
+    return " ".join(unwrap(text).split())
 
 
 def unwrap(text: str) -> str:
@@ -179,7 +187,7 @@ def split_percent(spelled: str) -> tuple[str, bool]:
 
 def _uncommand(text: str) -> str:
     r"""The content of a \boxed{...} or \text{...} that is the whole text."""
-    match = re.match(r"\\(?:boxed|fbox|text|textbf|mathrm|mathbf|mbox|underline|ce)\s*\{", text)
+    match = WRAPPING.match(text)
     if match and text.endswith("}") and _balanced(text[match.end() : -1]):
         return text[match.end() : -1]
     return text

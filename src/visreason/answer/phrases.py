@@ -13,8 +13,8 @@ PHRASE = re.compile(
         r"\b(?:answer|correct option|correct choice)s?(?: to [^.\n]{1,60})?"
         r" (?:is|are|would be|should be|must be|will be)\b",  # the answer to this question is
         "####",
-        "答案(?:是|为|[:：])",
-        "[故应所以此就则]选|选择",
+        "答案(?:是|为|[:：])|【答案】|(?:^|\n)答[:：]",
+        "[故应所以此就则]选|选择|(?:^|[\n，,。])选(?=[A-J])",
     )
     + r"[ \t]*[:：]?",
     re.IGNORECASE,
@@ -34,10 +34,16 @@ IS = re.compile(
     re.IGNORECASE,
 )
 """A sentence and the word it says."""
+IS_CHINESE = re.compile(r"[^，,。；是不]{0,20}是([^，,。；？?]{1,30})。?")
+"""这辆车是红色的。"""
+SO = re.compile(r"(?:.*\b(?:so|hence|thus|therefore),? )?(yes|no)[.!]?", re.IGNORECASE)
+"""They are equal, so yes."""
+VERB = re.compile(r"\b(?:is|was|are|were)\b")
 LEADING = re.compile(
     r"\s*(?:(?:probably|likely|perhaps|maybe) )?[$*]*([-−]?\d[\d,.]*?)\**[.,]? "  # probably **12**,
     + either(
         r"(?:though|although|with|because|since|for|as|which|where|when|from|given|due|after)\b",  # because 3 * 4 is
+        r"I(?:['’]m| am| think)\b",  # I'm not sure
         r"\((?!or\b|and\b)[^()]*\)\W*$",  # (3 rows of 4), but not: (or 13)
     )
 )
@@ -45,7 +51,8 @@ LEADING = re.compile(
 
 # Boxes
 
-BOX = re.compile(r"\\(?:begin)?(?:boxed|fbox)\s*\{")
+BOX = re.compile(r"(?:\\(?:begin)?(?:boxed|fbox)\s*|(?<![A-Za-z\\])boxed)\{")
+BOLD = re.compile(r"\*\*([^*\n]{1,40})\*\*")
 JOINED = re.compile(
     either(
         r"[\s$,;:.()*|&+]",
@@ -69,7 +76,11 @@ WITHDRAWN = re.compile(
 )
 """What takes a value back that stands before it; of a letter it may be what was asked ("Which is incorrect?")."""
 DOUBTED = re.compile(
-    either(r"\b(?:not|never|doubt|(?:wrong|incorrect|mistaken?) to (?:say|think|claim|conclude))", r"n['’]t")
+    either(
+        r"\b(?:not|never|doubt|(?:wrong|incorrect|mistaken?) to (?:say|think|claim|conclude))",
+        r"\b(?:might|may|could|would) (?:say|think|assume|guess|believe)",
+        r"n['’]t",
+    )
     + r"(?: (?:think|believe|say|claim|mean|sure|certain|that|the|correct|final))*\s*$",  # don't think that the
     re.IGNORECASE,
 )

@@ -10,10 +10,10 @@ from visreason.answer.units import measure, ratio
 
 READ_CHARS = 100
 CLOCK = re.compile(r"(\d{1,2}):([0-5]\d)(?::([0-5]\d))?(?:\s*([ap])(?:\.?\s?m)?\.?)?", re.IGNORECASE)
-HOUR = re.compile(r"(\d{1,2})\s*([ap])\.?\s?m\.?", re.IGNORECASE)
+HOUR = re.compile(r"(\d{1,2})\s*(?:([ap])\.?\s?m\.?|o['’]?clock)", re.IGNORECASE)
 PART = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+|[\u4e00-\u9fff]{1,2})\.?(?:\s*,?\s*(?:and\b)?\s*|$)")
 FEET = re.compile(r"(\d+)\s*['′]\s*(\d+)\s*[\"″]")
-MONEY = re.compile(r"(?:US)?(\\?\$|€|£|¥|￥)\s?(\d[\d,]*(?:\.\d+)?)\.?")
+MONEY = re.compile(r"(?:US)?(\\?\$|€|£|¥|￥|₹)\s?(\d[\d,]*(?:\.\d+)?)\.?")
 TEMPERATURE = re.compile(
     r"(-?\d+(?:\.\d+)?)\s*(?:°|\^?\s*\{?\s*\\circ\s*\}?|degrees?)[\s~\\]*(?:(?:text|mathrm)\s*\{)?\s*"
     r"(c(?:elsius)?|f(?:ahrenheit)?)\}?\.?",
@@ -21,8 +21,18 @@ TEMPERATURE = re.compile(
 )
 DEGREES = {"c": "celsius", "f": "fahrenheit"}
 DEGREES_OF = re.compile(r"(-?\d+(?:\.\d+)?) (celsius|fahrenheit)")
-SIGNS = {"$": "dollars", "\\$": "dollars", "€": "euros", "£": "pounds", "¥": "yuan", "￥": "yuan"}
-RATIO = re.compile(r"\d+(?:\.\d+)?(?:\s*:\s*\d+(?:\.\d+)?){2,5}")
+SIGNS = {
+    "$": "dollars",
+    "\\$": "dollars",
+    "€": "euros",
+    "£": "pounds",
+    "¥": "yuan",
+    "￥": "yuan",
+    "₹": "rupees",
+}
+RATIO = re.compile(r"\d+(?:\.\d+)?(?:(?:\s*:\s*|\s+to\s+)\d+(?:\.\d+)?){1,5}")
+WHOLE = re.compile(r"\d+")
+EVEN = re.compile(r"\b(\d+) ?: ?\1\b")
 JOINED = re.compile(r"\d+(?:\.\d+)?(?: ?%)?(?: ?(?:[-/*x]|by|to) ?\d+(?:\.\d+)?(?: ?%)?)+")
 BETWEEN = re.compile(r"\A(?:from|between) (.+?) (?:to|and) (.+)", re.IGNORECASE)
 JOINS = {"-": "-", "to": "-", "/": "/", "*": "*", "x": "*", "by": "*"}
@@ -55,8 +65,8 @@ def same_quantity(gold: str, answer: str) -> bool | None:
 
     >>> same_quantity("1:02:03", "1 h 2 min 3 s"), same_quantity("2:30 pm", "14:30"), same_quantity("2:30", "1:15")
     (True, True, False)
-    >>> same_quantity("5 feet 3 inches", "63 in"), same_quantity("1:2:3", "2:4:6"), same_quantity("2:3", "4:6")
-    (True, True, None)
+    >>> same_quantity("5 feet 3 inches", "63 in"), same_quantity("1:2:3", "2:4:6"), same_quantity("12", "12:1")
+    (True, True, False)
     >>> same_quantity("25 celsius", "77 fahrenheit"), same_quantity("20-29", "30-39"), same_quantity("2-5", "2 to 5")
     (True, False, True)
     """
@@ -68,11 +78,11 @@ def same_quantity(gold: str, answer: str) -> bool | None:
     spans = _terms(gold), _terms(answer)
     if spans[0] and spans[1]:
         return _same_terms(spans[0], spans[1])
-    times = tuple(CLOCK.fullmatch(HOUR.sub(r"\1:00 \2m", text)) for text in (gold, answer))
+    times = tuple(CLOCK.fullmatch(HOUR.sub(_full_hour, text)) for text in (gold, answer))
     if times[0] and times[1]:
         return _same_time(times[0], times[1])
-    if RATIO.fullmatch(gold) and RATIO.fullmatch(answer):
-        return _same_ratio(gold, answer)
+    if (":" in gold or WHOLE.fullmatch(gold)) and (same_ratio := _same_ratio(gold, answer)) is not None:
+        return same_ratio
     degrees = DEGREES_OF.fullmatch(gold), DEGREES_OF.fullmatch(answer)
     if degrees[0] and degrees[1]:
         return _celsius(degrees[0]) == _celsius(degrees[1])
@@ -102,6 +112,10 @@ def _same_terms(gold: tuple[str, list[Fraction], str], answer: tuple[str, list[F
     return numbers == others or (sign == "*" and sorted(numbers) == sorted(others))
 
 
+def _full_hour(hour: re.Match[str]) -> str:
+    return f"{hour[1]}:00 {hour[2]}m" if hour[2] else f"{hour[1]}:00"
+
+
 def _same_time(gold: re.Match[str], answer: re.Match[str]) -> bool:
     """By the second; modulo half a day where the answer alone says whether it is before noon."""
     difference = _seconds(gold) - _seconds(answer)
@@ -121,8 +135,13 @@ def _celsius(degrees: re.Match[str]) -> Fraction:
     return number if degrees[2] == "celsius" else (number - 32) * 5 / 9
 
 
-def _same_ratio(gold: str, answer: str) -> bool:
-    terms, others = ([Fraction(t.strip()) for t in text.split(":")] for text in (gold, answer))
+def _same_ratio(gold: str, answer: str) -> bool | None:
+    """Whether two ratios are the same; a whole number is none (12 is not 12:1), but 1:1 is 1. None for others."""
+    ratios = [RATIO.fullmatch(text) is not None for text in (gold, answer)]
+    if not all(ratios):
+        whole = any(WHOLE.fullmatch(text) for text in (gold, answer))
+        return False if whole and any(ratios) and not EVEN.search(f"{gold} {answer}") else None
+    terms, others = ([Fraction(t) for t in re.split(r"\s*:\s*|\s+to\s+", text)] for text in (gold, answer))
     if 0 in (terms[0], others[0]):  # nothing to measure the other terms by
         return terms == others
     return len(terms) == len(others) and all(

@@ -58,11 +58,21 @@ def _text_of(problem: Problem) -> str | None:
     return problem.choices[min(named)] if len(named) == 1 and OUTSIDE not in named else None
 
 
+def names_option(problem: Problem, extraction: str) -> bool:
+    """Whether an extraction is an option's letter or its text, so that the published rule need not take the nearest."""
+    text = _lettered(extraction.strip())
+    return text in problem.choices or (len(text) == 1 and text in ascii_uppercase[: len(problem.choices)])
+
+
+def _lettered(extraction: str) -> str:
+    letter = re.search(r"\(([a-zA-Z])\)", extraction)
+    return letter.group(1).upper() if letter else extraction[:MAX_CHARS]
+
+
 def _option(problem: Problem, extraction: str) -> str:
     if not problem.choices:
         raise DataError(f"problem {problem.id!r}: expected choices for a multi_choice question, found none")
-    letter = re.search(r"\(([a-zA-Z])\)", extraction)
-    text = letter.group(1).upper() if letter else extraction[:MAX_CHARS]
+    text = _lettered(extraction)
     letters = ascii_uppercase[: len(problem.choices)]
     if len(text) == 1 and text in letters:
         return problem.choices[letters.index(text)]

@@ -124,6 +124,9 @@ def _matrices(gold: Tree, answer: Tree) -> bool:
     matrix, other = (gold, answer) if gold[0] == "matrix" else (answer, gold)
     if matrix[0] != "matrix" or other[0] != "list":
         return False
+    if all(row[:2] == ("list", "[]") for row in other[2:]):  # [[1, 2], [3, 4]]
+        other = ("matrix", *(("row", *row[2:]) for row in other[2:]))
+        return same(gold, other) if gold is matrix else same(other, answer)
     cells = [cell for row in matrix[1:] for cell in row[1:]]
     flat = len(matrix) == 2 or all(len(row) == 2 for row in matrix[1:])
     return flat and len(cells) == len(other) - 2 and all(map(same, cells, other[2:]))

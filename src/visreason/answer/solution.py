@@ -6,6 +6,7 @@ are read.
 
 import re
 
+from visreason.answer.normalize import UNESCAPED
 from visreason.answer.phrases import BOX, PHRASE
 
 READ_CHARS = 20_000
@@ -27,6 +28,7 @@ ENDED = re.compile(r"<\|(?:im_end|im_start|endoftext|eot_id)\|>|</s>")
 BOXED = re.compile(r"<\|begin_of_box\|>(.*?)<\|end_of_box\|>", re.DOTALL)
 """The answer's marks of GLM-4.1V-Thinking."""
 CIRCLED = {0x24B6 + i: f"({letter})" for i, letter in enumerate("ABCDEFGHIJ")}
+UNBRACED = re.compile(r"\\boxed\s*(-?\d+(?:\.\d+)?|[A-J])\b")
 INVISIBLE = re.compile("[\u200b\u200c\u200d\u2060\ufeff]")
 ANOTHER = re.compile(
     r"\n[ \t]*(?:(?:hint|question|q|human|user|problem|prompt|instruction)s?[ \t]*\d*[ \t]*[:：]"
@@ -48,7 +50,8 @@ def solution(response: str) -> str:
     ''
     """
     response = TAG.sub(_tag, ENDED.split(response, maxsplit=1)[0])
-    response = BOXED.sub(r"\\boxed{\1}", response).translate(CIRCLED)
+    response = BOXED.sub(r"\\boxed{\1}", response).translate(CIRCLED | UNESCAPED)
+    response = UNBRACED.sub(r"\\boxed{\1}", response)
     for begin, end in THOUGHTS:
         response = _without(response, begin, end)
     return INVISIBLE.sub("", response[-READ_CHARS:]).strip()

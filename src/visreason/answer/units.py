@@ -6,6 +6,8 @@ Of money only dollars and cents convert; ¥ is the sign of yuan and yen.
 import re
 from fractions import Fraction
 
+from visreason.answer.words import is_plural
+
 TABLE: dict[str, tuple[str, str, str]] = {
     # name: (dimension, factor to the dimension's base, spellings)
     "m": ("length", "1", "meter meters metre metres 米"),
@@ -22,11 +24,13 @@ TABLE: dict[str, tuple[str, str, str]] = {
     "g": ("mass", "1", "gram grams gm gms 克"),
     "kg": ("mass", "1000", "kilogram kilograms kilo kilos kgs 千克 公斤"),
     "mg": ("mass", "1/1000", "milligram milligrams"),
+    "ug": ("mass", "1/1000000", "μg microgram micrograms"),
     "t": ("mass", "1000000", "tonne tonnes 吨"),
     "lb": ("mass", "453.59237", "lbs pound pounds"),
     "oz": ("mass", "28.349523125", "ounce ounces"),
     "s": ("time", "1", "sec secs second seconds 秒"),
     "ms": ("time", "1/1000", "millisecond milliseconds 毫秒"),
+    "us": ("time", "1/1000000", "µs μs microsecond microseconds 微秒"),
     "min": ("time", "60", "mins minute minutes 分钟"),
     "h": ("time", "3600", "hr hrs hour hours 小时"),
     "day": ("time", "86400", "days 天"),
@@ -51,7 +55,7 @@ TABLE: dict[str, tuple[str, str, str]] = {
     "kw": ("power", "1000", "kilowatt kilowatts"),
     "mw": ("power", "1/1000", "milliwatt milliwatts"),
     "megaw": ("power", "1000000", "megawatt megawatts"),
-    "j": ("energy", "1", "joule joules"),
+    "j": ("energy", "1", "joule joules newtonmeter"),
     "kj": ("energy", "1000", "kilojoule kilojoules"),
     "mj": ("energy", "1/1000", "millijoule millijoules"),
     "megaj": ("energy", "1000000", "megajoule megajoules"),
@@ -66,9 +70,18 @@ TABLE: dict[str, tuple[str, str, str]] = {
     "hz": ("frequency", "1", "hertz 赫兹"),
     "khz": ("frequency", "1000", "kilohertz"),
     "megahz": ("frequency", "1000000", "megahertz"),
+    "ghz": ("frequency", "1000000000", "gigahertz"),
+    "byte": ("bytes", "1", "bytes"),
+    "kb": ("bytes", "1000", "kilobyte kilobytes"),
+    "mb": ("bytes", "1000000", "megabyte megabytes"),
+    "gb": ("bytes", "1000000000", "gigabyte gigabytes"),
+    "tb": ("bytes", "1000000000000", "terabyte terabytes"),
     "dollar": ("money", "1", "dollars usd bucks 美元"),
     "euro": ("euros", "1", "euros eur"),
-    "cent": ("money", "1/100", "cents 美分"),
+    "kbit": ("bits", "1", "kbits kilobits"),
+    "mbit": ("bits", "1000", "mbits megabits"),
+    "gbit": ("bits", "1000000", "gbits gigabits"),
+    "cent": ("money", "1/100", "cents ¢ 美分"),
     "元": ("yuan", "1", "yuan rmb cny yen"),
     "": ("", "1", "unit units degree degrees deg 度"),
 }
@@ -94,17 +107,34 @@ def ratio(unit: str, other: str) -> Fraction | None:
 
     >>> ratio("m", "centimeters"), ratio("m^2", "cm^2"), ratio("kg", "m"), ratio("apples", "")
     (Fraction(100, 1), Fraction(10000, 1), None, Fraction(1, 1))
+    >>> ratio("L", "cm^3"), ratio("g/cm^3", "kg/m^3"), ratio("cities", "city")
+    (Fraction(1000, 1), Fraction(1000, 1), Fraction(1, 1))
     """
     if not unit or not other or unit == other:
         return Fraction(1)
-    (name, power), (other_name, other_power) = _base(unit), _base(other)
-    if name not in NAMES or other_name not in NAMES:
+    size, other_size = _size(unit), _size(other)
+    if size is None or other_size is None:
+        (name, power), (other_name, other_power) = _base(unit), _base(other)
         return Fraction(1) if power == other_power and _alike(name, other_name) else None
-    dimension, factor = KNOWN[NAMES[name]]
-    other_dimension, other_factor = KNOWN[NAMES[other_name]]
+    (dimension, factor), (other_dimension, other_factor) = size, other_size
     if not dimension or not other_dimension:
         return Fraction(1)
-    return (factor / other_factor) ** power if (dimension, power) == (other_dimension, other_power) else None
+    return factor / other_factor if dimension == other_dimension else None
+
+
+def _size(unit: str) -> tuple[str, Fraction] | None:
+    """Dimension of a unit of the table, of its power or of a quotient, and its size; a litre is a cubic decimetre."""
+    name, power = _base(unit)
+    if name in NAMES:
+        dimension, factor = KNOWN[NAMES[name]]
+        if dimension == "volume":
+            dimension, factor = "length^3", factor / 1000
+        return (f"{dimension}^{power}" if dimension and power > 1 else dimension), factor**power
+    top, _, bottom = unit.partition("/")
+    over, under = (_size(top), _size(bottom)) if bottom and "/" not in bottom else (None, None)
+    if over is None or under is None or not over[0] or not under[0]:
+        return None
+    return f"{over[0]}/{under[0]}", over[1] / under[1]
 
 
 def _base(unit: str) -> tuple[str, int]:
@@ -121,6 +151,10 @@ def _base(unit: str) -> tuple[str, int]:
 
 def _alike(name: str, other: str) -> bool:
     """Whether words of things counted name the same: one holds the other, plurals aside. A unit more is another."""
-    words, others = ({w.rstrip("s") or w for w in n.split()} for n in (name, other))
-    more = words ^ others
-    return (words <= others or others <= words) and not any(w in NAMES or re.search(r"[/^]", w) for w in more)
+    words, others = name.split(), other.split()
+    more = [w for w in words if not _among(w, others)], [w for w in others if not _among(w, words)]
+    return not all(more) and not any(w in NAMES or re.search(r"[/^]", w) for w in (*more[0], *more[1]))
+
+
+def _among(word: str, words: list[str]) -> bool:
+    return any(word == w or is_plural(word, w) or is_plural(w, word) for w in words)

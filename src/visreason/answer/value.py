@@ -11,7 +11,7 @@ from visreason.answer.tree import Tree
 from visreason.answer.words import SCALES, number_in_words
 
 TOLERANCE = 1e-6
-SHORT = re.compile(r"(-?\d+(?:\.\d+)?)(K|k|M|B|T|bn|mn)")
+SHORT = re.compile(r"(-?\d+(?:\.\d+)?)(K|k|M|B|T| ?bn| ?mn)")
 SHORT_SCALES = {
     "k": "thousand",
     "m": "million",
@@ -30,7 +30,7 @@ def value(text: str) -> Number | None:
     (Fraction(1, 4), None, Fraction(12, 1))
     """
     if short := SHORT.fullmatch(text):
-        return Fraction(short[1]) * SCALES[SHORT_SCALES[short[2].lower()]]
+        return Fraction(short[1]) * SCALES[SHORT_SCALES[short[2].strip().lower()]]
     words = number_in_words(text) if text[:1].isalpha() else None
     if words is not None:
         return Fraction(words)

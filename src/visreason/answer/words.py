@@ -16,7 +16,11 @@ ORDINALS = (
 )  # fmt: skip
 CHINESE = "零一二三四五六七八九"
 CHINESE_SCALES = {"亿": 10**8, "万": 10**4, "千": 1_000, "百": 100, "十": 10}
-CHINESE_NUMBER = re.compile(rf"(?=.*[{CHINESE}两亿万千百十])[{CHINESE}两亿万千百十\d.又分之]+")
+CHINESE_NUMBER = re.compile(
+    rf"(?=.*[{CHINESE}两亿万千百十])[{CHINESE}两亿万千百十\d.点又分之]+[个只条张本位名]?"
+)
+ROMAN = re.compile(r"(?=[IVX]{2})X{0,3}(?:IX|IV|V?I{0,3})")
+ROMAN_DIGITS = {"I": 1, "V": 5, "X": 10}
 SCALES = {
     "dozen": 12,
     "hundred": 100,
@@ -46,11 +50,15 @@ def number_in_words(text: str) -> Fraction | int | None:
 
     >>> [number_in_words(t) for t in ("twenty-five", "Two hundred and one", "3rd", "third", "十二", "a cat")]
     [25, 201, 3, 3, 12, None]
+    >>> [number_in_words(t) for t in ("XIV", "两个", "二点五")]
+    [14, 2, Fraction(5, 2)]
     >>> number_in_words("1.5 million"), number_in_words("三分之一"), number_in_words("3.5万")
     (Fraction(1500000, 1), Fraction(1, 3), Fraction(35000, 1))
     >>> number_in_words("minus two thirds"), number_in_words("one and a half"), number_in_words("two five")
     (Fraction(-2, 3), Fraction(3, 2), None)
     """
+    if ROMAN.fullmatch(text):
+        return _roman(text)
     text = text.strip().lower().rstrip(".")
     if len(text) > 80:
         return None
@@ -62,9 +70,21 @@ def number_in_words(text: str) -> Fraction | int | None:
     if scaled := SCALED.fullmatch(text):
         return Fraction(scaled[1]) * SCALES[scaled[2]]
     if CHINESE_NUMBER.fullmatch(text):
-        return _chinese(text.replace("两", "二"))
+        return _chinese(text.rstrip("个只条张本位名").replace("两", "二"))
+    if " point " in text:
+        return _decimal(*text.split(" point ", 1))
     words = [w for w in re.split(r"[\s-]+", text) if w]
     return None if not words or text in ALONE else _fraction(words) or _whole(words)
+
+
+def _decimal(ones: str, places: str) -> Fraction | None:
+    """`two point five`: its digits are said one by one."""
+    whole, digits = _whole(ones.split()), [str(SMALL.index(w)) for w in places.split() if w in SMALL[:10]]
+    return (
+        None
+        if whole is None or len(digits) < len(places.split())
+        else whole + Fraction(f"0.{''.join(digits)}")
+    )
 
 
 def _fraction(words: list[str]) -> Fraction | None:
@@ -76,6 +96,25 @@ def _fraction(words: list[str]) -> Fraction | None:
         return None
     ones = _whole(whole[1:-1]) if len(whole) > 1 else 0
     return None if ones is None else ones + Fraction(VALUES[top], PARTS[bottom])
+
+
+def _roman(text: str) -> int:
+    """A Roman number below 40: a smaller digit before a larger one is taken off."""
+    digits = [ROMAN_DIGITS[c] for c in text]
+    return sum(-d if d < after else d for d, after in zip(digits, [*digits[1:], 0], strict=True))
+
+
+def is_plural(word: str, singular: str) -> bool:
+    """Whether a word is the regular plural of another.
+
+    >>> is_plural("boxes", "box"), is_plural("cities", "city"), is_plural("cats", "cat"), is_plural("cat", "car")
+    (True, True, True, False)
+    """
+    if singular.endswith("y") and word == singular[:-1] + "ies":
+        return True
+    return word == singular + "s" or (
+        singular.endswith(("s", "x", "z", "h", "o")) and word == singular + "es"
+    )
 
 
 def _whole(words: list[str]) -> int | None:
@@ -112,6 +151,14 @@ def _chinese(text: str) -> Fraction | int | None:
         )
     if re.fullmatch(r"\d+(?:\.\d+)?", text):
         return Fraction(text)
+    ones, point, places = text.partition("点")
+    if point:
+        whole, digits = _chinese(ones), [str(CHINESE.find(c)) for c in places]
+        return (
+            None
+            if whole is None or not places or "-1" in digits
+            else whole + Fraction(f"0.{''.join(digits)}")
+        )
     for scale, size in CHINESE_SCALES.items():
         left, found, right = text.partition(scale)
         if found:

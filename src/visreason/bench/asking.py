@@ -4,7 +4,7 @@ Either an engine answers problems, or completions made elsewhere are scored.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from rich.console import Console
@@ -16,6 +16,8 @@ from visreason.prompt import Style, messages
 from visreason.record import Problem, Sample, Score
 from visreason.store import SAMPLES, Run
 
+DEVICES = "devices.jsonl"
+"""Where the engines were that answered, a row for each device."""
 Scored = Callable[[list[Sample]], list[Sample]]
 """Fills in the scores of fresh samples."""
 
@@ -32,15 +34,15 @@ class Asked:
     block: int
 
 
-def answers(
-    record: Run, asked: Asked, connect: Callable[[], Engine], console: Console
-) -> tuple[list[Sample], Engine | None]:
-    """Samples of every problem, in order, and the engine, if one was needed; samples on disk are not asked again."""
+def answers(record: Run, asked: Asked, connect: Callable[[], Engine], console: Console) -> list[Sample]:
+    """Samples of every problem, in order; samples on disk are not asked again."""
     n, size = asked.sampling.n, asked.block
     samples = record.answered([p.id for p in asked.problems for _ in range(n)], n * size)
     if len(samples) == n * len(asked.problems):
-        return samples, None
+        return samples
     engine, known = connect(), Counter[str]()
+    here = {"device": engine.device}
+    noted = here in record.rows(DEVICES)
     console.print(
         f"{len(asked.problems)} problems, {n} answers each at temperature {asked.sampling.temperature:g} from "
         f"{engine.name}"
@@ -52,12 +54,19 @@ def answers(
         groups = engine.generate([messages(p, asked.lay(p)) for p in blocks[i]], sampling)
         fresh = [Sample(p, c, Score(0.0)) for p, group in zip(blocks[i], groups, strict=True) for c in group]
         fresh = asked.scored(fresh)
+        record.append(DEVICES, [] if noted else [here])
         record.append(SAMPLES, fresh)
+        noted = True
         troubles = Counter(getattr(engine, "troubles", {}))
         record.troubled(troubles - known)
         known = troubles
         samples += fresh
-    return samples, engine
+    return samples
+
+
+def devices(found: Iterable[str]) -> str:
+    """Where answers were made, for a manifest."""
+    return ", ".join(dict.fromkeys(found)) or "none"
 
 
 def scored_given(record: Run, task: Task, reading: Reading, console: Console) -> list[Sample]:

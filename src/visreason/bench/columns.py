@@ -2,6 +2,7 @@
 
 import ast
 import json
+import math
 from typing import Any, get_args
 
 from visreason.bench.kind import Given, Row
@@ -43,6 +44,11 @@ def identity(row: Row) -> str:
     return str(found) if found is not None else row.key or str(row.line)
 
 
+def is_numbered(row: Row) -> bool:
+    """Whether a row has no id but its line."""
+    return not row.key and row.get(*IDS) is None
+
+
 def need(row: Row, *names: str) -> str:
     """A column that must be there, as text. Raises DataError that names the columns there are."""
     found = row.get(*names)
@@ -58,7 +64,8 @@ def options(row: Row, *names: str) -> tuple[str, ...]:
     if isinstance(found, str):
         found = _literal(found, row)
     if isinstance(found, dict):
-        found = [found[k] for k in sorted(found)]
+        # Tables fill in the letters that other rows have; of numbers 10 comes after 9.
+        found = [found[k] for k in sorted(found, key=lambda k: (len(str(k)), str(k))) if found[k] is not None]
     if isinstance(found, list) and len(found) == 1 and str(found[0])[:1] == "[":
         found = _literal(str(found[0]), row)
     if isinstance(found, list | tuple):
@@ -110,9 +117,20 @@ def given(row: Row) -> Given | None:
         answered,
         extracted,
         verdict(row),
-        None if reward is None else float(reward),
+        None if reward is None else number(row, reward, "a reward"),
         finish(row),
     )
+
+
+def number(row: Row, value: Any, what: str) -> float:
+    """A cell's number. Raises DataError for anything else: nothing can be compared with it."""
+    try:
+        found = float(value)
+    except (TypeError, ValueError):
+        found = math.nan
+    if math.isnan(found):
+        raise DataError(f"{row.where}: expected {what} as a number, found {value!r}")
+    return found
 
 
 def finish(row: Row) -> Finish:

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 from visreason.bench.columns import given as given_by_columns
-from visreason.bench.columns import identity, need, pictures
+from visreason.bench.columns import identity, need, number, pictures
 from visreason.bench.figures import by_column
 from visreason.bench.judging import EXTRACT, reply
 from visreason.bench.kind import ALL, Bench, Given, Judging, Row, Rules
@@ -36,13 +36,10 @@ def problem(row: Row) -> Problem:
     meta = {k: str(v) for k, v in meta.items() if v is not None}
     if "verdict" in row.value:
         return Problem(f"{seed}:{variant}", "", meta=meta)
-    return Problem(
-        f"{seed}:{variant}",
-        need(row, "question"),
-        pictures(row),
-        need(row, "answer", "ground_truth"),
-        meta=meta,
-    )
+    answer = need(row, "answer", "ground_truth")
+    if meta.get("answer_type") == "float":
+        number(row, answer, "an answer")
+    return Problem(f"{seed}:{variant}", need(row, "question"), pictures(row), answer, meta=meta)
 
 
 def unfold(row: Row) -> list[Row]:

@@ -7,6 +7,7 @@ import csv
 import gzip
 import io
 import json
+import re
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -44,8 +45,8 @@ def located(data: str) -> Path:
 
 def revision(path: Path) -> str | None:
     """The commit of a data set fetched from the hub, which keeps it in the path."""
-    parts = path.parts
-    return parts[parts.index("snapshots") + 1] if "snapshots" in parts[:-1] else None
+    found = re.search(r"/snapshots/([0-9a-f]{40})/", path.as_posix())
+    return found.group(1) if found else None
 
 
 def find(path: Path, candidates: Iterable[str], what: str) -> list[Path]:
@@ -132,9 +133,16 @@ def _lines(path: Path, text: str) -> Iterator[tuple[str, Any]]:
 
 def _table(path: Path, separator: str) -> Iterator[dict[str, Any]]:
     csv.field_size_limit(MAX_CELL)
-    reader = csv.DictReader(io.StringIO(read_text(path), newline=""), delimiter=separator)
+    reader = csv.reader(io.StringIO(read_text(path), newline=""), delimiter=separator)
     try:
-        yield from reader
+        names = next(reader, [])
+        for cells in filter(None, reader):
+            if len(cells) != len(names):
+                raise DataError(
+                    f"{path} line {reader.line_num}: expected {len(names)} cells, found {len(cells)}; put texts with "
+                    "separators or line ends in quotes"
+                )
+            yield dict(zip(names, cells, strict=True))
     except csv.Error as e:
         raise DataError(f"{path} line {reader.line_num}: expected a table, found {e}; correct it") from e
 

@@ -29,8 +29,11 @@ def unfold(row: Row) -> list[Row]:
     """One row for each of the samples that a row lists."""
     values = row.value if isinstance(row.value, dict) else {}
     lists = {k: v for k, v in values.items() if k in OUTPUT and isinstance(v, list)}
-    if not lists or len({len(v) for v in lists.values()}) != 1:
+    if not lists:
         return [row]
+    if len({len(v) for v in lists.values()}) > 1:
+        found = ", ".join(f"{len(v)} in {k}" for k, v in lists.items())
+        raise DataError(f"{row.where}: expected lists of one length, a value for every sample, found {found}")
     parts = [dict(zip(lists, part, strict=True)) for part in zip(*lists.values(), strict=True)]
     return [replace(row, value={**values, **{k: _one(v) for k, v in part.items()}}) for part in parts]
 

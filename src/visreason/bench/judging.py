@@ -94,13 +94,16 @@ class Judge:
 def read_by(
     judgings: Sequence[Judging], judge: Judge, problems: Sequence[Problem], responses: Sequence[str]
 ) -> list[str | None]:
-    """First step: what every response answers, as the judge reads it."""
-    prompts = [
-        filled(judging.extract, p, r[-LAST_CHARS:])
-        for judging, p, r in zip(judgings, problems, responses, strict=True)
-    ]
-    readers = [lambda said, j=j, p=p: j.read(p, said) for j, p in zip(judgings, problems, strict=True)]
-    return judge.ask(prompts, readers)
+    """First step: what every response answers, as the judge reads it where it has to be asked."""
+    rows = list(zip(judgings, problems, responses, strict=True))
+    found = [j.direct(p, r) for j, p, r in rows]
+    left = [i for i, answer in enumerate(found) if answer is None]
+    asked = [rows[i] for i in left]
+    prompts = [filled(j.extract, p, r[-LAST_CHARS:]) for j, p, r in asked]
+    readers = [lambda said, j=j, p=p: j.read(p, said) for j, p, _ in asked]
+    for i, answer in zip(left, judge.ask(prompts, readers), strict=True):
+        found[i] = answer
+    return found
 
 
 def judged_by(

@@ -3,14 +3,18 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
+from visreason.errors import DataError
 from visreason.prompt import Style
 from visreason.record import Finish, Problem, Sample, Score
 from visreason.stats import Interval
 
 ALL = "ALL"
 """The column of all problems."""
+BY_CHANCE, NEAREST = GUESSED = ("by chance", "nearest option")
+"""Parts of the scores of answers that no one gave: an option that was drawn, and the one spelled most alike."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,19 @@ class Row:
         """The first of these columns that is there and not empty."""
         row = self.value if isinstance(self.value, dict) else {}
         return next((row[n] for n in names if row.get(n) not in (None, "", [])), None)
+
+
+def taken(read: Callable[[Row], T], row: Row) -> T:
+    """What `read` makes of a row. Raises DataError for one unlike those that it was written for."""
+    try:
+        return read(row)
+    except DataError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as e:
+        raise DataError(
+            f"{row.where}: expected a row as its authors publish them, found another "
+            f"({type(e).__name__}: {e}); correct it"
+        ) from e
 
 
 @dataclass(frozen=True)
@@ -67,12 +84,14 @@ class Judging:
     """How a language model reads and judges a response: texts, filled with {question}, {gold} and {response}.
 
     `extract` asks what a response answers, `read` takes it out of the reply (None: the reply is nonsense). With
-    `verdict` a second text asks whether that is right (1 or 0); without it the benchmark's own scoring decides.
+    `verdict` a second text asks whether that is right (1 or 0); without it the benchmark's own scoring decides. What
+    `direct` finds is not asked for.
     """
 
     extract: str
     read: Callable[[Problem, str], str | None]
     verdict: str | None = None
+    direct: Callable[[Problem, str], str | None] = lambda problem, response: None
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """MathVerse, testmini in six versions. Source: ZrrSkywalker/MathVerse@937b0905, evaluation/*_answer_s*.py."""
 
+from dataclasses import replace
+
 from visreason.bench.columns import given as given_by_columns
 from visreason.bench.columns import identity, listed, need, options, pictures
 from visreason.bench.figures import by_column, mean_of
@@ -38,8 +40,8 @@ def given(row: Row) -> Given | None:
     if found is None or "problem_version" not in row.value:
         return found
     response = row.get("response", "prediction", "model_answer")
-    return Given(
-        _name(row), str(response or ""), row.get("extraction", "extract"), found.correct, finish=found.finish
+    return replace(
+        found, id=_name(row), response=str(response or ""), extraction=row.get("extraction", "extract")
     )
 
 

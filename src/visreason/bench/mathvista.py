@@ -1,9 +1,9 @@
 """MathVista, testmini. Source: lupantech/MathVista@53d52587, evaluation/calculate_score.py and README."""
 
-from visreason.answer.recorded import mathvista_form
+from visreason.answer.recorded import mathvista_form, names_option
 from visreason.bench.columns import LETTERS, given, identity, need, options, pictures
 from visreason.bench.judging import EXTRACT, reply
-from visreason.bench.kind import ALL, Bench, Judging, Published, Row, Rules
+from visreason.bench.kind import ALL, NEAREST, Bench, Judging, Published, Row, Rules
 from visreason.prompt import Style
 from visreason.prompt.layouts import parse_plain, write_plain
 from visreason.record import Problem, Score
@@ -81,9 +81,22 @@ def problem(row: Row) -> Problem:
 def score(problem: Problem, extraction: str, rules: Rules) -> Score:
     """Nearest option by edit distance (an empty extraction too); numbers in the normal form of their type."""
     found = mathvista_form(problem, extraction, rules.integer)
+    choice = problem.meta["question_type"] == "multi_choice"
+    parts = {NEAREST: 1.0} if choice and not names_option(problem, extraction) else {}
     if found is None or found != problem.answer:
-        return Score(0.0, found, "unparsed" if not extraction.strip() else "wrong")
-    return Score(1.0, found, "choice" if problem.choices else "exact")
+        return Score(0.0, found, "unparsed" if not extraction.strip() else "wrong", parts)
+    return Score(1.0, found, "choice" if problem.choices else "exact", parts)
+
+
+def direct(problem: Problem, response: str) -> str | None:
+    """What evaluation/extract_answer.py asks no one for: an option's text, or a number, that is the whole response."""
+    kind = problem.meta.get("answer_type")
+    if problem.choices:
+        return response if response in problem.choices else None
+    try:
+        return str(int(response)) if kind == "integer" else str(float(response)) if kind == "float" else None
+    except ValueError:
+        return None
 
 
 def columns(problem: Problem) -> list[str]:
@@ -92,7 +105,9 @@ def columns(problem: Problem) -> list[str]:
         value = problem.meta.get(field)
         for name in value if isinstance(value, list | tuple) else [value]:
             if name is not None:
-                names.append(SHORT.get(str(name)) or (f"{name} ({field})" if name in CODES else str(name)))
+                names.append(
+                    SHORT.get(str(name)) or (f"{name} ({field})" if str(name) in CODES else str(name))
+                )
     return names
 
 
@@ -130,7 +145,7 @@ BENCH = Bench(
     score=score,
     columns=columns,
     prompt=prompt,
-    judging=Judging(EXTRACT, reply),
+    judging=Judging(EXTRACT, reply, direct=direct),
     published=tuple(
         Published(model, {"ALL": value}, README)
         for model, value in {

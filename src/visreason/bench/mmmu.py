@@ -30,8 +30,8 @@ CHOICE = "multiple-choice"
 MARKS = ("could be ", "so ", "is ", "thus ", "therefore ", "final ", "answer ", "result ")
 NUMBERS = (
     r"-?\b\d{1,3}(?:,\d{3})+\b",
-    r"-?\d+(?:\.\d+)?[eE][+-]?\d+",
-    r"-?(?:\d+\.\d+|\.\d+|\d+\b)(?![eE][+-]?\d+)(?![,\d])",
+    r"-?(?<!\d)\d+(?:\.\d+)?[eE][+-]?\d+",
+    r"-?(?:(?<!\d)\d+\.\d+|\.\d+|(?<!\d)\d+\b)(?![eE][+-]?\d+)(?![,\d])",
 )
 
 
@@ -49,9 +49,11 @@ def problem(row: Row) -> Problem | None:
         "subject": subject.group(1) if subject else str(row.get("category", "subject")),
     }
     if kind != CHOICE:
-        golds = re.findall(r"'([^']*)'", answer) if answer.startswith("[") else [answer]
         found = row.get("answer", "ground_truth")
-        golds = [str(g) for g in found] if isinstance(found, list) else golds
+        if not isinstance(found, list):  # written as text in tables; an interval is no list
+            quoted = re.findall(r"""'([^']*)'|"([^"]*)\"""", answer) if answer.startswith("[") else []
+            found = [a or b for a, b in quoted] or [answer]
+        golds = list(map(str, found))
         return Problem(name, str(row.get("question") or ""), pictures(row), golds[0], (), "auto",
                        meta=meta | ({"accepted": golds} if len(golds) > 1 else {}))  # fmt: skip
     return Problem(name, str(row.get("question") or ""), pictures(row), answer, choices, "choice", meta=meta)

@@ -46,8 +46,9 @@ def problem(row: Row) -> Problem | None:
         "subject": row.get("subject", "category") or subject or None,
         "modality": modality or ("MM" if pictures(row, "image", "images") else "TO"), "rules": {"times_100": True},
     }  # fmt: skip
-    if error := row.get("error"):
-        meta["error"] = str(error)
+    if (error := str(row.get("error") or "nan")) != "nan":  # tables write so where there is none
+        _errors(error)
+        meta["error"] = error
     return Problem(
         identity(row), context + question, pictures(row, "image", "images"), gold,
         meta={k: v for k, v in meta.items() if v is not None},
@@ -67,11 +68,21 @@ def given(row: Row) -> Given | None:
 
 def score(problem: Problem, extraction: str, rules: Rules) -> Score:
     """Equal part by part, each within its own error."""
-    errors = [float(e or ERROR) for e in str(problem.meta.get("error", "")).split(",")]
+    errors = _errors(str(problem.meta.get("error", "")))
     tuples = "Tuple" in str(problem.meta.get("answer_type"))
     rule = same(problem.answer or "", extraction, () if tuples else errors)
     shown = stated(extraction)[-200:]
     return Score(1.0, shown, rule) if rule else Score(0.0, shown, "wrong")
+
+
+def _errors(text: str) -> list[float]:
+    """The allowed errors of a problem, one or one for each part."""
+    try:
+        return [float(e or ERROR) for e in text.split(",")]
+    except ValueError as e:
+        raise DataError(
+            f"expected an error as a number, or several with commas between, found {text!r}"
+        ) from e
 
 
 def read(problem: Problem, response: str, rules: Rules) -> str | None:

@@ -14,6 +14,8 @@ PHRASE = re.compile(r"(?:So the final answer is |所以最终答案是)(.*)")
 ERROR, SLACK = 1e-8, 1.01
 """Allowed where a problem states no error, and by how much more than stated."""
 BOXED = "\\boxed{"
+MAX_BOXES = 100
+"""More than any gold answer has parts; a model that repeats itself writes thousands."""
 SPELLED = (
     ("\\left", ""), ("\\right", ""), ("∶", ":"), ("，", ","), ("$", ""), ("\\approx", "="), ("\\simeq", "="),
     ("\\sim", "="), ("^\\prime", "'"), ("^{\\prime}", "'"), ("^\\circ", ""), ("%", ""),
@@ -43,17 +45,19 @@ def stated(text: str) -> str:
 
 
 def boxes(text: str) -> list[str]:
-    """The contents of all boxes; none where the braces of one don't close."""
-    found = []
-    for start in re.finditer(re.escape(BOXED), text):
-        depth, end = 1, start.end()
-        while depth and end < len(text):
-            depth += (text[end] == "{") - (text[end] == "}")
-            end += 1
-        if depth:
-            return []
-        found.append(text[start.end() : end - 1])
-    return found
+    """The contents of the boxes, the last ones of very many; none where the braces of one don't close."""
+    opened: list[tuple[int, bool]] = []  # where every open brace's content begins, and whether it is a box's
+    found: list[tuple[int, int]] = []
+    first = text.find(BOXED)
+    for mark in re.finditer(r"\\boxed\{|[{}]", text[first:] if first >= 0 else ""):
+        if mark.group() != "}":
+            opened.append((first + mark.end(), mark.group() == BOXED))
+        elif opened:
+            start, is_box = opened.pop()
+            if is_box:
+                found.append((start, first + mark.start()))
+    closed = not any(is_box for _, is_box in opened)
+    return [text[start:end] for start, end in sorted(found)[-MAX_BOXES:]] if closed else []
 
 
 def same(gold: str, answer: str, errors: Sequence[float] = ()) -> Reason | None:

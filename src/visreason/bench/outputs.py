@@ -1,12 +1,13 @@
 """Outputs produced elsewhere, brought together with a benchmark's problems as samples that wait for their scores."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from visreason.bench.columns import IDS, is_numbered
 from visreason.bench.files import find, rows
-from visreason.bench.kind import Bench, Given, Row
+from visreason.bench.kind import Bench, Given, Row, taken
 from visreason.bench.problems import Source, short
 from visreason.errors import DataError
 from visreason.record import Completion, Problem, Sample, Score
@@ -39,14 +40,7 @@ def read_outputs(
     rejected: list[dict[str, Any]] = []
     unknown: list[str] = []
     files = _files(bench, path)
-    for row in (part for file in files for whole in rows(file) for part in bench.unfold(whole)):
-        try:
-            if (given := bench.given(row)) is None:
-                continue
-            problem = _problem(bench, row, given, known)
-        except DataError as e:
-            rejected.append({"line": row.line, "reason": str(e), "row": short(row.value)})
-            continue
+    for row, given, problem in _read(bench, files, known, rejected):
         if source and given.id not in known:
             unknown.append(given.id)
             rejected.append({"line": row.line, "reason": "not among the problems", "row": short(row.value)})
@@ -74,25 +68,48 @@ def read_outputs(
     return Outputs([_sample(p, g) for i in ordered for p, g in found[i]], missing, tuple(files), rejected)
 
 
+def _read(
+    bench: Bench, files: Sequence[Path], known: dict[str, Problem], rejected: list[dict[str, Any]]
+) -> Iterator[tuple[Row, Given, Problem]]:
+    """What every row gives for which problem; rows that can't be used are rejected, those of other splits left out."""
+    for whole in (row for file in files for row in rows(file)):
+        try:
+            found = []
+            for row in taken(bench.unfold, whole):
+                given = taken(bench.given, row)
+                problem = _problem(bench, row, given, known) if given else None
+                if given and problem:
+                    found.append((row, given, problem))
+        except DataError as e:
+            rejected.append({"line": whole.line, "reason": str(e), "row": short(whole.value)})
+        else:
+            yield from found
+
+
 def _files(bench: Bench, path: Path) -> list[Path]:
     """The file, or the files of a folder that hold outputs of this benchmark."""
     found = sorted(p for p in path.glob(bench.outputs) if p.is_file()) if path.is_dir() else []
     return found or find(path, (bench.outputs,), f"outputs for {bench.title}")
 
 
-def _problem(bench: Bench, row: Row, given: Given, known: dict[str, Problem]) -> Problem:
-    """The problem of a row, from the data, from the row itself, or from both."""
+def _problem(bench: Bench, row: Row, given: Given, known: dict[str, Problem]) -> Problem | None:
+    """The problem of a row, from the data, from the row itself, or from both; None for a row of another split."""
+    if known and given.id == str(row.line) and is_numbered(row):
+        raise DataError(
+            f"{row.where}: expected an id in column {', '.join(IDS[:4])}, found none; its line does not say which "
+            "problem it answers"
+        )
     own = known.get(given.id)
     if own is not None and not isinstance(row.value, dict):
         return own
     try:
-        carried = bench.problem(row)
+        carried = taken(bench.problem, row)
     except DataError:
         if known:
             return own or Problem(given.id, "")
         raise
     if own is None or carried is None:
-        return carried or own or Problem(given.id, "")
+        return carried or own
     if carried.answer not in (None, own.answer):
         raise DataError(
             f"{row.where}: expected the gold answer {own.answer!r} of the data, found {carried.answer!r}; they are of "

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from visreason.bench.files import find, rows
-from visreason.bench.kind import Bench
+from visreason.bench.kind import Bench, taken
 from visreason.data.embedded import Embedded
 from visreason.data.pictures import Pictures
 from visreason.errors import DataError, UsageError
@@ -70,7 +70,7 @@ def read_problems(bench: Bench, path: Path, split: str | None, kept: Path, image
             try:
                 if isinstance(row.value, dict):
                     row = replace(row, value=store.unpacked(row.value))
-                problem = bench.problem(row)
+                problem = taken(bench.problem, row)
                 if problem is None:
                     continue
                 if problem.id in seen:

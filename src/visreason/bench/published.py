@@ -13,8 +13,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from visreason.bench.cells import BY_ANSWER, BY_RULE, RESPONSES, Cell
 from visreason.bench.kind import ALL
-from visreason.bench.released import BY_ANSWER, BY_RULE, MAKERS, RESPONSES, Cell
+from visreason.bench.printed import TABLES
+from visreason.bench.released import OUTPUTS
 
 MISPRINTS = {
     ("mathvista", "chatgpt", "geometry reasoning"): "57 of 223 problems, printed of 222",
@@ -32,12 +34,9 @@ SHOWN = (ALL, "worst ALL", "strict (strict)", "loose (loose)", "Overall", "Macro
 
 def cells(root: Path) -> Iterator[Cell]:
     """All of them, benchmark by benchmark; a folder that is not there is left out."""
-    for name, make in MAKERS.items():
-        if (root / name).is_dir():
-            for cell in make(root / name):
-                yield replace(
-                    cell, known=cell.known or MISPRINTS.get((cell.bench, cell.model, cell.column), "")
-                )
+    for name, make in (*OUTPUTS.items(), *TABLES.items()):
+        for cell in make(root / name) if (root / name).is_dir() else ():
+            yield replace(cell, known=cell.known or MISPRINTS.get((cell.bench, cell.model, cell.column), ""))
 
 
 def from_responses(found: list[Cell]) -> str:

@@ -11,7 +11,7 @@ from visreason.prompt import Style
 from visreason.prompt.layouts import parse_plain, write_plain
 from visreason.prompt.styles import text
 from visreason.record import Problem, Sample, Score
-from visreason.stats import Interval, accuracy
+from visreason.stats import Interval, accuracy, by_problem
 
 SECTIONS: dict[str, dict[str, int]] = {
     "Chat": {
@@ -94,13 +94,10 @@ def aggregate(samples: list[Sample]) -> dict[str, Interval]:
 
     With the prior sets also `Prior Sets` and `paper`, in which they weigh half.
     """
-    marks: dict[str, dict[str, list[float]]] = {}
-    for s in samples:
-        pair = str(s.problem.meta.get("pair", s.problem.id))
-        none = s.score.reason == "unparsed" or (s.score.reason, s.score.answer) == ("truncated", None)
-        mark = 0.5 if none else float(s.score.correct)
-        marks.setdefault(str(s.problem.meta["subset"]), {}).setdefault(pair, []).append(mark)
-    found = {subset: accuracy(list(by.values())) for subset, by in marks.items()}
+    marks: dict[str, list[list[float]]] = {}
+    for group in by_problem(samples).values():
+        marks.setdefault(str(group[0].problem.meta["subset"]), []).append([_mark(s.score) for s in group])
+    found = {subset: accuracy(values) for subset, values in marks.items()}
     sections = {
         name: mean_of([(w, found[s]) for s, w in weights.items() if s in found])
         for name, weights in SECTIONS.items()
@@ -118,6 +115,12 @@ def aggregate(samples: list[Sample]) -> dict[str, Interval]:
     }
     score["Score"] = score[ALL]
     return {**score, **sections, **found, **length}
+
+
+def _mark(score: Score) -> float:
+    """What a verdict counts: a half where there is none."""
+    none = score.reason == "unparsed" or (score.reason, score.answer) == ("truncated", None)
+    return 0.5 if none else float(score.correct)
 
 
 def prompt(problem: Problem) -> Style:

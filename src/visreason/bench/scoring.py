@@ -8,7 +8,7 @@ from visreason.answer.extract import inside
 from visreason.bench.choices import by_chance
 from visreason.bench.columns import by_verdict
 from visreason.bench.judging import Judge, judged_by, read_by
-from visreason.bench.kind import Bench, Rules
+from visreason.bench.kind import BY_CHANCE, Bench, Rules
 from visreason.errors import DataError
 from visreason.prompt import Style
 from visreason.record import Sample, Score
@@ -45,11 +45,14 @@ def by_judge(bench: Bench, rules: Rules, judge: Judge, style: Style | None = Non
         raise DataError(f"{bench.title} has no protocol with a judge; give extraction=rule")
 
     def scores(samples: list[Sample]) -> list[Score]:
-        asked = [i for i, s in enumerate(samples) if _unmade(s) is None]
+        texts = {i: _answer_text(s, style) for i, s in enumerate(samples) if _unmade(s) is None}
+        found = dict.fromkeys(range(len(samples)), Score(0.0, None, "errored"))
+        # There is nothing to extract from an empty response; a judge that is asked may answer the question itself.
+        found |= {i: _of_nothing(bench, samples[i], rules) for i, text in texts.items() if not text.strip()}
+        asked = [i for i, text in texts.items() if text.strip()]
         problems = [samples[i].problem for i in asked]
         how = [judging if p.choices else bench.judging_open or judging for p in problems]
-        answers = read_by(how, judge, problems, [_answer_text(samples[i], style) for i in asked])
-        found = dict.fromkeys(range(len(samples)), Score(0.0, None, "errored"))
+        answers = read_by(how, judge, problems, [texts[i] for i in asked])
         read = [(i, a) for i, a in zip(asked, answers, strict=True) if a is not None]
         if judging.verdict is None:
             found |= {i: bench.score(samples[i].problem, a, rules) for i, a in read}
@@ -77,7 +80,9 @@ def _by_rule(bench: Bench, rules: Rules, style: Style | None, sample: Sample) ->
     if found is None and "\\boxed" in text:
         found = bench.read(sample.problem, inside(text), rules)
     if found is None and rules.random_fallback and sample.problem.choices:
-        found = by_chance(sample.problem.id, len(sample.problem.choices), rules.seed)
+        drawn = by_chance(sample.problem.id, len(sample.problem.choices), rules.seed)
+        score = bench.score(sample.problem, drawn, rules)
+        return _with_answer(_cut(replace(score, parts={BY_CHANCE: 1.0}), sample), sample)
     if found is None:
         return _with_answer(_cut(Score(0.0, None, "unparsed"), sample), sample)
     return _with_answer(_cut(bench.score(sample.problem, found, rules), sample), sample)
@@ -96,17 +101,28 @@ def _by_stored(bench: Bench, rules: Rules, sample: Sample) -> Score:
     if by_judges and {"extraction", "judged"} <= meta.keys():
         score = replace(by_verdict(bool(meta["judged"])), answer=str(meta["extraction"]))
     elif "extraction" in meta:
-        score = bench.score(sample.problem, str(meta["extraction"]), rules)
+        score = _of_extraction(bench, sample, str(meta["extraction"]), rules)
     elif "judged" in meta and (meta.get("no_response") or not bench.empty_scores):
         score = by_verdict(bool(meta["judged"]))
     elif bench.empty_scores:
-        score = bench.score(sample.problem, "", rules)
+        score = _of_extraction(bench, sample, "", rules)
     else:
         raise DataError(
             f"problem {sample.problem.id!r}: expected an extraction or a verdict in the outputs, found neither; give "
             "extraction=rule to read the responses"
         )
     return score if meta.get("no_response") else _with_answer(score, sample)
+
+
+def _of_extraction(bench: Bench, sample: Sample, extraction: str, rules: Rules) -> Score:
+    """The benchmark's score of an extraction; one of nothing is unparsed, unless it is right by the published rule."""
+    score = bench.score(sample.problem, extraction, rules)
+    none = score.reason == "wrong" and not extraction.strip()
+    return replace(score, answer=None, reason="unparsed") if none else score
+
+
+def _of_nothing(bench: Bench, sample: Sample, rules: Rules) -> Score:
+    return _of_extraction(bench, sample, "", rules) if bench.empty_scores else Score(0.0, None, "unparsed")
 
 
 def _unmade(sample: Sample) -> Score | None:
@@ -131,7 +147,8 @@ def _answered(sample: Sample) -> Score:
 
 
 def _with_answer(score: Score, sample: Sample) -> Score:
-    return replace(score, parts={"correct": score.value, "answer": _answered(sample).value})
+    parts = {**score.parts, "correct": score.value, "answer": _answered(sample).value}
+    return replace(score, parts=parts)
 
 
 def _judged(answer: str, verdict: str | None) -> Score:

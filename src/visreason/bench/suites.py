@@ -37,6 +37,12 @@ def part(folder: Path, name: str) -> Path:
 
 def average(suite: str, summaries: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Figures of a suite from the summaries of its benchmarks, with their plain mean, rounded and truncated."""
+    for name, column in SUITES[suite].items():
+        if column not in summaries[name]["figures"]:
+            raise DataError(
+                f"expected the column {column!r} of {name} for the average of {suite}, found none among its figures; "
+                "give it the problems that this column is made of (limit and where may leave them out)"
+            )
     figures = {name: summaries[name]["figures"][column] for name, column in SUITES[suite].items()}
     parts = [
         (1.0, Interval(f["value"] / 100, f["low"] / 100, f["high"] / 100, int(f["n"])))

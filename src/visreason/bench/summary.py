@@ -9,11 +9,11 @@ from typing import Any
 from visreason.bench.figures import by_column, figures, percent, sampling
 from visreason.bench.files import revision
 from visreason.bench.judging import LAST_CHARS, MAX_TOKENS, TRIES
-from visreason.bench.kind import ALL, Bench
+from visreason.bench.kind import ALL, GUESSED, Bench
 from visreason.bench.problems import Source
 from visreason.bench.task import Reading, Task, layout
 from visreason.record import Sample
-from visreason.stats import accuracies
+from visreason.stats import TRIAL_OF, accuracies
 
 META = ("family", "category", "subject", "source", "level")
 """Fields of `meta` by which a summary divides problems that belong to no benchmark."""
@@ -43,8 +43,9 @@ def overview(samples: list[Sample], by_meta: bool = True) -> dict[str, Any]:
 
 def summarize(bench: Bench, samples: list[Sample], extraction: str, missing: int) -> dict[str, Any]:
     """`figures` maps every published column to {"value", "n", "low", "high"} in percent. Beside them: `not_read`, the
-    percentages of unparsed, truncated and errored answers; `by_answer_room`, the share that `answer/` finds right in
-    the responses; and figures of several answers to a problem."""
+    percentages of unparsed, truncated and errored answers; `guessed`, answers that were drawn or are the option spelled
+    most alike; `by_answer_room`, the share that `answer/` finds right in the responses; and figures of several answers
+    to a problem."""
     found = figures(bench, samples)
     summary: dict[str, Any] = {
         "bench": bench.name,
@@ -58,6 +59,8 @@ def summarize(bench: Bench, samples: list[Sample], extraction: str, missing: int
         "published": [asdict(p) for p in bench.published],
         "not_read": _not_read(bench, samples),
     }
+    if guessed := _guessed(samples):
+        summary["guessed"] = guessed
     if all("answer" in s.score.parts for s in samples):
         other = by_column(samples, lambda p: (), lambda s: s.score.parts["answer"])[ALL]
         summary["by_answer_room"] = percent(other)
@@ -66,7 +69,8 @@ def summarize(bench: Bench, samples: list[Sample], extraction: str, missing: int
         agreed = sum(s.score.correct == s.problem.meta["judged"] for s in labelled)
         summary["recorded_verdicts"] = {"n": len(labelled), "agree": agreed}
     rewards = [_reward(s.problem.meta["reward"]) for s in samples if "reward" in s.problem.meta]
-    several = sampling(samples, rewards if len(rewards) == len(samples) else None)
+    trials = any(TRIAL_OF in s.problem.meta for s in samples)  # other questions, not other answers to one
+    several = {} if trials else sampling(samples, rewards if len(rewards) == len(samples) else None)
     if several:
         summary["sampling"] = {name: percent(interval) for name, interval in several.items()}
     return summary
@@ -75,6 +79,16 @@ def summarize(bench: Bench, samples: list[Sample], extraction: str, missing: int
 def _reward(given: Any) -> float:
     """An errored sample's reward is None, and under every other."""
     return -math.inf if given is None else float(given)
+
+
+def _guessed(samples: list[Sample]) -> dict[str, dict[str, float]]:
+    """How many answers no one gave, by the rule that took one all the same, and how many of those are right."""
+    found = {part: [s.score.correct for s in samples if part in s.score.parts] for part in GUESSED}
+    return {
+        part: {"n": len(right), "right": sum(right), "percent": 100 * len(right) / len(samples)}
+        for part, right in found.items()
+        if right
+    }
 
 
 def _not_read(bench: Bench, samples: list[Sample]) -> dict[str, dict[str, float]]:

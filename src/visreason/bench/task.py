@@ -9,10 +9,10 @@ from typing import Any, Literal
 from visreason.answer import sandbox
 from visreason.bench import bench as find_bench
 from visreason.bench import pairs
-from visreason.bench.columns import identity
+from visreason.bench.columns import identity, number
 from visreason.bench.files import rows
 from visreason.bench.judging import Judge
-from visreason.bench.kind import Bench, Row, Rules
+from visreason.bench.kind import Bench, Row, Rules, taken
 from visreason.bench.outputs import read_outputs, some
 from visreason.bench.problems import Source, read_problems
 from visreason.bench.scoring import by_judge, by_rule, by_stored
@@ -22,7 +22,7 @@ from visreason.engine import connect
 from visreason.errors import DataError, UsageError
 from visreason.names import OFFICIAL
 from visreason.prompt import STYLES, Style, style
-from visreason.record import Problem, Sample
+from visreason.record import Problem, Sample, Score, from_json
 
 BLOCK, ALONE = 256, 5_000
 """Samples a process scores at a time, and how many are too few to start processes for."""
@@ -151,9 +151,8 @@ def with_rewards(task: Task, path: Path) -> Task:
     for each problem. An errored sample has the reward None. Raises DataError unless there is one for every sample."""
     found: dict[str, list[float | None]] = {}
     for row in rows(path):
-        own = isinstance(row.value.get("problem"), dict)
-        name = str(row.value["problem"]["id"]) if own else identity(row)
-        found.setdefault(name, []).extend([_own_reward(row.value["score"])] if own else _rewards(row))
+        name, rewards = taken(_rewards, row)
+        found.setdefault(name, []).extend(rewards)
     given = []
     for sample in task.given:
         if not found.get(sample.problem.id):
@@ -167,16 +166,15 @@ def with_rewards(task: Task, path: Path) -> Task:
     return replace(task, given=given)
 
 
-def _own_reward(score: dict[str, Any]) -> float | None:
-    return None if score.get("reason") == "errored" else float(score["value"])
-
-
-def _rewards(row: Row) -> list[float]:
+def _rewards(row: Row) -> tuple[str, list[float | None]]:
+    """A problem's id and the rewards of one or more of its samples."""
+    if isinstance(row.value.get("problem"), dict):
+        score = from_json(Score, row.value["score"])
+        return str(row.value["problem"]["id"]), [None if score.reason == "errored" else score.value]
     value = row.get("reward", "pred_score", "score", "rewards")
-    try:
-        return [float(v) for v in (value if isinstance(value, list) else [value])]
-    except (TypeError, ValueError) as e:
-        raise DataError(f"{row.where}: expected a reward as a number, found {value!r}") from e
+    return identity(row), [
+        number(row, v, "a reward") for v in (value if isinstance(value, list) else [value])
+    ]
 
 
 def layout(bench: Bench, name: str, problem: Problem | None = None) -> Style:

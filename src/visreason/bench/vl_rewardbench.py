@@ -13,7 +13,7 @@ from visreason.prompt import Style
 from visreason.prompt.layouts import parse_plain, write_plain
 from visreason.prompt.styles import text
 from visreason.record import Problem, Sample, Score
-from visreason.stats import Interval, wilson
+from visreason.stats import Interval, by_problem, wilson
 
 GROUPS = {
     "General": ("vlfeedback", "wildvision-battle"),
@@ -25,10 +25,10 @@ PREFIXES = (
     ("RLAIF", "rlaif-v"), ("RLHF", "rlhf-v"), ("mathverse", "reasoning_tasks"), ("mmmu", "reasoning_tasks"),
     ("wildvision", "wildvision-battle"), ("hallucination", "povid"),
 )  # fmt: skip
-SAID = re.compile(
-    r"(?:Overall Judgment|Therefore)\s*.*\s*-*\s*Answer\s*(\d+)\s*is\s*(?:the\s*)?(?:slightly\s*)?better",
-    re.IGNORECASE,
-)
+CONCLUDES = re.compile(r"Overall Judgment|Therefore", re.IGNORECASE)
+BETTER = re.compile(r"Answer\s*(\d+)\s*is\s*(?:the\s*)?(?:slightly\s*)?better", re.IGNORECASE)
+"""The authors look for both in one pattern, which takes hours over a run of spaces: the last of the second behind the
+first of the first is what it finds."""
 
 
 def problem(row: Row) -> Problem:
@@ -87,10 +87,12 @@ def given(row: Row) -> Given | None:
 
 def read(problem: Problem, response: str, rules: Rules) -> str | None:
     """The answer that is said to be better, by its number in the original order."""
-    found = SAID.search(response.replace("\n", "").replace("*", ""))
-    if found is None or found.group(1) not in ("1", "2"):
+    text = response.replace("\n", "").replace("*", "")
+    start = CONCLUDES.search(text)
+    said = BETTER.findall(text, start.end()) if start else []
+    if not said or said[-1] not in ("1", "2"):
         return None
-    number = int(found.group(1))
+    number = int(said[-1])
     return str(3 - number if problem.meta.get("swapped") else number)
 
 
@@ -104,11 +106,8 @@ def aggregate(samples: list[Sample]) -> dict[str, Interval]:
 
     `position 1` and `position 2` are the shares of right votes where the better answer stood there.
     """
-    votes: dict[str, list[Sample]] = {}
-    for sample in samples:
-        votes.setdefault(str(sample.problem.meta.get("pair", sample.problem.id)), []).append(sample)
     tally: dict[str, list[bool]] = {ALL: []}
-    for group in votes.values():
+    for group in by_problem(samples).values():
         decided = _decided(group)
         name = GROUP[group[0].problem.meta["source"]]
         tally.setdefault(name, [])

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ def given(row: Row) -> Given | None:
     found = given_by_columns(row)
     if found is None or not isinstance(row.value, dict) or "key" not in row.value:
         return found
-    return Given(f"{row.value.get('ID')}/{row.value['key']}", found.response, found.extraction, found.correct)
+    return replace(found, id=f"{row.value.get('ID')}/{row.value['key']}")
 
 
 @lru_cache(maxsize=8)

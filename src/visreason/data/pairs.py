@@ -13,7 +13,7 @@ from visreason.data.files import read_rows
 from visreason.data.pictures import Pictures, usable
 from visreason.errors import DataError
 from visreason.prompt.layouts import control_token
-from visreason.record import Completion, Pair, from_json
+from visreason.record import Completion, Pair, Problem, from_json
 from visreason.stats import Interval, accuracy
 
 SIDES = ("chosen", "rejected")
@@ -161,14 +161,14 @@ def split(pairs: list[Pair], one_in: int) -> tuple[list[Pair], list[Pair]]:
     and images, so that the same problem under another id stays on its side."""
     sides: tuple[list[Pair], list[Pair]] = ([], [])
     for pair in pairs:
-        digest = hashlib.sha256("\0".join(content(pair)).encode()).digest()
+        digest = hashlib.sha256("\0".join(content(pair.problem)).encode()).digest()
         sides[int.from_bytes(digest[:8]) % one_in == 0].append(pair)
     return sides
 
 
-def content(pair: Pair) -> tuple[str, ...]:
-    """The question and images of a pair's problem, whatever its id."""
-    return pair.problem.question, *(i.sha256 or i.path for i in pair.problem.images)
+def content(problem: Problem) -> tuple[str, ...]:
+    """A problem's question and images, whatever its id."""
+    return problem.question, *(i.sha256 or i.path for i in problem.images)
 
 
 def chosen_is_right(pairs: list[Pair], most: int = 500) -> Interval | None:

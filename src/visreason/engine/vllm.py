@@ -19,7 +19,7 @@ from visreason.engine import Conversation, Sampling
 from visreason.engine.ban import BAN, before_ban, bias_of
 from visreason.errors import DataError, ModelError, RunError, UsageError
 from visreason.model.encode import Encoder
-from visreason.model.load import limit_pixels, whole_model
+from visreason.model.load import NO_CODE, limit_pixels, whole_model
 from visreason.prompt.images import open_image
 from visreason.record import Completion
 
@@ -234,7 +234,8 @@ def on_cpu(length: int, memory_share: float) -> dict[str, Any]:
 def _encoder(path: str, max_pixels: int | None, min_pixels: int | None, max_prompt_tokens: int) -> Encoder:
     """What counts prompts and knows the special tokens, beside a model without weights."""
     try:
-        config, processor = AutoConfig.from_pretrained(path), AutoProcessor.from_pretrained(path)
+        config = AutoConfig.from_pretrained(path, **NO_CODE)
+        processor = AutoProcessor.from_pretrained(path, **NO_CODE)
         with torch.device("meta"):
             model = AutoModelForImageTextToText.from_config(config)
         if (Path(path) / "generation_config.json").exists():

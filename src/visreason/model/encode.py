@@ -1,16 +1,16 @@
 """From a conversation to tokens, pixels and positions: once per prompt, kept for every completion of it."""
 
 import math
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import torch
 
 from visreason.errors import DataError, ModelError
 from visreason.model.patches import Patches
+from visreason.model.turn import Turn, find_turn
 from visreason.prompt import Style, messages
 from visreason.prompt.chat import VISUAL_TOKENS, Conversation
 from visreason.record import Completion, Image, Problem
@@ -50,7 +50,6 @@ class Encoder:
         self.patches = Patches(processor.image_processor)
         self._belong_together()
         self.visual_ids = self._visual_ids()
-        self._turn: tuple[str, str, int] | None = None
         eos = model.generation_config.eos_token_id or self.tokenizer.eos_token_id
         self.eos_ids: tuple[int, ...] = tuple(eos) if isinstance(eos, (list, tuple)) else (eos,)
 
@@ -81,11 +80,12 @@ class Encoder:
     def fits(self, conversation: Conversation) -> bool:
         """Whether a conversation's prompt is within `max_tokens`; no pixel is read.
 
-        Byte-level vocabularies never make more tokens than bytes, so most prompts need not be tokenized to know.
+        Byte-level vocabularies never make more tokens than bytes, so most prompts need not be tokenized to know; an
+        image has a mark on either side.
         """
         texts = [part["text"] for m in conversation for part in m["content"] if part["type"] == "text"]
         at_most = (
-            sum(map(self._image_tokens, _images(conversation)))
+            sum(2 + self._image_tokens(i) for i in _images(conversation))
             + sum(len(t.encode()) + 32 for t in texts)
             + 64 * len(conversation)
         )
@@ -119,34 +119,15 @@ class Encoder:
         that token, the text, and what closes the turn, as one piece, so that the tokens are those of the conversation.
 
         Each turn ends with one more token that no position of a branch reads, so that a branch's last position has
-        read the whole turn. Control tokens spelled in a text are put as plain text.
+        read the whole turn.
         """
-        header, closing, tokens = self._turn = self._turn or self._find_turn()
-        spelled = re.compile("|".join(map(re.escape, self.tokenizer.all_special_tokens)))
-        ids = []
-        for text in texts:
-            plain = spelled.sub(lambda m: f"{m.group()[0]} {m.group()[1:]}", text)
-            ids.append(self.tokenizer(header + plain + closing, add_special_tokens=False)["input_ids"])
-        rows = [torch.tensor([*row, self.tokenizer.eos_token_id]) for row in ids]
-        end = len(prompt.ids) - tokens
+        rows = [torch.tensor([*self._turn.ids(text), self.tokenizer.eos_token_id]) for text in texts]
+        end = len(prompt.ids) - self._turn.tokens
         return replace(prompt, ids=prompt.ids[:end], positions=prompt.positions[:, :end]), rows
 
-    def _find_turn(self) -> tuple[str, str, int]:
-        """What the template writes between its last control token and a reply, what after the reply, and the number
-        of tokens of the former."""
-        asked = {"role": "user", "content": [{"type": "text", "text": "?"}]}
-        reply = {"role": "assistant", "content": [{"type": "text", "text": "REPLY"}]}
-        before = self.text([asked])
-        whole = self.processor.apply_chat_template([asked, reply], tokenize=False)
-        added = sorted(self.tokenizer.get_added_vocab(), key=before.rfind)
-        _, mark, header = before.rpartition(added[-1])
-        if not mark or not whole.startswith(before + "REPLY"):
-            raise ModelError(
-                f"expected a chat template that writes a reply as it asks for one, found {before[-40:]!r} before it "
-                f"and {whole[-60:]!r} after; replies can't be scored with this processor"
-            )
-        tokens = len(self.tokenizer(header, add_special_tokens=False)["input_ids"])
-        return header, whole.removeprefix(before + "REPLY"), tokens
+    @cached_property
+    def _turn(self) -> Turn:
+        return find_turn(self.processor)
 
     def _encode(self, conversations: list[Conversation]) -> list[Prompt | DataError]:
         """The prompts of conversations, whose images are not read."""

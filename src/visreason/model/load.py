@@ -10,10 +10,13 @@ from transformers.initialization import no_init_weights
 from transformers.utils import logging as transformers_logging
 
 from visreason.errors import ModelError
-from visreason.model import attention, four_bits
+from visreason.model import attention, four_bits, value_head
 from visreason.model.encode import Encoder
-from visreason.model.parts import part_of
+from visreason.model.parts import Part, hold_half, part_of
 from visreason.model.policy import Policy
+
+NO_CODE = {"trust_remote_code": False}
+"""Left out, transformers asks on the terminal whether to run the code beside a model."""
 
 
 def load(
@@ -28,10 +31,12 @@ def load(
     spread: bool = False,
     empty: bool = False,
     scores: bool = False,
+    frozen: tuple[Part, ...] = (),
 ) -> Policy:
     """Load a Hugging Face directory (or a peft adapter directory, merged onto its base) for answering or training.
 
-    `dtype` is that of the weights, "auto" the one they were saved in; `autocast` computes in bfloat16 whatever it is.
+    `dtype` is that of the weights, "auto" the one they were saved in; `autocast` computes in bfloat16 whatever it is,
+    and the matrices of parts that stay `frozen` are then held so.
     Pixels bound each image's area before it is cut into patches. With `quantised` the linear layers but the head are
     kept in 4 bits. With `spread` the weights wait in the CPU's memory, from where the device takes its parts;
     when `empty` none are read, and the memory for them is not touched. What only `scores` needs no matrix to words.
@@ -46,10 +51,12 @@ def load(
     )
     try:
         model = _empty(path, dtype) if empty else _model(path, dtype, scores, **more)
-        processor = AutoProcessor.from_pretrained(path)
+        processor = AutoProcessor.from_pretrained(path, **NO_CODE)
     except (OSError, ValueError, KeyError, SafetensorError) as e:
         raise unreadable(path, e) from e
     limit_pixels(processor, min_pixels, max_pixels)
+    if autocast:
+        hold_half(model, frozen, empty)
     if not (quantised or spread):
         model.to(where)
     four_bits.keep_exact(model.eval())
@@ -73,10 +80,23 @@ def unreadable(path: str, error: Exception) -> ModelError:
 
 def whole_model(path: str, scratch: Path) -> str:
     """A directory of whole weights: `path` itself, or `scratch` with the adapters at `path` folded into their base."""
-    if not (Path(path) / "adapter_config.json").exists():
+    if not adapted(path):
         return path
-    load(path, dtype="auto", device="cpu").save(scratch)
+    fold(path, scratch)
     return str(scratch)
+
+
+def adapted(path: str | Path) -> bool:
+    """Whether a directory holds adapters."""
+    return (Path(path) / "adapter_config.json").exists()
+
+
+def fold(path: str, to: Path) -> None:
+    """Write the adapters at `path` folded into their base, in the base's numbers; a reward model's head goes along."""
+    policy = load(path, dtype="auto", device="cpu")
+    if any((Path(path) / name).exists() for name in value_head.FILES):
+        policy.value_head = value_head.read(path, policy.base.config.get_text_config().hidden_size)
+    policy.save(to)
 
 
 def shares_trunk(config: Any) -> bool:
@@ -103,14 +123,14 @@ def create(config: Any, folder: Path, seed: int = 0, bias_spread: float = 0.0) -
 
 
 def _model(path: str, dtype: str, scores: bool, **more: Any) -> Any:
-    if (Path(path) / "adapter_config.json").exists():
+    if adapted(path):
         from peft import PeftConfig, PeftModel
 
         base = PeftConfig.from_pretrained(path).base_model_name_or_path
         merged = PeftModel.from_pretrained(_model(str(base), dtype, scores, **more), path).merge_and_unload()
         merged.name_or_path = path  # what further adapters are saved as lying on
         return merged
-    config = AutoConfig.from_pretrained(path)
+    config = AutoConfig.from_pretrained(path, **NO_CODE)
     model, found = AutoModelForImageTextToText.from_pretrained(
         path,
         config=config,
@@ -118,6 +138,7 @@ def _model(path: str, dtype: str, scores: bool, **more: Any) -> Any:
         attn_implementation="sdpa",
         output_loading_info=True,
         ignore_mismatched_sizes=True,
+        **NO_CODE,
         **more,
     )
     # transformers would draw these at random, and say so among its warnings
@@ -138,7 +159,7 @@ def _empty(path: str, dtype: str) -> Any:
         made = _empty(str(PeftConfig.from_pretrained(path).base_model_name_or_path), dtype)
         made.name_or_path = path
         return made
-    config = AutoConfig.from_pretrained(path)
+    config = AutoConfig.from_pretrained(path, **NO_CODE)
     with no_init_weights():
         made = AutoModelForImageTextToText.from_config(config, dtype=dtype, attn_implementation="sdpa")
     made.tie_weights()
@@ -175,4 +196,5 @@ def limit_pixels(processor: Any, min_pixels: int | None, max_pixels: int | None)
             size["shortest_edge"] = (images.patch_size * images.merge_size) ** 2
     if min_pixels is not None:
         size["shortest_edge"] = min_pixels
+        size["longest_edge"] = max(size["longest_edge"], min_pixels)
     images.size = size

@@ -47,13 +47,18 @@ class ValueHead(torch.nn.Module):
         save_file(tensors, folder / FILES[0], {"style": self.style} if self.style else {"format": "pt"})
 
 
+def find(path: str) -> Path | None:
+    """The file with the head of a reward model's directory (or hub id); None where there is none."""
+    return next((file for name in FILES if (file := _find(path, name))), None)
+
+
 def read(path: str, width: int) -> ValueHead:
     """The head of a reward model's directory (or hub id) for hidden states of `width` numbers.
 
     Raises ModelError where there is none, where its tensors are named otherwise or are of another size, and where a
     number in it is not finite: a head that is not the trained one gives scores that look like any others.
     """
-    file = next((f for name in FILES if (f := _find(path, name))), None)
+    file = find(path)
     if file is None:
         raise ModelError(
             f"expected {FILES[0]} (or {FILES[1]}) in {path}, found none: it is no reward model. Train one with "

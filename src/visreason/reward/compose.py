@@ -13,6 +13,7 @@ from visreason.errors import RunError, UsageError
 from visreason.names import function, unknown
 from visreason.prompt import Style
 from visreason.record import REASONS, Sample, Score
+from visreason.reward.bounded import bounded
 from visreason.reward.correct import correct, rules_verdict
 from visreason.reward.format import format_reward
 from visreason.reward.remote import Remote
@@ -57,9 +58,12 @@ class Models:
         return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
 
 
-def from_names(weights: dict[str, float], style: Style, models: Models = Models()) -> Reward:
+def from_names(
+    weights: dict[str, float], style: Style, models: Models = Models(), timeout_s: float | None = None
+) -> Reward:
     """The weighted sum of named rewards: a word of REWARDS, learned:PATH of a reward model, judge:ENGINE (rules, or the
-    engine where a problem's check is "judge"), or `module:function` with a reward of one's own.
+    engine where a problem's check is "judge"), or `module:function` with a reward of one's own, which may take
+    `timeout_s` seconds at a call.
 
     >>> from visreason.prompt import style
     >>> from visreason.record import Completion, Problem
@@ -74,7 +78,7 @@ def from_names(weights: dict[str, float], style: Style, models: Models = Models(
         part = label(name)
         if part in parts:
             raise UsageError(f"expected one reward of each kind, found two of {part!r}; leave one out")
-        parts[part] = (weight, _named(name, style, models))
+        parts[part] = (weight, _named(name, style, models, timeout_s))
     return weighted(parts)
 
 
@@ -172,7 +176,7 @@ def _ids(samples: list[Sample]) -> str:
     return ", ".join(map(repr, ids[:3])) + (f" and {len(ids) - 3} more" if len(ids) > 3 else "")
 
 
-def _named(name: str, style: Style, models: Models) -> Reward:
+def _named(name: str, style: Style, models: Models, timeout_s: float | None) -> Reward:
     if name in REWARDS:
         return REWARDS[name](style)
     kind, _, spec = name.partition(":")
@@ -184,7 +188,8 @@ def _named(name: str, style: Style, models: Models) -> Reward:
         return Judge(connect(spec, dtype=models.dtype, device=models.device), style)
     if ":" not in name or kind in MODELS:
         raise unknown("reward", name, [*REWARDS, "learned:PATH", "judge:ENGINE", "module:function"])
-    return function("reward", name)
+    own = function("reward", name)
+    return own if timeout_s is None else bounded(name, own, timeout_s)
 
 
 def _learned(path: str, models: Models) -> Reward:

@@ -11,6 +11,7 @@ from visreason.data.near import near_duplicates
 from visreason.engine import Engine, Sampling
 from visreason.errors import DataError
 from visreason.prompt import Style, messages
+from visreason.prompt.layouts import control_token
 from visreason.record import Completion, Pair, Problem, Sample, Score
 from visreason.reward.correct import rules_verdict
 from visreason.reward.judge import judge_pairs
@@ -91,7 +92,12 @@ def rewritten(
     found: list[Outcome] = []
     for pair, group in zip(pairs, answers, strict=True):
         texts = [
-            c for c in group if c.finish == "stop" and c.text.strip() and _may_be_right(pair.problem, c.text)
+            c
+            for c in group
+            if c.finish == "stop"
+            and c.text.strip()
+            and not control_token(c.text)
+            and _may_be_right(pair.problem, c.text)
         ]
         candidates = [pair.chosen, pair.rejected, *texts]
         (scores,) = surrogate.scores([(pair.problem, [c.text for c in candidates])])
@@ -99,8 +105,9 @@ def rewritten(
             found.append(f"{UNREADABLE}{scores}")
             continue
         best = scores.index(max(scores))
+        failed = "".join(f"; the engine: {c.text}" for c in group[:1] if c.finish == "error")
         new = replace(candidates[best], logps=())
-        found.append(replace(pair, chosen=new) if best > 1 else "weak, and no new answer is better")
+        found.append(replace(pair, chosen=new) if best > 1 else f"weak, and no new answer is better{failed}")
     return found
 
 

@@ -14,6 +14,8 @@ from visreason.reward.correct import correct
 
 TIERS = (0.0, 0.5, 1.0)
 """Marks of an open answer. WeThink says discrete tiers and not which; these are ours."""
+MARK = re.compile(r"\bmark:?\s*\**\s*(\d*\.?\d+)(?![\d%])(?:\s*/\s*(\d*\.?\d+))?", re.IGNORECASE)
+"""A mark, and of how many."""
 ATTEMPTS = 3
 MAX_TOKENS = 1024
 
@@ -89,12 +91,11 @@ class Judge:
         return _put("judge_answer.user.md", problem, values)
 
     def _read(self, reply: str) -> float | None:
-        found = re.findall(r"mark:?\s*\**\s*([\d.]+)", reply, re.IGNORECASE)
-        try:
-            mark = float(found[-1].rstrip(".")) if found else None
-        except ValueError:
+        found = MARK.findall(reply)
+        if not found:
             return None
-        return mark if mark in self.tiers else None
+        mark, whole = (float(number or 1) for number in found[-1])
+        return next((tier for tier in self.tiers if tier * whole == mark), None)
 
 
 def judge_pairs(engine: Engine, pairs: Sequence[Pair]) -> list[str]:

@@ -96,7 +96,7 @@ def group_scores(
         block = groups[start : start + BLOCK]
         prompts = policy.encoder.asked([problem for problem, _ in block], layout)
         made = [
-            p if isinstance(p, DataError) else turn_tree(policy, p, texts, problem.id)
+            p if isinstance(p, DataError) else _fitting(policy, turn_tree(policy, p, texts, problem.id))
             for p, (problem, texts) in zip(prompts, block, strict=True)
         ]
         trees = [t for t in made if isinstance(t, Tree)]
@@ -116,6 +116,18 @@ def group_scores(
                     f"{policy.name} has diverged; take an earlier checkpoint, or float32"
                 )
             yield scores
+
+
+def _fitting(policy: Policy, tree: Tree) -> Tree | DataError:
+    """The tree, if the model knows positions for all of it: what lies beyond would be scored as anything."""
+    most = policy.base.config.get_text_config().max_position_embeddings
+    found = int(tree.prompt.positions[0, -1]) + max(len(b.ids) for b in tree.branches)
+    if found <= most:
+        return tree
+    return DataError(
+        f"problem {tree.branches[0].name!r}: expected a prompt and texts of at most {most} positions, found {found}; "
+        "leave the longest text out"
+    )
 
 
 def _check(policy: Policy, prompt: Prompt) -> None:

@@ -34,6 +34,7 @@ class Limits:
     """What a request may hold, and how long the server waits for others to join one."""
 
     body_bytes: int = 64 << 20
+    characters: int = 1 << 20
     image_bytes: int = 16 << 20
     images: int = 16
     groups: int = 256
@@ -86,7 +87,7 @@ def app(reward: Learned, limits: Limits | None = None, key: str | None = None) -
     async def score(request: Request) -> dict[str, Any]:
         asked = _parsed(await _body(request, limits.body_bytes), limits)
         with tempfile.TemporaryDirectory() as folder:
-            groups = [_group(g, Path(folder), limits) for g in asked.groups]
+            groups = [_group(g, folder, limits) for g in asked.groups]
             done = asyncio.get_running_loop().create_future()
             await waiting.put((groups, done))
             found = await done
@@ -94,7 +95,7 @@ def app(reward: Learned, limits: Limits | None = None, key: str | None = None) -
             log.error("a request could not be scored", exc_info=found)
             mine = isinstance(found, RunError)
             raise HTTPException(500, str(found) if mine else f"the server failed ({type(found).__name__})")
-        return {"scores": [{"error": str(f)} if isinstance(f, DataError) else f for f in found]}
+        return {"scores": [{"error": _said(f, folder)} if isinstance(f, DataError) else f for f in found]}
 
     return api
 
@@ -145,6 +146,11 @@ def _parsed(body: bytes, limits: Limits) -> Asked:
     for name, found, most in (
         ("groups", len(asked.groups), limits.groups),
         ("texts of a group", max(len(g.texts) for g in asked.groups), limits.texts),
+        (
+            "characters of a text",
+            max(len(text) for g in asked.groups for text in (g.question, *g.texts, *g.choices)),
+            limits.characters,
+        ),
         ("images of a group", max(len(g.images) for g in asked.groups), limits.images),
     ):
         if found > most:
@@ -152,7 +158,12 @@ def _parsed(body: bytes, limits: Limits) -> Asked:
     return asked
 
 
-def _group(asked: AskedGroup, folder: Path, limits: Limits) -> Group:
+def _said(error: DataError, folder: str) -> str:
+    """The error without the server's own paths."""
+    return str(error).replace(folder, "the request")
+
+
+def _group(asked: AskedGroup, folder: str, limits: Limits) -> Group:
     images = []
     for text in asked.images:
         try:
@@ -163,10 +174,10 @@ def _group(asked: AskedGroup, folder: Path, limits: Limits) -> Group:
             raise HTTPException(
                 413, f"expected images of at most {limits.image_bytes} bytes, found {len(data)}"
             )
-        path = folder / hashlib.sha256(data).hexdigest()
+        path = Path(folder, hashlib.sha256(data).hexdigest())
         path.write_bytes(data)
         try:
             images.append(image_record(path))
         except DataError as e:
-            raise HTTPException(422, str(e).replace(str(folder), "the request")) from e
+            raise HTTPException(422, _said(e, folder)) from e
     return Problem("request", asked.question, tuple(images), choices=tuple(asked.choices)), asked.texts

@@ -9,7 +9,7 @@ from visreason.store.lines import (
     write_json,
     write_records,
 )
-from visreason.store.models import checkpoints, model_files, model_path, trained_style
+from visreason.store.models import checkpoints, model_files, model_path, of_other_style
 from visreason.store.run import (
     IMAGES,
     JUDGED,
@@ -26,6 +26,6 @@ from visreason.store.run import (
 
 __all__ = [
     "IMAGES", "JUDGED", "LOCK", "MANIFEST", "METRICS", "RECIPE", "REJECTED", "SAMPLES", "SCORED", "Run", "checkpoints",
-    "manifest", "model_files", "model_path", "read_json", "read_records", "read_rows", "record_row", "sha256",
-    "trained_style", "write_json", "write_records",
+    "manifest", "model_files", "model_path", "of_other_style", "read_json", "read_records", "read_rows", "record_row",
+    "sha256", "write_json", "write_records",
 ]  # fmt: skip

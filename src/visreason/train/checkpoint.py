@@ -35,20 +35,23 @@ def place(run: Path, step: int) -> Path:
 
 @dataclass
 class Keeper:
-    """Writes the checkpoints of a run, and keeps the last `keep`."""
+    """Writes the checkpoints of a run, and keeps the last `keep` and that of the `best` step."""
 
     run: Path
     keep: int
+    best: int | None = None
     pending: tuple[Future, Path] | None = field(default=None, init=False)
 
     def save(
         self, step: int, policy: Policy, optimizer: torch.optim.Optimizer, state: dict[str, Any], last: bool
     ) -> None:
-        """Write checkpoint/step_NNNNNN under a temporary name and rename it once it is on the disk.
+        """Write checkpoint/step_NNNNNN under a temporary name and rename it once it is on the disk. The state's `best`
+        is what the best step so far came to.
 
         Raises RunError where that fails; the one before is kept.
         """
         self.settle()
+        self.best = best_step(state)
         scratch = place(self.run, step).with_suffix(".tmp")
         try:
             if sharding.together():
@@ -78,16 +81,17 @@ class Keeper:
         sharding.by_first(prepare)
         self.pending = parts.write(scratch / SHARDS, policy, optimizer), scratch
 
-    def poll(self) -> None:
-        """Name the checkpoint that was being written, if it is done."""
-        if self.pending and self.pending[0].done():
+    def poll(self, wait: bool = False) -> None:
+        """Name the checkpoint that was being written, if it is done; or wait for it."""
+        if self.pending and (wait or self.pending[0].done()):
             self._end(*self.pending)
 
     def settle(self) -> None:
-        """Wait for the checkpoint being written, and for its name. Raises RunError where it could not be."""
-        if self.pending:
-            self._end(*self.pending)
-        sharding.wait()
+        """Wait for the checkpoint being written, and for its name, which may take the first process long: everything is
+        flushed to the disk before. Raises RunError where it could not be."""
+        if not sharding.leads():
+            self.poll(wait=True)
+        sharding.by_first(lambda: self.poll(wait=True))
 
     def _end(self, written: Future, scratch: Path) -> None:
         try:
@@ -106,12 +110,20 @@ class Keeper:
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(scratch, folder)
         _sync(folder.parent)
-        prune(self.run, self.keep)
+        prune(self.run, self.keep, self.best)
 
 
-def prune(run: Path, keep: int) -> None:
-    """Delete all but the last `keep` checkpoints, and what a kill left half written or half deleted."""
+def best_step(state: dict[str, Any]) -> int | None:
+    """The best step that a training state remembers, if any was looked at."""
+    return state["best"]["step"] if state.get("best") else None
+
+
+def prune(run: Path, keep: int, best: int | None = None) -> None:
+    """Delete all but the last `keep` checkpoints and that of the `best` step, and what a kill left half written or half
+    deleted."""
     for old in checkpoints(run)[:-keep]:
+        if best is not None and old == place(run, best):
+            continue
         _move(old, old.with_suffix(".tmp"))  # one that is half deleted must not have a name
     for left in (run / "checkpoint").glob("*.tmp"):
         shutil.rmtree(left)

@@ -49,6 +49,7 @@ class GRPO:
     reference: Policy | None = None
     sync: Callable[[], dict[str, float]] = dict
     rest: Callable[[], None] = lambda: None
+    heldout: list[Problem] = field(default_factory=list)
     cursor: int = 0
     buffer: list[dict[str, Any]] = field(default_factory=list)
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
@@ -90,10 +91,26 @@ class GRPO:
             "groups_learned": len(kept),
             **({"groups_reused": len(reused)} if s.zero_spread == "reuse" else {}),
             "seconds_rollout": rollout.seconds,
+            "seconds_reward": rollout.seconds_reward,
             "rollout_tokens_per_s": sampled / rollout.seconds,
             **numbers,
         }
         return Batch(list(self._updates(trees)), loss, metrics, samples, s.temperature)
+
+    def look(self) -> dict[str, float]:
+        """Mean reward and accuracy of greedy answers to held-out problems."""
+        few, s = self.heldout[: self.settings.heldout_limit], self.settings
+        if not few:
+            return {}
+        if self.ahead:
+            self.ahead.result()  # it asks the same engine, with the weights of the step before
+        self.sync()
+        samples, _ = self._answered(few, Sampling(1, 0.0, max_tokens=s.max_completion_tokens))
+        if not s.overlap:
+            self.rest()
+        rewards = [x.score.value for x in samples]
+        right = sum(x.score.correct for x in samples)
+        return {"heldout/reward": sum(rewards) / len(few), "heldout/accuracy": right / len(few)}
 
     def _rollout(self, step: int) -> tuple[Rollout, dict[str, float]]:
         """The rollout of a step and the numbers of the sync; with `overlap` the next one is begun."""
@@ -112,15 +129,16 @@ class GRPO:
         """Groups of the problems from `cursor` on, and further ones where those without spread are replaced."""
         s = self.settings
         start = time.perf_counter()
-        rolled = self._roll(step, 0, cursor, s.problems_per_step)
+        rolled, rewarding = self._roll(step, 0, cursor, s.problems_per_step)
         cursor += s.problems_per_step
         for attempt in range(1, RESAMPLE_ROUNDS if s.zero_spread == "resample" else 1):
             missing = s.problems_per_step - len(self._taught(rolled))
             if missing <= 0:
                 break
-            rolled = rolled + self._roll(step, attempt, cursor, missing)
+            more, seconds = self._roll(step, attempt, cursor, missing)
+            rolled, rewarding = rolled + more, rewarding + seconds
             cursor += missing
-        return Rollout(rolled, cursor, time.perf_counter() - start)
+        return Rollout(rolled, cursor, time.perf_counter() - start, rewarding)
 
     def _reused(self, step: int, kept: list[list[Sample]]) -> list[list[Sample]]:
         """Earlier groups in place of those without spread, drawn by their mean absolute advantage (the selective sample
@@ -145,24 +163,29 @@ class GRPO:
         sampled = [g for g in groups if any(x.completion.token_ids for x in g)]
         return [g for g in sampled if self.settings.zero_spread == "keep" or spread(g) > 0]
 
-    def _roll(self, step: int, attempt: int, cursor: int, count: int) -> list[list[Sample]]:
+    def _roll(self, step: int, attempt: int, cursor: int, count: int) -> tuple[list[list[Sample]], float]:
+        """Groups of so many problems, and the seconds their rewards took."""
         s = self.settings
         problems = order(self.problems, s.seed, cursor, count)
         seed = (s.seed * 1_000_003 + step) * RESAMPLE_ROUNDS + attempt
         sampling = Sampling(
             s.completions_per_problem, s.temperature, s.top_p, 0, s.max_completion_tokens, seed
         )
+        samples, seconds = self._answered(problems, sampling)
+        scored = [replace(x, score=self._charge(x, x.score)) for x in samples]
+        n = s.completions_per_problem
+        return [scored[i : i + n] for i in range(0, len(scored), n)], seconds
+
+    def _answered(self, problems: list[Problem], sampling: Sampling) -> tuple[list[Sample], float]:
+        """The engine's answers to the problems, in order, with their rewards, and the seconds these took."""
         answers = self.engine.generate([messages(p, self.style) for p in problems], sampling)
         samples = [
             Sample(p, c, Score(0.0)) for p, group in zip(problems, answers, strict=True) for c in group
         ]
-        scored = [
-            replace(x, score=self._charge(x, v)) for x, v in zip(samples, self.reward(samples), strict=True)
-        ]
-        return [
-            scored[i : i + s.completions_per_problem]
-            for i in range(0, len(scored), s.completions_per_problem)
-        ]
+        start = time.perf_counter()
+        scores = self.reward(samples)
+        seconds = time.perf_counter() - start
+        return [replace(x, score=v) for x, v in zip(samples, scores, strict=True)], seconds
 
     def _charge(self, sample: Sample, score: Score) -> Score:
         """The score less the soft overlong penalty (DAPO, arXiv 2503.14476 eq. 13), when that is asked for."""

@@ -56,6 +56,11 @@ class Objective(Protocol):
         """What step number `step` learns from; moves the cursor on."""
         ...
 
+    def look(self) -> dict[str, float]:
+        """Numbers of the held-out data, as heldout/NAME; none where there is none. A smaller heldout/loss is better,
+        and without one a larger heldout/reward."""
+        ...
+
 
 @dataclass
 class Loop:
@@ -66,6 +71,11 @@ class Loop:
     objective: Objective
     settings: Training
     steps: int
+
+    best: dict[str, float] | None = field(default=None, init=False)
+    """The step with the best held-out figures, and these."""
+    unparsed: int = field(default=0, init=False)
+    """The latest steps in a row with too many completions that had no answer."""
 
     def __post_init__(self) -> None:
         self.optimizer = optimizer.build(self.policy, self.settings)
@@ -81,10 +91,11 @@ class Loop:
         said = telling(self.run, first, self.steps, self.settings.tensorboard)
         with said as tell, stopping.asked() as ended:
             for step in range(first, self.steps):
-                tell(step, *self._tried(step))
+                metrics, warnings = self._tried(step)
+                tell(step, metrics, warnings)
                 last = step + 1 == self.steps
                 stopped = sharding.any_of(ended()) and not last
-                if (step + 1) % self.settings.save_every == 0 or last or stopped:
+                if self._betters(metrics) or (step + 1) % self.settings.save_every == 0 or last or stopped:
                     self._save(step + 1)
                 self.keeper.poll()
                 if stopped:
@@ -130,7 +141,9 @@ class Loop:
         checkpoint.load_into(folder, self.policy, self.optimizer, state)
         self.objective.cursor, self.objective.memory = state["cursor"], state["memory"]
         self.run.rewind(state["files"])
-        sharding.once(lambda: checkpoint.prune(self.run.path, self.settings.keep))
+        self.best, best = state.get("best"), checkpoint.best_step(state)
+        self.unparsed = state.get("unparsed", 0)
+        sharding.once(lambda: checkpoint.prune(self.run.path, self.settings.keep, best))
         return state["step"]
 
     def _step(self, step: int) -> dict[str, float]:
@@ -152,29 +165,58 @@ class Loop:
         metrics = {"step": step + 1, **batch.metrics, **_joined(parts), "lr": rate, "seconds": seconds}
         batch.learned(metrics)
         metrics["tokens_per_s"] = metrics.get("tokens", 0) / seconds
+        metrics |= self._looked(step + 1)
         self.run.append(
             METRICS,
             [{k: round(v, 6) if isinstance(v, float) and abs(v) > 1e-3 else v for k, v in metrics.items()}],
         )
         return metrics
 
+    def _looked(self, step: int) -> dict[str, float]:
+        """Held-out figures after a step, where it is time to look."""
+        if step not in (1, self.steps) and step % self.settings.heldout_every:
+            return {}
+        start = time.perf_counter()
+        found = self.objective.look()
+        return {**found, "seconds_heldout": time.perf_counter() - start} if found else {}
+
+    def _betters(self, metrics: dict[str, float]) -> bool:
+        """Whether a step is worth a checkpoint: its held-out figures are the best so far, which are remembered. The
+        first step is what others are compared with, and nearly the model that the run began with."""
+        found = {name: x for name, x in metrics.items() if name.startswith("heldout/")}
+        if not found or (self.best and _goodness(found) <= _goodness(self.best)):
+            return False
+        self.best = {"step": int(metrics["step"]), **found}
+        return metrics["step"] > 1
+
     def _warnings(self, metrics: dict[str, float]) -> list[str]:
         if isinstance(self.settings, Reinforcement):
-            return tripwires.check(metrics, self.settings)
+            self.unparsed = tripwires.unparsed_steps(self.unparsed, metrics, self.settings)
+            return tripwires.check(metrics, self.settings, self.unparsed)
         return []
 
     def _save(self, step: int) -> None:
         made = self.objective
         state = {"step": step, "cursor": made.cursor, "memory": made.memory}
+        state |= {"best": self.best, "unparsed": self.unparsed}
         state["files"] = self.run.cursor(METRICS, SAMPLES)
         self.keeper.save(step, self.policy, self.optimizer, state, last=step == self.steps)
 
 
+def _goodness(found: dict[str, float]) -> float:
+    """What held-out figures are compared by, see `Objective.look`."""
+    return -found["heldout/loss"] if "heldout/loss" in found else found["heldout/reward"]
+
+
 def _joined(parts: list[dict[str, float]]) -> dict[str, float]:
-    """Numbers of a step's updates: amounts summed, all else averaged."""
+    """Numbers of a step's updates: amounts summed, the largest of the largest, all else averaged."""
     sums = {"tokens", "tokens_saved", "tokens_lost_to_splits", "seconds_update"}
-    names = parts[0] if parts else {}
-    return {k: sum(p[k] for p in parts) / (1 if k in sums else len(parts)) for k in names}
+    joined = {}
+    for name in parts[0] if parts else {}:
+        values = [p[name] for p in parts]
+        mean = sum(values) / (1 if name in sums else len(parts))
+        joined[name] = max(values) if name.endswith(update.LARGEST) else mean
+    return joined
 
 
 def order(items: Sequence[T], seed: int, cursor: int, count: int) -> list[T]:

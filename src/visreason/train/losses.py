@@ -4,7 +4,8 @@ Axes: S branch tokens of a forest, B its branches, P pairs of them. Every loss r
 log of each token or pair.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -63,7 +64,7 @@ class PolicyGradient:
         loss_S = -gain_S
         if "sampler" in fields:
             mismatch_S = old_S - fields["sampler"]
-            numbers["logp_mismatch"] = mismatch_S.abs()
+            numbers["logp_mismatch"] = numbers["logp_mismatch/largest"] = mismatch_S.abs()
             if self.tis_cap is not None:
                 weight_S = mismatch_S.exp().clamp(max=self.tis_cap)
                 numbers["importance"] = weight_S
@@ -147,6 +148,15 @@ class Preference:
                  "reward/rejected": bad_P, "accuracy": (good_P > bad_P).float()}  # fmt: skip
         loss_P = self.dpo * dpo_P + self.bco * bco_P + self.nll * nll_P
         return loss_P.sum(), {name: x_P.detach() for name, x_P in parts.items()}
+
+
+def mean_logistic(gaps: Sequence[float]) -> float:
+    """Mean of -log sigmoid(gap): the Bradley-Terry loss of pairs whose scores or implicit rewards differ by so much.
+
+    >>> round(mean_logistic([0.0, 1000.0, -1000.0]), 3)
+    333.564
+    """
+    return sum(math.log1p(math.exp(-abs(gap))) + max(0.0, -gap) for gap in gaps) / len(gaps)
 
 
 def in_pairs(x_B: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

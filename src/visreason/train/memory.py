@@ -12,13 +12,15 @@ import torch
 from transformers import AutoConfig, AutoModelForImageTextToText
 
 from visreason.engine.hf import ROLLOUT_TOKENS
+from visreason.errors import UsageError
 from visreason.model import patches
-from visreason.model.load import unreadable
+from visreason.model.load import NO_CODE, unreadable
 from visreason.model.logps import CHUNK_NUMBERS
-from visreason.model.parts import part_of
+from visreason.model.parts import PARTS, Part, linear, part_of
 from visreason.names import engine_kind
 from visreason.store import model_path
 from visreason.train import sharding
+from visreason.train.precision import halves, on_gpu
 from visreason.train.settings import Reinforcement, Training
 
 GB = 1e9
@@ -51,9 +53,14 @@ class Need:
     offloaded: float = 0.0
 
     @property
+    def counted(self) -> float:
+        """Bytes that are known before anything runs, whatever the data."""
+        return self.weights + self.gradients + self.optimizer
+
+    @property
     def total(self) -> float:
         """Bytes at the most: what is kept, with the larger of activations and rollout."""
-        kept = self.weights + self.gradients + self.optimizer + self.working + self.reference
+        kept = self.counted + self.working + self.reference
         return kept + self.rewards + self.sampler + max(self.activations, self.rollout)
 
     def rows(self) -> dict[str, object]:
@@ -83,21 +90,20 @@ def need(
     everything = sum(p.numel() for p in model.parameters())
     trained = sum(_trained(model, settings).values())
     spread = over > 1 or settings.offload
-    small = sum(m.weight.numel() for _, m in _linear(model)) if settings.quantize == "4bit" else 0
-    weights = (FULL * (everything - small) + FOUR_BITS * small) / over
+    frozen = PARTS if settings.lora_rank else settings.freeze
     beside = isinstance(settings, Reinforcement) and settings.kl > 0 and not settings.lora_rank
     kept = {
-        "weights": weights,
+        "weights": _held(model, settings, frozen, settings.quantize == "4bit") / over,
         "gradients": FULL * trained / over,
         "optimizer": MOMENTS[settings.optimizer] * trained / over,
-        "reference": weights * beside,
+        "reference": _held(model, settings, PARTS) / over if beside else 0.0,
     }
     if settings.offload:
         kept = {**dict.fromkeys(kept, 0.0), "offloaded": sum(kept.values())}
     rollout = _rollout(config, settings, processes, everything * spread, there)
     ahead = isinstance(settings, Reinforcement) and settings.overlap
     return Need(
-        working=_working(config, settings, everything - small, spread),
+        working=_working(config, settings, everything, trained, spread),
         activations=_activations(config, settings),
         rollout=0.0 if ahead else rollout,
         sampler=rollout if ahead else 0.0,
@@ -151,18 +157,26 @@ def _trained(model: Any, settings: Training) -> dict[str, int]:
     return sizes
 
 
+def _held(model: Any, settings: Training, frozen: tuple[Part, ...], quantised: bool = False) -> float:
+    """Bytes of a model's weights: of linear layers that are `quantised`, frozen ones under autocast, and all others."""
+    everything = sum(p.numel() for p in model.parameters())
+    small = sum(m.weight.numel() for _, m in _linear(model)) if quantised else 0
+    half = sum(p.numel() for _, m in linear(model, frozen) for p in m.parameters()) - small
+    return FULL * everything - (FULL - HALF) * half * halves(settings) - (FULL - FOUR_BITS) * small
+
+
 def _width(settings: Training) -> int:
-    return HALF if settings.precision == "bfloat16" else FULL
+    return HALF if halves(settings) else FULL
 
 
-def _working(config: Any, settings: Training, numbers: int, spread: bool) -> float:
-    """Under autocast a bfloat16 copy of every matrix. Of spread weights two layers that are gathered at a time; and the
-    words, with their gradient, for all of a forward and backward."""
+def _working(config: Any, settings: Training, numbers: int, trained: int, spread: bool) -> float:
+    """Under autocast a bfloat16 copy of every matrix that is trained. Of spread weights two layers that are gathered at
+    a time; and the words, with their gradient in float32, for all of a forward and backward."""
     if not spread:
-        return HALF * numbers if settings.precision == "bfloat16" else 0.0
-    text = config.get_text_config()
-    layers, words = 2 * numbers / text.num_hidden_layers, 2 * text.vocab_size * text.hidden_size
-    return _width(settings) * (layers + words)
+        return HALF * trained if halves(settings) else 0.0
+    text, width = config.get_text_config(), _width(settings)
+    words = text.vocab_size * text.hidden_size
+    return width * 2 * numbers / text.num_hidden_layers + (width + FULL) * words
 
 
 def _activations(config: Any, settings: Training) -> float:
@@ -211,13 +225,16 @@ def of_pictures(config: Any, settings: Training) -> float:
 
 def available(device: str) -> float:
     """Bytes of this process's GPU, or its share of the machine's."""
-    if device != "cpu" and torch.cuda.is_available():
+    if on_gpu(device):
         return torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / sharding.of_machine()
 
 
 def plan(path: str, settings: Training) -> dict[str, object]:
-    """Rows of the plan of a run: what it needs of each GPU, what there is, and what to change where it does not fit."""
+    """Rows of the plan of a run: what it needs of each GPU, what there is, and what to change where it does not fit.
+
+    Raises UsageError where what is counted, not estimated, is more than a GPU has.
+    """
     there, beside = available(settings.device), available("cpu")
     rewards = of_rewards(settings, lambda spec: _config(model_path(spec)))
     over = sharding.over(settings)
@@ -228,13 +245,19 @@ def plan(path: str, settings: Training) -> dict[str, object]:
         rows["of the CPU's there are"] = f"{beside / GB:.2f} GB"
     if (pictures := of_pictures(config, settings)) > NOTED * beside:
         rows["pictures, at most"] = f"{pictures / GB:.2f} of the CPU's {beside / GB:.2f} GB"
+    if on_gpu(settings.device) and found.counted > there:
+        raise UsageError(
+            f"expected weights, gradients and optimizer within the GPU's {there / GB:.1f} GB, found "
+            f"{found.weights / GB:.1f} + {found.gradients / GB:.1f} + {found.optimizer / GB:.1f} GB; give some of "
+            f"{ways(found, settings)}"
+        )
     fits = found.total <= there and found.offloaded <= beside
     return rows if fits else {**rows, "to make it fit": ways(found, settings)}
 
 
 def _config(path: str) -> Any:
     try:
-        return AutoConfig.from_pretrained(path)
+        return AutoConfig.from_pretrained(path, **NO_CODE)
     except (OSError, ValueError) as e:
         raise unreadable(path, e) from e
 
@@ -250,7 +273,7 @@ def ways(found: Need, settings: Training) -> str:
         made += ["a smaller memory_share"]
     elif found.rollout >= found.activations:
         made += ["fewer completions or tokens a step"]
-    made += ["kl=0"] * bool(found.reference) + ["precision=bfloat16"] * (settings.precision == "float32")
+    made += ["kl=0"] * bool(found.reference) + ["precision=bfloat16"] * (not halves(settings))
     made += ["rewards by a server (learned:http://..., judge:http://...)"] * bool(found.rewards)
     if settings.optimizer == "adamw" and settings.quantize == "none":  # what is refused with others
         made += ["more GPUs (torchrun)"] + ["offload=true"] * (not settings.offload)

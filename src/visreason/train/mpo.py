@@ -23,7 +23,7 @@ from visreason.train.pair_settings import Preferring
 from visreason.train.telling import console
 from visreason.train.update import Update, score
 
-REFERENCE = "reference.jsonl"
+REFERENCE, REFERENCE_OF_HELDOUT = "reference.jsonl", "reference_of_heldout.jsonl"
 BLOCK = 64
 Compared = tuple[Pair, float, float]
 """A pair with the reference's log-probs of its chosen and its rejected completion, nats."""
@@ -37,6 +37,7 @@ class MPO:
     pairs: list[Compared]
     style: Style
     settings: Preferring
+    heldout: list[Compared] = field(default_factory=list)
     cursor: int = 0
     memory: dict[str, Any] = field(default_factory=lambda: {"rewards": 0.0, "n": 0})
 
@@ -70,26 +71,36 @@ class MPO:
 
         return Batch([Update(trees, len(trees), whole=True)], loss, metrics, learned=remember)
 
+    def look(self) -> dict[str, float]:
+        """Of held-out pairs the share whose chosen side has the larger implicit reward, and DPO's loss."""
+        gaps = []
+        for i in range(0, len(self.heldout), BLOCK):
+            block = self.heldout[i : i + BLOCK]
+            sums = _sums(self.policy, [p for p, _, _ in block], self.style, self.settings)
+            gaps += [(c - good) - (r - bad) for (c, r), (_, good, bad) in zip(sums, block, strict=True)]
+        if not gaps:
+            return {}
+        loss = losses.mean_logistic([self.settings.beta * gap for gap in gaps])
+        return {"heldout/accuracy": sum(gap > 0 for gap in gaps) / len(gaps), "heldout/loss": loss}
+
     def _threshold(self) -> float:
         mean = self.memory["rewards"] / self.memory["n"] if self.memory["n"] else 0.0
         return mean if self.settings.threshold == "mean" else 0.0
 
 
 def with_reference(
-    run: Run, policy: Policy, pairs: list[Pair], style: Style, settings: Preferring
+    run: Run, policy: Policy, pairs: list[Pair], style: Style, settings: Preferring, file: str = REFERENCE
 ) -> list[Compared]:
-    """The pairs with the starting policy's log-probs, computed once and kept in the run's reference.jsonl.
+    """The pairs with the starting policy's log-probs, computed once and kept in the run's `file`.
 
     Call it before the first step, or on resume: then they are read. Raises RunError when the file is not whole.
     """
-    path = run.path / REFERENCE
+    path = run.path / file
     if not (run.path / "checkpoint").exists():
-        run.rewind({REFERENCE: 0})
+        run.rewind({file: 0})
         for block in _blocks(pairs):
-            trees = plant_pairs(policy, block, style)
-            sums = [logps.double().sum().item() for logps in score(policy, trees, settings)]
-            rows = zip(block, sums[::2], sums[1::2], strict=True)
-            run.append(REFERENCE, ({"id": p.problem.id, "chosen": c, "rejected": r} for p, c, r in rows))
+            rows = zip(block, _sums(policy, block, style, settings), strict=True)
+            run.append(file, ({"id": p.problem.id, "chosen": c, "rejected": r} for p, (c, r) in rows))
     rows = [row for _, row in read_rows(path)] if path.exists() else []
     if [row["id"] for row in rows] != [p.problem.id for p in pairs]:
         raise RunError(
@@ -97,6 +108,14 @@ def with_reference(
             "start again in another directory (out=...)"
         )
     return [(p, row["chosen"], row["rejected"]) for p, row in zip(pairs, rows, strict=True)]
+
+
+def _sums(policy: Policy, pairs: list[Pair], style: Style, settings: Preferring) -> list[tuple[float, float]]:
+    """Log-probs (nats) of every pair's chosen and rejected completion."""
+    sums = [
+        logps.double().sum().item() for logps in score(policy, plant_pairs(policy, pairs, style), settings)
+    ]
+    return list(zip(sums[::2], sums[1::2], strict=True))
 
 
 def plant_pairs(policy: Policy, pairs: list[Pair], style: Style) -> list[Tree]:

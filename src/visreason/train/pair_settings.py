@@ -1,11 +1,10 @@
 """The recipe fields of training on pairs: reward models, and preference optimisation."""
 
-from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from visreason.train.settings import Training
+from visreason.train.settings import HELDOUT, Training
 
 
 class Stage(BaseModel):
@@ -28,18 +27,17 @@ class RewardModelling(Training):
     freeze: tuple[Literal["vision", "merger", "language"], ...] = Field(
         ("vision",), description="Parts that are not trained."
     )
-    heldout: Path | None = Field(
-        None, description="File of held-out pairs; a part of the data's problems when not given."
+    heldout: str | None = Field(
+        None, description="Held-out pairs, given as data is; a part of the data's problems when left out."
     )
-    heldout_pairs: int = Field(
-        256, ge=1, description="Held-out pairs looked at while training; at its end all are."
+    heldout_limit: int = Field(
+        256, ge=1, description="Held-out pairs looked at while training, the first ones; at its end all are."
     )
     heldout_one_in: int = Field(
         20,
         ge=2,
         description="One problem in so many is held out, with all its pairs, where heldout is not given.",
     )
-    validate_every: int = Field(50, ge=1, description="Steps between looks at the held-out pairs.")
     margins: bool = Field(
         False, description="Ask the scores to differ by the pairs' own margins (Llama 2, section 3.2.2)."
     )
@@ -62,7 +60,8 @@ class RewardModelling(Training):
     def idle(self) -> dict[str, str]:
         heldout = {"heldout_one_in": "heldout left out"} if self.heldout else {}
         stages = dict.fromkeys(("lr", "epochs", "steps"), "stages left out") if self.stages else {}
-        return {**super().idle(), **heldout, **stages}
+        idle = {**super().idle(), **heldout, **stages}
+        return {name: needed for name, needed in idle.items() if needed != HELDOUT}  # there always is a part
 
 
 class Preferring(Training):

@@ -4,14 +4,14 @@ Axes: P pairs.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from visreason.data.pairs import longest_pair
-from visreason.errors import DataError, UsageError
+from visreason.errors import DataError, RunError, UsageError
 from visreason.model import value_head
 from visreason.model.encode import Prompt
 from visreason.model.forest import Tree
@@ -19,24 +19,48 @@ from visreason.model.parts import drop_lm_head
 from visreason.model.policy import Policy
 from visreason.prompt import Style
 from visreason.record import Pair
-from visreason.reward.learned import turn_tree
-from visreason.reward.scoring import rank_all
-from visreason.train import optimizer
+from visreason.reward.learned import BLOCK, turn_tree
+from visreason.reward.ranking import Ranked
+from visreason.train import losses, optimizer
 from visreason.train.loop import Batch, order
 from visreason.train.losses import BradleyTerry
 from visreason.train.pair_settings import RewardModelling, Stage
-from visreason.train.update import Update, values
+from visreason.train.update import Update, scores, values
 
 
 def with_head(policy: Policy, path: str, settings: RewardModelling) -> None:
-    """Give a policy the value head at `path`, or a new one where there is none."""
+    """Give a policy the value head at `path` (a directory or hub id), or a new one where there is none."""
     width = policy.base.config.get_text_config().hidden_size
-    trained = any((Path(path) / name).is_file() for name in value_head.FILES)
+    trained = value_head.find(path)
     head = value_head.read(path, width) if trained else value_head.ValueHead(width, seed=settings.seed)
     head.style = settings.style
     policy.value_head = head.to(policy.device)
     if settings.lm_head == "drop":
         drop_lm_head(policy)
+
+
+def rank(policy: Policy, pairs: Sequence[Pair], layout: Style, settings: RewardModelling) -> list[Ranked]:
+    """Every pair with its scores and lengths. Raises DataError for a problem that can't be read, RunError for a score
+    that is not finite."""
+    found: list[Ranked] = []
+    for block in (pairs[i : i + BLOCK] for i in range(0, len(pairs), BLOCK)):
+        prompts = policy.encoder.all_asked([p.problem for p in block], layout)
+        trees = [pair_tree(policy, prompt, pair) for prompt, pair in zip(prompts, block, strict=True)]
+        scored = scores(policy, trees, settings)
+        for pair, chosen, rejected in zip(block, scored[::2], scored[1::2], strict=True):
+            if not math.isfinite(chosen - rejected):
+                raise RunError(
+                    f"expected finite scores of problem {pair.problem.id!r}, found {chosen} and {rejected}: the reward "
+                    "model has diverged; lower lr, or take precision=float32"
+                )
+            tokens = [len(policy.encoder.completion(c.text)) for c in (pair.chosen, pair.rejected)]
+            found.append(Ranked(pair, chosen, rejected, *tokens))
+    return found
+
+
+def pair_tree(policy: Policy, prompt: Prompt, pair: Pair) -> Tree:
+    """A pair as a tree of two branches, the chosen side first."""
+    return turn_tree(policy, prompt, (pair.chosen.text, pair.rejected.text), pair.problem.id)
 
 
 @dataclass(frozen=True)
@@ -76,7 +100,7 @@ class RewardModel:
         trees = [self._tree(prompt, pair) for prompt, pair in zip(prompts, chosen, strict=True)]
         rate = optimizer.learning_rate(stretch.settings, place, stretch.steps)
         loss = BradleyTerry(self.settings.centre, self.settings.along)
-        metrics = {"stage": self.stretches.index(stretch) + 1, **self._validate(step)}
+        metrics = {"stage": self.stretches.index(stretch) + 1}
         return Batch([Update(trees, len(trees), whole=True)], loss, metrics, forward=values, rate=rate)
 
     @property
@@ -85,7 +109,7 @@ class RewardModel:
         return self.stretches[-1].first + self.stretches[-1].steps
 
     def _tree(self, prompt: Prompt, pair: Pair) -> Tree:
-        tree = turn_tree(self.policy, prompt, (pair.chosen.text, pair.rejected.text), pair.problem.id)
+        tree = pair_tree(self.policy, prompt, pair)
         if not self.settings.margins:
             return tree
         if pair.margin is None:
@@ -96,14 +120,15 @@ class RewardModel:
         branches = (replace(b, fields={"margin": torch.full((len(b.ids),), margin)}) for b in tree.branches)
         return Tree(tree.prompt, tuple(branches))
 
-    def _validate(self, step: int) -> dict[str, float]:
-        if step % self.settings.validate_every:
-            return {}
-        few = self.heldout[: self.settings.heldout_pairs]
-        ranked = rank_all(self.policy, few, self.style, self.settings.micro_batch_tokens)
+    def look(self) -> dict[str, float]:
+        """Accuracy on held-out pairs, and the Bradley-Terry loss."""
+        few = self.heldout[: self.settings.heldout_limit]
+        ranked = rank(self.policy, few, self.style, self.settings)
         gaps = [r.chosen - r.rejected for r in ranked]
-        loss = sum(math.log1p(math.exp(-abs(gap))) + max(0.0, -gap) for gap in gaps) / len(gaps)
-        return {"heldout/accuracy": sum(r.right for r in ranked) / len(ranked), "heldout/loss": loss}
+        return {
+            "heldout/accuracy": sum(r.right for r in ranked) / len(ranked),
+            "heldout/loss": losses.mean_logistic(gaps),
+        }
 
 
 def stretches(settings: RewardModelling, pairs: list[Pair]) -> list[Stretch]:

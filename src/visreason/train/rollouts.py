@@ -13,11 +13,12 @@ from visreason.record import Sample, from_json, to_json
 
 @dataclass(frozen=True)
 class Rollout:
-    """Every group of a step, the cursor behind their problems, and how long they took."""
+    """Every group of a step, the cursor behind their problems, how long they took, and of that their rewards."""
 
     groups: list[list[Sample]]
     cursor: int
     seconds: float
+    seconds_reward: float = 0.0
 
 
 def to_row(rollout: Rollout) -> dict[str, Any]:
@@ -43,14 +44,20 @@ def rollout_metrics(groups: list[list[Sample]]) -> dict[str, float]:
     values_PG = torch.tensor([[x.score.value for x in g] for g in groups])
     parts = {k for x in samples for k in x.score.parts}
     lengths = [len(x.completion.token_ids) for x in samples]
-    right = [len(x.completion.token_ids) for x in samples if x.score.correct]
+    answered = [
+        (n, x.score.correct) for n, x in zip(lengths, samples, strict=True) if x.score.reason != "errored"
+    ]
+    of = {
+        name: [n for n, correct in answered if correct == right]
+        for name, right in (("correct", True), ("wrong", False))
+    }
     reasons = [x.score.reason for x in samples]
     return {
         "reward": values_PG.mean().item(),
         "reward_std": values_PG.std(1).mean().item(),
         **{f"reward/{k}": sum(x.score.parts.get(k, 0.0) for x in samples) / n for k in sorted(parts)},
         "completion_length": sum(lengths) / n,
-        **({"completion_length/correct": sum(right) / len(right)} if right else {}),
+        **{f"completion_length/{name}": sum(some) / len(some) for name, some in of.items() if some},
         "share/truncated": sum(x.completion.finish == "length" for x in samples) / n,
         "share/unparsed": sum(x.score.reason == "unparsed" and x.problem.answer is not None for x in samples)
         / n,

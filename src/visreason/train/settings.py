@@ -8,6 +8,8 @@ from pydantic import Field, field_validator, model_validator
 from visreason.names import engine_kind
 from visreason.recipe import Asking
 
+HELDOUT = "heldout=..."
+
 
 class Training(Asking):
     """Settings of the loop, the optimizer, the memory and the checkpoints. Verbs add their data and objective."""
@@ -43,8 +45,10 @@ class Training(Asking):
     clip_norm: float = Field(
         1.0, gt=0, description="Largest gradient norm; larger gradients are scaled down."
     )
-    precision: Literal["float32", "bfloat16"] = Field(
-        "float32", description="bfloat16 computes under autocast; weights and optimizer stay float32."
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto",
+        description="bfloat16 computes under autocast: trained weights and the optimizer stay float32, matrices that "
+        "are not trained are held in bfloat16. auto is bfloat16 on a GPU that has it, float32 elsewhere.",
     )
     freeze: tuple[Literal["vision", "merger", "language"], ...] = Field(
         (), description="Parts that are not trained; with adapters lora_parts says what is."
@@ -71,11 +75,30 @@ class Training(Asking):
     save_every: int = Field(
         50, ge=1, description="Steps between checkpoints; a killed run resumes from the last."
     )
-    keep: int = Field(2, ge=1, description="Checkpoints that are kept.")
+    keep: int = Field(
+        2, ge=1, description="Checkpoints that are kept, beside that of the best held-out figure."
+    )
+    heldout: str | None = Field(
+        None,
+        description="Held-out data to look at while training, given as data is; none of its problems is learned.",
+    )
+    heldout_every: int = Field(
+        50,
+        ge=1,
+        description="Steps between looks at the held-out data, after the first and last one as well; a later step that "
+        "is better than all before is saved.",
+    )
+    heldout_limit: int = Field(256, ge=1, description="Held-out problems looked at, the first ones.")
     shard_over: int | None = Field(
         None,
         ge=1,
         description="GPUs that share one copy of the model under torchrun; those of a node when not given.",
+    )
+    process_timeout_s: float = Field(
+        1800.0,
+        gt=0,
+        description="Seconds that the processes of torchrun wait for one another: the longest rollout or reward of "
+        "one, less the shortest of another. Beyond it the run fails, and the same command goes on.",
     )
     offload: bool = Field(
         False,
@@ -90,7 +113,8 @@ class Training(Asking):
         lora: dict[str, str] = dict.fromkeys(("lora_alpha", "lora_parts", "quantize"), "lora_rank above 0")
         if self.lora_rank:
             lora = {"freeze": "lora_rank left out (lora_parts says what is trained)"}
-        return {**super().idle(), **lora, **({"epochs": "steps left out"} if self.steps else {})}
+        looks = {} if self.heldout else dict.fromkeys(("heldout_every", "heldout_limit"), HELDOUT)
+        return {**super().idle(), **lora, **looks, **({"epochs": "steps left out"} if self.steps else {})}
 
 
 class Reinforcement(Training):
@@ -127,6 +151,12 @@ class Reinforcement(Training):
     rewards: dict[str, float] = Field(
         {"correct": 1.0, "format": 1.0},
         description="Rewards and their weights: correct, format, learned:PATH, judge:ENGINE, or module:function.",
+    )
+    reward_timeout_s: float | None = Field(
+        600.0,
+        gt=0,
+        description="Longest time that a reward module:function may take for a step's completions, in a thread of its "
+        "own; null calls it in the main thread, unbounded.",
     )
     squash: Literal["sigmoid", "clip", "none"] = Field(
         "sigmoid", description="How a learned score is bounded, after centre and scale; clip is at -1 and 1."
@@ -180,6 +210,17 @@ class Reinforcement(Training):
     stop_entropy: float = Field(
         1e-4, ge=0, description="Stop when the policy's mean entropy is under this (nats a token)."
     )
+    stop_entropy_above: float | None = Field(
+        None, gt=0, description="Stop when the mean entropy is above this (nats a token); null is off."
+    )
+    stop_unparsed: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="Stop when more completions than this share had no answer, in stop_unparsed_steps steps in a row; "
+        "null is off.",
+    )
+    stop_unparsed_steps: int = Field(5, ge=1, description="Steps in a row that stop_unparsed waits for.")
     warn_truncated: float = Field(
         0.2, ge=0, le=1, description="Warn when more completions than this share were cut off."
     )
@@ -192,6 +233,7 @@ class Reinforcement(Training):
 
     def idle(self) -> dict[str, str]:
         kl = {} if self.kl else {"stop_kl": "kl above 0"}
+        unparsed = {} if self.stop_unparsed is not None else {"stop_unparsed_steps": "stop_unparsed=..."}
         overlong = {} if self.overlong == "penalty" else {"overlong_margin": "overlong=penalty"}
         reuse = {} if self.zero_spread == "reuse" else {"buffer_groups": "zero_spread=reuse"}
         once = self.passes * self.minibatches == 1 and not self.reuses
@@ -200,13 +242,25 @@ class Reinforcement(Training):
             clips, "a second update of each rollout (passes or minibatches above 1, or reuse)"
         )
         learned = any(name.startswith("learned:") for name in self.rewards)
+        own = any(":" in name and name.partition(":")[0] not in ("learned", "judge") for name in self.rewards)
+        bound = {} if own else {"reward_timeout_s": "a reward module:function"}
         squashing = () if learned else ("squash", "squash_centre", "squash_scale")
         squash = dict.fromkeys(squashing, "a reward learned:PATH")
         held = () if self.engine == "vllm" else ("tensor_parallel", "memory_share")
         synced = () if self.engine != "hf" else ("check_sync_every", "overlap")
         sampler = dict.fromkeys(held, "engine=vllm")
         sampler |= dict.fromkeys(synced, "engine=vllm or http://HOST/v1#MODEL")
-        return {**super().idle(), **kl, **overlong, **reuse, **second, **squash, **sampler}
+        return {
+            **super().idle(),
+            **kl,
+            **unparsed,
+            **overlong,
+            **reuse,
+            **second,
+            **bound,
+            **squash,
+            **sampler,
+        }
 
     @field_validator("engine")
     @classmethod

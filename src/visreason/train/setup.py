@@ -15,9 +15,10 @@ from visreason.model import load as loading
 from visreason.model.policy import Policy
 from visreason.prompt import Style, messages, style
 from visreason.record import Problem
-from visreason.train import checkpoint, memory, sharding, trial
+from visreason.train import checkpoint, heldout, memory, sharding, trial
 from visreason.train.loop import Loop, Objective, total_steps
 from visreason.train.pair_settings import Preferring, RewardModelling
+from visreason.train.precision import halves, precision
 from visreason.train.reward_model import with_head
 from visreason.train.settings import Training
 from visreason.train.telling import console
@@ -29,13 +30,13 @@ T = TypeVar("T")
 @dataclass(frozen=True)
 class Work(Generic[T]):
     """What a verb brings to a run. `read` gets the file of the data, the style and the list of rejected rows;
-    `objective` the run, policy, items, style and the model that the run starts from; an objective may have its own
-    `steps`. `plan` gives the verb's rows of the plan. `opened` may add to the policy, given the folder it was loaded
-    from; `finish` gives what the summary has to say of the trained objective."""
+    `objective` the run, policy, items, those held out, style and the model that the run starts from; an objective may
+    have its own `steps`. `plan` gives the verb's rows of the plan. `opened` may add to the policy, given the folder it
+    was loaded from; `finish` gives what the summary has to say of the trained objective."""
 
     read: Callable[[Path, Style, list[dict[str, Any]]], Iterable[T]]
     problem_of: Callable[[T], Problem]
-    objective: Callable[[store.Run, Policy, list[T], Style, str], Objective]
+    objective: Callable[[store.Run, Policy, list[T], list[T], Style, str], Objective]
     plan: Callable[[list[T]], dict[str, object]]
     opened: Callable[[Policy, str], None] = lambda policy, path: None
     finish: Callable[[store.Run, Any], dict[str, Any]] = lambda run, objective: {}
@@ -54,19 +55,26 @@ def train(verb: str, recipe: Training, out: Path, work: Work[Any]) -> None:
 
 def _train(record: store.Run, recipe: Training, work: Work[Any]) -> None:
     layout, out = style(recipe.style), record.path
+    if not isinstance(recipe, RewardModelling) and (said := store.of_other_style(recipe.model, recipe.style)):
+        console.print(f"[bold yellow]{said}")
     data = sharding.by_first(lambda: data_file(recipe.data, out, layout))
     start = sharding.by_first(lambda: model_folder(recipe.model, out, layout, recipe.seed))
     rejected: list[dict[str, Any]] = []
     read = work.read(data, layout, rejected)
     items = [i for i in read if has_meta(work.problem_of(i), recipe.where)][: recipe.limit]
+    aside: list[dict[str, Any]] = []
+    held, source = _held_out(recipe, layout, out, work, aside)
     print_plan("memory of each GPU", memory.plan(start, recipe))
     policy, resumed = open_policy(record, recipe, start, work.opened)
     items = within_budget(policy, items, work.problem_of, layout, rejected)
-    keep_rejected(record, rejected)
-    made = work.objective(record, policy, items, layout, start)
+    held = within_budget(policy, held, work.problem_of, layout, aside) if held else []
+    aside = [{**row, "reason": f"held out: {row['reason']}"} for row in aside]
+    items = heldout.apart(items, held, work.problem_of, rejected)
+    keep_rejected(record, rejected + aside)
+    made = work.objective(record, policy, items, held, layout, start)
     steps = getattr(made, "steps", None) or total_steps(recipe, len(items))
     loop = Loop(record, policy, made, recipe, steps)
-    counts = {"problems": len(items), "set aside": len(rejected)}
+    counts = {"problems": len(items), "set aside": len(rejected), **heldout.plan(recipe, len(held))}
     per_step = {"problems per step": recipe.problems_per_step, **work.plan(items), "steps": steps}
     print_plan(record.verb, {**counts, **per_step, **plan_of(policy, recipe)})
     problems = [work.problem_of(i) for i in items]
@@ -74,9 +82,30 @@ def _train(record: store.Run, recipe: Training, work: Work[Any]) -> None:
     if policy.device.type == "cuda":
         trial.try_longest(policy, problems, made.longest, layout, recipe)
     if loop.fit(resumed):
-        inputs = [data, *store.model_files(start)]
+        inputs = [data, *source, *store.model_files(start)]
         counts = {"problems": len(items), "rejected": len(rejected)}
-        seal(record, policy, steps, inputs, counts, work.finish(record, made))
+        counts |= {"held out": len(held), "held out, rejected": len(aside)} if source else {}
+        seal(
+            record,
+            policy,
+            steps,
+            inputs,
+            counts,
+            {**heldout.best(record, loop.best), **work.finish(record, made)},
+        )
+
+
+def _held_out(
+    recipe: Training, layout: Style, out: Path, work: Work[T], aside: list[dict[str, Any]]
+) -> tuple[list[T], list[Path]]:
+    """The items that `heldout` names and their file, nothing where it names none; rows of no use go to `aside`."""
+    if (spec := recipe.heldout) is None:
+        return [], []
+    file = sharding.by_first(lambda: data_file(spec, out / "heldout", layout))
+    items = [i for i in work.read(file, layout, aside) if has_meta(work.problem_of(i), recipe.where)]
+    if not items:
+        raise DataError(f"expected held-out problems in {file}, found none with {recipe.where}; give others")
+    return items, [file]
 
 
 def open_policy(
@@ -116,7 +145,8 @@ def _opened(
 ) -> Policy:
     """The policy at `start`, or as it was saved at `resumed`, frozen and adapted as asked."""
     lora = settings.lora_rank > 0
-    policy = _load(settings, resumed if resumed and not lora else start)
+    frozen = parts.PARTS if lora else settings.freeze
+    policy = _load(settings, resumed if resumed and not lora else start, frozen)
     policy.share &= settings.share_trunk
     if isinstance(settings, (Preferring, RewardModelling)) and not policy.share:
         raise ModelError(
@@ -138,7 +168,7 @@ def open_reference(settings: Training, trained: Policy, start: str) -> Policy:
     """The frozen starting policy, for the KL: under adapters it is there already."""
     if settings.lora_rank:
         return adapters.without_adapters(trained)
-    policy = _load(settings, start)
+    policy = _load(settings, start, parts.PARTS)
     policy.model.requires_grad_(False)
     sharding.shard(policy, settings)
     return policy
@@ -189,11 +219,12 @@ def plan_of(policy: Policy, settings: Training) -> dict[str, object]:
     """The rows of the plan that every objective has."""
     sizes = [(p.numel(), p.requires_grad) for _, p in policy.named_parameters()]
     trained, everything = sum(n for n, t in sizes if t), sum(n for n, _ in sizes)
+    computes = f"{precision(settings)}{' by default' * (settings.precision == 'auto')}"
     return {
         "tokens of a micro-batch": settings.micro_batch_tokens,
         "parameters trained": f"{trained:,} of {everything:,}",
         "optimizer": f"{settings.optimizer}, lr {settings.lr:g}, {settings.schedule}",
-        "precision, device": f"{settings.precision}, {policy.device} ({policy.attention_path})",
+        "precision, device": f"{computes}, {policy.device} ({policy.attention_path})",
         "checkpoint every": f"{settings.save_every} steps, {settings.keep} kept",
     }
 
@@ -213,11 +244,11 @@ def seal(
     console.print(f"done: {last}")
 
 
-def _load(settings: Training, path: str) -> Policy:
+def _load(settings: Training, path: str, frozen: tuple[parts.Part, ...]) -> Policy:
     return loading.load(
         path,
         device=settings.device,
-        autocast=settings.precision == "bfloat16",
+        autocast=halves(settings),
         max_pixels=settings.max_pixels,
         min_pixels=settings.min_pixels,
         max_prompt_tokens=settings.max_prompt_tokens,
@@ -225,4 +256,5 @@ def _load(settings: Training, path: str) -> Policy:
         spread=sharding.together(),
         empty=sharding.waits(),
         scores=isinstance(settings, RewardModelling),
+        frozen=frozen,
     )

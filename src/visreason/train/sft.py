@@ -13,7 +13,10 @@ from visreason.prompt import Style
 from visreason.train import losses
 from visreason.train.loop import Batch, order
 from visreason.train.settings import Training
-from visreason.train.update import Update
+from visreason.train.update import Update, score
+
+BLOCK = 64
+"""Held-out examples planted at a time."""
 
 
 @dataclass
@@ -24,6 +27,7 @@ class SFT:
     examples: list[Example]
     style: Style
     settings: Training
+    heldout: list[Example] = field(default_factory=list)
     cursor: int = 0
     memory: dict[str, Any] = field(default_factory=dict)
 
@@ -41,6 +45,16 @@ class SFT:
         lengths = [len(b.ids) for t in trees for b in t.branches]
         metrics = {"completion_length": sum(lengths) / len(lengths)}
         return Batch([Update(trees, losses.batch_weight("token", lengths, 0))], losses.sft, metrics)
+
+    def look(self) -> dict[str, float]:
+        """Cross-entropy on held-out completions, nats a token."""
+        few, total, tokens = self.heldout[: self.settings.heldout_limit], 0.0, 0
+        for i in range(0, len(few), BLOCK):
+            for logps in score(
+                self.policy, plant_examples(self.policy, few[i : i + BLOCK], self.style), self.settings
+            ):
+                total, tokens = total - logps.double().sum().item(), tokens + len(logps)
+        return {"heldout/loss": total / tokens} if tokens else {}
 
 
 def plant_examples(policy: Policy, examples: Sequence[Example], style: Style) -> list[Tree]:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import torch
 
@@ -13,6 +14,9 @@ from visreason.train import sharding
 from visreason.train.losses import Loss, Numbers
 from visreason.train.settings import Training
 
+LARGEST = "/largest"
+"""How the name of a number ends of which the largest is logged, not the mean."""
+T = TypeVar("T")
 Forward = Callable[[Policy, Forest, float], tuple[torch.Tensor, Numbers]]
 """What a loss is computed from, of a forest at a temperature, and numbers to log."""
 
@@ -50,7 +54,7 @@ class _Tally:
 
     def add(self, numbers: Numbers) -> None:
         for name, x in numbers.items():
-            self._add(name, x.sum().item(), x.numel())
+            self._add(name, (x.max() if name.endswith(LARGEST) else x.sum()).item(), x.numel())
 
     def __iadd__(self, other: "_Tally") -> "_Tally":
         self.loss += other.loss
@@ -62,7 +66,8 @@ class _Tally:
 
     def _add(self, name: str, x: float, n: int) -> None:
         total, count = self.sums.get(name, (0.0, 0))
-        self.sums[name] = (total + x, count + n)
+        largest = name.endswith(LARGEST)
+        self.sums[name] = (max(total, x), 1) if largest else (total + x, count + n)
 
 
 def apply(
@@ -132,17 +137,32 @@ def _loss(
     return value + filler if batch.filler else value
 
 
-@torch.no_grad()
 def score(
     policy: Policy, trees: list[Tree], settings: Training, temperature: float = 1.0
 ) -> list[torch.Tensor]:
     """Log-probs of every branch, each (C,) on the CPU, in order of trees and branches, without gradient."""
-    out: list[torch.Tensor] = []
+
+    def logps(forest: Forest) -> list[torch.Tensor]:
+        return list(policy.logps(forest, temperature).logps_S.cpu().split(forest.lengths_B.tolist()))
+
+    return _of_branches(policy, trees, settings, logps)
+
+
+def scores(policy: Policy, trees: list[Tree], settings: Training) -> list[float]:
+    """A reward model's score of every branch, in order of trees and branches, without gradient."""
+    return _of_branches(policy, trees, settings, lambda forest: policy.scores(forest).tolist())
+
+
+@torch.no_grad()
+def _of_branches(
+    policy: Policy, trees: list[Tree], settings: Training, found: Callable[[Forest], list[T]]
+) -> list[T]:
+    """What is found of every branch of forests within the budget, in order of trees and branches."""
+    out: list[T] = []
     batches, _ = sharding.micro_batches(policy, trees, settings.micro_batch_tokens)
     for batch, forest in sharding.planted(policy, batches):
-        logps_S = policy.logps(forest, temperature).logps_S
-        pieces = logps_S.cpu().split(forest.lengths_B.tolist())
-        out += pieces if batch.filler is None else pieces[:-1]
+        of_branches = found(forest)
+        out += of_branches if batch.filler is None else of_branches[:-1]
     return sharding.in_order(trees, out)
 
 

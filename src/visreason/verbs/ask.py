@@ -14,7 +14,7 @@ from visreason.prompt import image_record, messages, style
 from visreason.recipe import Paths
 from visreason.recipe import Recipe as Base
 from visreason.record import Problem
-from visreason.store import trained_style
+from visreason.store import of_other_style
 
 
 class Recipe(Base):
@@ -41,10 +41,8 @@ class Recipe(Base):
 def run(recipe: Recipe, out: Path) -> None:
     """Ask and print; nothing is written. Raises DataError when an image can't be read or the prompt is too long."""
     layout = style(recipe.style)
-    if (trained := trained_style(recipe.model)) not in (None, recipe.style):
-        Console(stderr=True).print(
-            f"[yellow]{recipe.model} was trained in style={trained}, and is asked in another"
-        )
+    if said := of_other_style(recipe.model, recipe.style):
+        Console(stderr=True).print(f"[yellow]{said}")
     images = tuple(image_record(path) for path in recipe.image)
     problem = Problem("ask", recipe.question, images, choices=tuple(recipe.choices))
     engine = connect(

@@ -224,7 +224,7 @@ def _in_blocks(
 
 def _mark(pair: Pair) -> str:
     """What tells pairs apart on disk."""
-    return digest([*content(pair), pair.problem.id, pair.chosen.text, pair.rejected.text])[:16]
+    return digest([*content(pair.problem), pair.problem.id, pair.chosen.text, pair.rejected.text])[:16]
 
 
 def _apply(pairs: list[Pair], outcomes: Outcomes) -> tuple[list[Pair], list[tuple[Pair, str]], int]:

@@ -121,7 +121,7 @@ def _preferences(recipe: Recipe, out: Path, common: list[str]) -> list[list[str]
     that model's answers to training problems, which it ranked."""
     reward = ["reward_model", f"model={out}/sft", f"data={out}/world/train_pairs.jsonl", *common,
               f"heldout={out}/world/heldout_pairs.jsonl", "optimizer=muon", f"steps={recipe.reward_steps}", "lr=2e-3",
-              "along=1", "problems_per_step=16", "validate_every=40", "heldout_pairs=128", "save_every=80",
+              "along=1", "problems_per_step=16", "heldout_every=40", "heldout_limit=128", "save_every=80",
               f"out={out}/reward_model"]  # fmt: skip
     learned = [f"reward=learned:{out}/reward_model", f"seed={recipe.seed}"]
     rollouts = ["evaluate", f"model={out}/sft", f"data={out}/world/train.jsonl", *common, f"limit={recipe.rollouts}",

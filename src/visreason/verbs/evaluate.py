@@ -7,134 +7,32 @@ docs/benchmarks.md has the benchmarks, their files and the figures that come out
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any
 
-from pydantic import Field, model_validator
 from rich.console import Console
 
-from visreason.bench import BENCHES, suites
+from visreason.bench import suites
 from visreason.bench import summary as figures
 from visreason.bench import task as tasks
-from visreason.bench.asking import Asked, answers, scored_given
+from visreason.bench.asking import DEVICES, Asked, answers, devices, scored_given
 from visreason.bench.files import located
 from visreason.bench.kind import Rules
-from visreason.bench.task import OFFICIAL, Reading, Task
+from visreason.bench.settings import ASKED, Evaluating
+from visreason.bench.task import Reading, Task
 from visreason.data import has_meta, part, read_problems
 from visreason.engine import Engine, Sampling, connect
 from visreason.errors import DataError
 from visreason.names import engine_kind
 from visreason.prompt import Style, style
-from visreason.recipe import Answering
 from visreason.record import Problem, Sample
 from visreason.reward import from_names
 from visreason.stats import Interval, counts
-from visreason.store import IMAGES, MANIFEST, Run, manifest, model_files, trained_style
+from visreason.store import IMAGES, MANIFEST, Run, manifest, model_files, of_other_style
 from visreason.world.source import data_file, model_folder
 
-ASKING = ("temperature", "top_p", "max_completion_tokens", "precision", "max_pixels", "min_pixels", "device")
-ASKED = ("model", "samples", "seed", *ASKING[:-1])
-BENCH_ONLY = (
-    "completions", "split", "extraction", "judge", "judge_cache", "integer", "random_fallback", "partial", "rewards",
-    "trials",
-)  # fmt: skip
 
-
-class Recipe(Answering):
+class Recipe(Evaluating):
     """What answers, what is asked, how it is decoded, how answers are read."""
-
-    data: str = Field(
-        "",
-        description="Problems: a JSONL file of records or flat rows, or world:SPLIT:N; of a benchmark the file or "
-        "folder its authors publish, or hub:OWNER/NAME[@REVISION]; not needed where completions carry their problems.",
-        examples=["world:heldout:500"],
-    )
-    model: str = Field(
-        "",
-        description="Engine: hf:PATH, vllm:PATH, http://HOST/v1#MODEL, script:FILE.jsonl, a run directory, or world.",
-        examples=["runs/grpo/a"],
-    )
-    bench: str | None = Field(
-        None,
-        description=f"Benchmark, whose rules then hold: {', '.join((*BENCHES, *suites.SUITES))}, or module:object.",
-    )
-    split: str | None = Field(None, description="Split of the benchmark; its first when not given.")
-    completions: Path | None = Field(
-        None, description="Answers made elsewhere, in place of a model: a file or folder as it was released."
-    )
-    extraction: Literal["rule", "stored", "judge"] = Field(
-        "rule",
-        description="How answers are read: by rule from the raw responses, as stored in released files, or by a judge.",
-    )
-    judge: str | None = Field(None, description="Engine that extracts and judges (extraction=judge).")
-    judge_cache: Path = Field(
-        Path("runs/judge.sqlite"),
-        description="Replies of judges (SQLite); nothing in it is asked again, and runs may share it.",
-    )
-    integer: Literal["strict", "float"] = Field(
-        "strict",
-        description="MathVista's whole numbers: int(text), as in published labels, or int(float(text)).",
-    )
-    random_fallback: bool = Field(
-        False,
-        description="Guess where no option can be read, as MMMU's published figures do; else it is unparsed.",
-    )
-    partial: bool = Field(
-        False,
-        description="Make figures of fewer problems or completions than the split has, labelled so; else refused.",
-    )
-    trials: int = Field(
-        1,
-        ge=1,
-        description="How often the model, as a judge, sees each pair of a reward benchmark, in shuffled orders.",
-    )
-    rewards: Path | None = Field(
-        None,
-        description="Rewards of the samples, as score writes or as rows of id and reward: gives best of n.",
-    )
-    samples: int = Field(1, ge=1, description="Answers to each problem.")
-    temperature: float = Field(0.0, ge=0, description="Sampling temperature; 0 takes the likeliest token.")
-    top_p: float = Field(1.0, gt=0, le=1, description="Nucleus of the sampling.")
-    max_completion_tokens: int = Field(
-        1024, ge=1, description="Longest answer; longer ones are cut and counted."
-    )
-    block: int = Field(
-        128, ge=1, description="Problems asked at a time; a resumed run goes on after the last whole block."
-    )
-
-    def idle(self) -> dict[str, str]:
-        without = {} if self.bench else dict.fromkeys(BENCH_ONLY, "bench")
-        if self.completions:
-            without |= dict.fromkeys((*ASKING, "trials"), "a model")
-        if self.extraction != "judge":
-            without |= dict.fromkeys(("judge", "judge_cache"), "extraction=judge")
-        return {**super().idle(), **without}
-
-    @model_validator(mode="after")
-    def _need(self) -> Self:
-        fields = type(self).model_fields
-        if not self.model and not self.completions:
-            raise ValueError(
-                f"model is needed: {fields['model'].description} Give model=... (or completions=...)"
-            )
-        if self.model.startswith("learned:"):
-            raise ValueError(
-                f"expected an engine that answers, found the reward model {self.model}, which gives scores: `visreason "
-                f"score samples=DATA reward={self.model} out=RUN`, then give completions=RUN/scores.jsonl with "
-                "extraction=stored in place of model"
-            )
-        if self.model and self.completions:
-            raise ValueError("expected a model or completions, found both; leave one out")
-        if not self.data and not self.completions:
-            raise ValueError(f"data is needed: {fields['data'].description} Give data=...")
-        if self.extraction == "judge" and self.judge is None:
-            raise ValueError("extraction=judge needs an engine; give judge=...")
-        if self.extraction == "stored" and self.model:
-            raise ValueError(
-                "extraction=stored reads released completions; give completions=... in place of model"
-            )
-        if self.style == OFFICIAL and not self.bench:
-            raise ValueError("style=official is a benchmark's own prompt; give bench=...")
-        return self
 
 
 console = Console(stderr=True)
@@ -152,8 +50,8 @@ def run(recipe: Recipe, out: Path) -> None:
             f"[yellow]samples={recipe.samples} at temperature=0 are {recipe.samples} times the same answer; give a "
             "temperature above 0"
         )
-    if (trained := trained_style(recipe.model)) not in (None, recipe.style):
-        console.print(f"[yellow]{recipe.model} was trained in style={trained}, and is asked in another")
+    if said := of_other_style(recipe.model, recipe.style):
+        console.print(f"[yellow]{said}")
     if recipe.bench is None:
         _run_plain(recipe, out, record)
     elif recipe.bench in suites.SUITES:
@@ -172,16 +70,9 @@ def _run_plain(recipe: Recipe, out: Path, record: Run) -> None:
         return [replace(s, score=score) for s, score in zip(fresh, reward(fresh), strict=True)]
 
     asked = Asked(problems, lambda problem: layout, scored, _sampling(recipe), recipe.block)
-    samples, engine = answers(record, asked, partial(_engine, recipe, out, layout), console)
-    _seal(
-        record,
-        samples,
-        figures.overview(samples),
-        [data],
-        len(rejected),
-        engine,
-        _answering(recipe, out, layout),
-    )
+    samples = answers(record, asked, partial(_engine, recipe, out, layout), console)
+    inputs = [data, *_answering(recipe, out, layout)]
+    _seal(record, samples, figures.overview(samples), inputs, len(rejected))
 
 
 def _run_bench(recipe: Recipe, out: Path, record: Run) -> None:
@@ -190,23 +81,15 @@ def _run_bench(recipe: Recipe, out: Path, record: Run) -> None:
     reading = Reading(recipe.extraction, recipe.style, recipe.judge, recipe.judge_cache)
     layout = tasks.layout(task.bench, recipe.style)
     if recipe.completions:
-        samples, engine = scored_given(record, task, reading, console), None
+        samples = scored_given(record, task, reading, console)
     else:
-        samples, engine = _live(recipe, out, record, task, reading)
+        samples = _live(recipe, out, record, task, reading)
     summary = figures.overview(samples, by_meta=False)
     summary |= figures.summarize(task.bench, samples, recipe.extraction, task.missing)
     asked = None if recipe.completions else {n: getattr(recipe, n) for n in ASKED}
     summary["protocol"] = figures.card(task, reading, asked)
     _show(task, summary)
-    _seal(
-        record,
-        samples,
-        summary,
-        list(task.inputs),
-        len(task.rejected),
-        engine,
-        _answering(recipe, out, layout),
-    )
+    _seal(record, samples, summary, [*task.inputs, *_answering(recipe, out, layout)], len(task.rejected))
 
 
 def _run_suite(recipe: Recipe, out: Path, record: Run, suite: str) -> None:
@@ -222,7 +105,8 @@ def _run_suite(recipe: Recipe, out: Path, record: Run, suite: str) -> None:
     made = {name: manifest(out / name) for name in suites.SUITES[suite]}
     summary = suites.average(suite, {name: m["summary"] for name, m in made.items()})
     totals = {k: sum(m["counts"][k] for m in made.values()) for k in made[next(iter(made))]["counts"]}
-    record.seal(summary, [out / name / MANIFEST for name in made], totals)
+    where = devices(m["device"] for m in made.values())
+    record.seal(summary, [out / name / MANIFEST for name in made], totals, where)
     console.print(f"{suite}: average {summary['rounded']} (truncated {summary['truncated']}); {out}")
 
 
@@ -244,9 +128,7 @@ def _task(recipe: Recipe, out: Path) -> Task:
     return tasks.with_rewards(task, recipe.rewards) if recipe.rewards else task
 
 
-def _live(
-    recipe: Recipe, out: Path, record: Run, task: Task, reading: Reading
-) -> tuple[list[Sample], Engine | None]:
+def _live(recipe: Recipe, out: Path, record: Run, task: Task, reading: Reading) -> list[Sample]:
     """An engine's answers, scored; `format` is kept beside the score."""
     layout = tasks.layout(task.bench, recipe.style)
     score = tasks.scorer(task.bench, task.rules, reading)
@@ -273,25 +155,23 @@ def _show(task: Task, summary: dict[str, Any]) -> None:
         figure = summary["figures"][name]
         bounds = f"[{figure['low']:.1f}, {figure['high']:.1f}], n = {figure['n']}"
         console.print(f"  {name:<24} {figure['value']:.2f} {bounds}", markup=False, highlight=False)
+    for rule, found in summary.get("guessed", {}).items():
+        console.print(
+            f"  guessed ({rule}): {found['n']} answers, {found['right']} of them right", highlight=False
+        )
 
 
 def _seal(
-    record: Run,
-    samples: list[Sample],
-    summary: dict[str, Any],
-    inputs: list[Path],
-    rejected: int,
-    engine: Engine | None,
-    answered: str | None,
+    record: Run, samples: list[Sample], summary: dict[str, Any], inputs: list[Path], rejected: int
 ) -> None:
-    """Seal, with the files of what answered among the inputs, and say the accuracy."""
+    """Seal, and say the accuracy."""
     if troubles := record.troubles():
         summary["troubles"] = troubles
     record.seal(
         summary,
-        [*inputs, *(model_files(answered) if answered else [])],
+        inputs,
         {**counts(s.score for s in samples), "rejected": rejected},
-        engine.device if engine else "none",
+        devices(row["device"] for row in record.rows(DEVICES)),
     )
     completed = summary["accuracy_of_completed"]
     layout = "" if summary["format"] is None else f"; format {summary['format']:.3f}"
@@ -321,12 +201,12 @@ def _sampling(recipe: Recipe) -> Sampling:
     return Sampling(recipe.samples, recipe.temperature, recipe.top_p, 0, recipe.max_completion_tokens, seed)
 
 
-def _answering(recipe: Recipe, out: Path, layout: Style) -> str | None:
-    """The path of the model or the script that answered; None of a server, and of completions made elsewhere."""
-    kind = engine_kind(recipe.model)
-    if not recipe.model or kind == "http":
-        return None
-    return model_folder(recipe.model.removeprefix(f"{kind}:"), out, layout, recipe.seed)
+def _answering(recipe: Recipe, out: Path, layout: Style) -> list[Path]:
+    """The files of the model or the script that answered, as far as they are here: not of a server, of completions made
+    elsewhere, and of a model on the machine of a shard."""
+    spec = recipe.model.removeprefix(f"{engine_kind(recipe.model)}:")
+    here = spec == "world" or (spec and Path(spec).exists())
+    return model_files(model_folder(spec, out, layout, recipe.seed)) if here else []
 
 
 def _engine(recipe: Recipe, out: Path, layout: Style) -> Engine:

@@ -35,23 +35,28 @@ def run(recipe: Recipe, out: Path) -> None:
     from visreason.model.policy import Policy
     from visreason.train import setup, sharding
     from visreason.train.grpo import GRPO
+    from visreason.train.precision import precision
 
     completions = recipe.problems_per_step * recipe.completions_per_problem
 
-    def objective(_: Run, policy: Policy, problems: list[Problem], style: Style, start: str) -> GRPO:
-        models = Models(recipe.device, recipe.precision, recipe.max_pixels, recipe.min_pixels, recipe.max_prompt_tokens,
-                        recipe.squash, recipe.squash_centre, recipe.squash_scale)  # fmt: skip
-        reward = from_names(recipe.rewards, style, models)
+    def objective(
+        _: Run, policy: Policy, problems: list[Problem], heldout: list[Problem], style: Style, start: str
+    ) -> GRPO:
+        models = Models(recipe.device, precision(recipe), recipe.max_pixels, recipe.min_pixels,
+                        recipe.max_prompt_tokens, recipe.squash, recipe.squash_centre, recipe.squash_scale)  # fmt: skip
+        reward = from_names(recipe.rewards, style, models, recipe.reward_timeout_s)
         reference = setup.open_reference(recipe, policy, start) if recipe.kl > 0 else None
-        reward = sharding.dealt_reward(reward, recipe.completions_per_problem)
+        reward = sharding.dealt_reward(reward)
         if recipe.engine != "hf":
             synced = _beside(policy, recipe, problems, style, start, out / WEIGHTS)
             more = {"sync": synced.sync, **({"rest": synced.engine.rest} if recipe.engine == "vllm" else {})}
-            return GRPO(policy, synced.engine, problems, style, reward, recipe, reference, **more)
+            return GRPO(
+                policy, synced.engine, problems, style, reward, recipe, reference, heldout=heldout, **more
+            )
         from visreason.engine.hf import HF
 
         engine = sharding.dealt_engine(HF(policy), policy)
-        return GRPO(policy, engine, problems, style, reward, recipe, reference)
+        return GRPO(policy, engine, problems, style, reward, recipe, reference, heldout=heldout)
 
     work = setup.Work(
         read=lambda path, _, rejected: _read(path, recipe.rewards, rejected),
@@ -63,11 +68,22 @@ def run(recipe: Recipe, out: Path) -> None:
             "engine": recipe.engine + ", one step ahead of the update" * recipe.overlap,
             "completion tokens per step": f"at most {completions * recipe.max_completion_tokens:,}",
             "updates per step": recipe.passes * recipe.minibatches,
+            **_cut_off(recipe.top_p),
             "rewards": " + ".join(f"{w:g} {name}" for name, w in recipe.rewards.items()),
         },
         finish=lambda *_: _put_away(out / WEIGHTS),
     )
     setup.train("grpo", recipe, out, work)
+
+
+def _cut_off(top_p: float) -> dict[str, object]:
+    """The plan's warning about tokens that are never sampled."""
+    if top_p == 1:
+        return {}
+    why = (
+        "not corrected: the loss gives probability to tokens that are never sampled, and drifts; give top_p=1"
+    )
+    return {f"WARNING: top_p={top_p:g}": why}
 
 
 def _beside(

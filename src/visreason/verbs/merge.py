@@ -1,4 +1,5 @@
-"""Put shards together: of runs into one, counted as if it had never been divided; of a checkpoint into a model."""
+"""Put shards together: of runs into one, counted as if it had never been divided; of a checkpoint into a model, and
+adapters and their base as well."""
 
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import Field, model_validator
 
 from visreason import recipe
+from visreason.bench.asking import DEVICES
 from visreason.errors import RunError
 from visreason.factory.pipeline import MADE, read_made
 from visreason.record import Sample
@@ -21,16 +23,20 @@ from visreason.store import (
     Run,
     manifest,
     model_files,
+    model_path,
     read_json,
     read_records,
     read_rows,
 )
+from visreason.store.run import TROUBLES
 
 if TYPE_CHECKING:
     from visreason.train.settings import Training
 
 MADE_BY = ((MADE,), (JUDGED, SCORED), (SAMPLES,))
 """What takes the time, and is joined, of data pipelines, of curate, and of all others; the rest follows from it."""
+BESIDE = (TROUBLES, DEVICES)
+"""What evaluations keep of their engines."""
 BLOCK = 1000
 """Rows in memory at a time."""
 
@@ -45,7 +51,8 @@ class Recipe(recipe.Recipe):
     )
     checkpoint: Path | None = Field(
         None,
-        description="Checkpoint (RUN/checkpoint/step_N) that several processes wrote; it becomes an ordinary model.",
+        description="Checkpoint (RUN/checkpoint/step_N) that several processes wrote, or adapters (a run or a "
+        "checkpoint); it becomes an ordinary model.",
     )
 
     @model_validator(mode="after")
@@ -60,7 +67,7 @@ def run(recipe: Recipe, out: Path) -> None:
     """Put together what the recipe names.
 
     Raises RunError when a run is unfinished, is no shard, differs from the others in more, or when a shard is missing;
-    and for a checkpoint that is not in shards, or can't be read.
+    and for a checkpoint that needs no merging, or can't be read.
     """
     if recipe.checkpoint:
         _model(recipe.checkpoint, recipe, out)
@@ -69,28 +76,49 @@ def run(recipe: Recipe, out: Path) -> None:
 
 
 def _model(folder: Path, recipe: Recipe, out: Path) -> None:
-    """The checkpoint's weights in `out`, under the name that it has in its run."""
-    from visreason.prompt import style
-    from visreason.train import checkpoint, setup
-    from visreason.world.source import model_folder
+    """Write the checkpoint's weights to `out`, which can then be named as a model."""
+    from visreason.model import load
+    from visreason.train import checkpoint
 
-    if not checkpoint.sharded(folder):
+    folder = Path(model_path(str(folder)))
+    if checkpoint.sharded(folder):
+        write, pieces = _whole, sorted(folder.glob(f"{checkpoint.SHARDS}/*"))
+    elif load.adapted(folder):
+        write, pieces = _folded, model_files(str(folder))
+    else:
         raise RunError(
-            f"expected a checkpoint in shards at {folder}, found none; one of a single process, and a run's last one, "
-            "is a Hugging Face directory already"
+            f"expected a checkpoint in shards, or adapters, at {folder}, found neither; a Hugging Face directory is a "
+            "whole model already"
         )
-    run = folder.resolve().parents[1]
     record = Run.open(out, "merge", recipe.model_dump(mode="json"))
     if record.finished:
         return
-    saved = read_json(run / RECIPE)
-    settings = _settings(saved)
-    start = model_folder(settings.model, run, style(settings.style), settings.seed)
-    to = out / "checkpoint" / folder.name
-    setup.put_together(folder, settings, start, to)
-    summary = {"verb": saved["verb"], "checkpoint": f"checkpoint/{folder.name}"}
-    record.seal(summary, [*model_files(start), *sorted(folder.glob(f"{checkpoint.SHARDS}/*"))])
+    name = folder.name if folder.name.startswith("step_") else "step_000000"  # of adapters that no run made
+    to = out / "checkpoint" / name
+    start = write(folder, to)
+    record.seal({"checkpoint": f"checkpoint/{name}"}, [*model_files(start), *pieces])
     print(f"done: {to}")
+
+
+def _whole(folder: Path, to: Path) -> str:
+    """Write what several processes wrote as one directory; returns the model that their run began with."""
+    from visreason.prompt import style
+    from visreason.train import setup
+    from visreason.world.source import model_folder
+
+    run = folder.resolve().parents[1]
+    settings = _settings(read_json(run / RECIPE))
+    start = model_folder(settings.model, run, style(settings.style), settings.seed)
+    setup.put_together(folder, settings, start, to)
+    return start
+
+
+def _folded(folder: Path, to: Path) -> str:
+    """Write adapters folded into their base; returns the base."""
+    from visreason.model import load
+
+    load.fold(str(folder), to)
+    return read_json(folder / "adapter_config.json")["base_model_name_or_path"]
 
 
 def _settings(saved: dict[str, Any]) -> "Training":
@@ -123,7 +151,7 @@ def _join(shards: list[Path], out: Path, whole: dict[str, Any]) -> None:
     record = Run.open(out, whole["verb"], {**whole, "shard": None})
     if record.finished:
         return
-    for name in _made(shards, whole["verb"]):
+    for name in (*_made(shards, whole["verb"]), *BESIDE):
         record.rewind({name: 0})
         for path in (shard / name for shard in shards):
             rows = iter(_rows(path, record.path) if path.exists() else ())

@@ -18,15 +18,20 @@ def run(recipe: Recipe, out: Path) -> None:
     """Train and seal the run. Raises Tripwire when training goes wrong; the same command resumes a killed run."""
     from visreason.model.policy import Policy
     from visreason.train import setup
-    from visreason.train.mpo import MPO, with_reference
+    from visreason.train.mpo import MPO, REFERENCE_OF_HELDOUT, with_reference
 
     if not recipe.share_trunk:
         raise UsageError(
             "expected share_trunk=true: the two sides of a pair are branches of one tree; leave it out"
         )
 
-    def objective(record: Run, policy: Policy, pairs: list[Pair], style: Style, start: str) -> MPO:
-        return MPO(policy, with_reference(record, policy, pairs, style, recipe), style, recipe)
+    def objective(
+        record: Run, policy: Policy, pairs: list[Pair], heldout: list[Pair], style: Style, start: str
+    ) -> MPO:
+        known = with_reference(record, policy, pairs, style, recipe)
+        few = heldout[: recipe.heldout_limit]
+        looked = with_reference(record, policy, few, style, recipe, REFERENCE_OF_HELDOUT) if few else []
+        return MPO(policy, known, style, recipe, looked)
 
     loss = f"{recipe.dpo:g} DPO + {recipe.bco:g} BCO + {recipe.nll:g} NLL, beta {recipe.beta:g}"
     work = setup.Work(

@@ -4,10 +4,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from visreason.data import has_meta
-from visreason.data.pairs import chosen_is_right, content, read_pairs, split
+from visreason.data.pairs import chosen_is_right, read_pairs, split
 from visreason.errors import DataError, UsageError
-from visreason.prompt import Style, messages
+from visreason.prompt import Style
 from visreason.record import Pair
 from visreason.stats import Interval
 from visreason.store import Run
@@ -48,19 +47,18 @@ def run(recipe: Recipe, out: Path) -> None:
 
 
 def _objective(
-    recipe: Recipe, record: Run, policy: "Policy", pairs: list[Pair], style: Style, start: str
+    recipe: Recipe,
+    record: Run,
+    policy: "Policy",
+    pairs: list[Pair],
+    heldout: list[Pair],
+    style: Style,
+    start: str,
 ) -> "RewardModel":
     from visreason.train.reward_model import RewardModel, stretches
     from visreason.train.telling import console
 
-    learned, heldout = split(pairs, recipe.heldout_one_in)
-    if recipe.heldout:
-        heldout = _heldout(recipe.heldout, recipe.where)
-        _refuse_long(policy, heldout, style)
-        known = set(map(content, heldout))
-        learned = [p for p in pairs if content(p) not in known]
-        if shared := len(pairs) - len(learned):
-            console.print(f"{shared} pairs are not learned: their problems are held out")
+    learned, heldout = (pairs, heldout) if heldout else split(pairs, recipe.heldout_one_in)
     if not learned or not heldout:
         raise DataError(
             f"expected pairs to learn and pairs held out, found {len(learned)} and {len(heldout)}; give more pairs, "
@@ -73,10 +71,10 @@ def _objective(
 def _finish(recipe: Recipe, record: Run, trained: "RewardModel") -> dict[str, Any]:
     """Write the scores of the held-out pairs; what the summary says of them."""
     from visreason.reward.ranking import pair_summary
-    from visreason.reward.scoring import rank_all
+    from visreason.train.reward_model import rank
     from visreason.train.telling import console
 
-    ranked = rank_all(trained.policy, trained.heldout, trained.style, recipe.micro_batch_tokens)
+    ranked = rank(trained.policy, trained.heldout, trained.style, recipe)
     record.rewind({SCORES: 0})
     record.append(SCORES, [r.row() for r in ranked])
     summary = pair_summary(ranked)
@@ -85,28 +83,6 @@ def _finish(recipe: Recipe, record: Run, trained: "RewardModel") -> dict[str, An
     if found.high < 0.5:
         console.print("[bold red]that is under chance: are chosen and rejected swapped in one of the files?")
     return summary
-
-
-def _heldout(path: Path, where: dict[str, str | int]) -> list[Pair]:
-    rejected: list[dict[str, Any]] = []
-    pairs = read_pairs(path, rejected)
-    if rejected:
-        raise DataError(
-            f"expected held-out pairs that can all be used in {path}, found {len(rejected)} that can't: line "
-            f"{rejected[0]['line']}: {rejected[0]['reason']}. Clean the file first (visreason curate)"
-        )
-    return [p for p in pairs if has_meta(p.problem, where)]
-
-
-def _refuse_long(policy: "Policy", pairs: list[Pair], style: Style) -> None:
-    """Before the first step, not after the last one."""
-    budget = policy.encoder.max_tokens
-    long = [p.problem.id for p in pairs if not policy.encoder.fits(messages(p.problem, style))]
-    if long:
-        raise DataError(
-            f"expected held-out prompts of at most {budget} tokens, found {len(long)} longer ones, {long[0]!r} first; "
-            "raise max_prompt_tokens, or leave them out"
-        )
 
 
 def _warn_of_swapped(pairs: list[Pair], console: Any) -> None:

@@ -4,19 +4,16 @@ With reward=learned:PATH a reward model scores samples, and says what choosing t
 says how often the chosen side has the higher score.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
-from functools import partial
+from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 from rich.console import Console
-from rich.progress import Progress, track
+from rich.progress import track
 
 from visreason.answer import golds, sandbox
-from visreason.cores import over_cores
 from visreason.data import has_meta, part, read_samples
 from visreason.data.files import read_rows
 from visreason.data.pairs import is_pair, read_pairs
@@ -24,21 +21,19 @@ from visreason.errors import DataError, UsageError
 from visreason.prompt import style
 from visreason.recipe import SHARD, Shard
 from visreason.recipe import Recipe as Base
-from visreason.record import Pair, Problem, Sample
-from visreason.reward import REWARDS, from_names
+from visreason.record import Problem, Sample
+from visreason.reward import from_names
 from visreason.reward.agreement import summarize
-from visreason.reward.correct import correct_or_extracted
-from visreason.reward.ranking import Ranked, best_over_mean, calibration, choices, pair_summary
+from visreason.reward.on_file import score_on_file
+from visreason.reward.ranking import best_over_mean, calibration, choices, pair_summary
 from visreason.stats import Interval, accuracies, counts
-from visreason.store import IMAGES, SAMPLES, Run, model_files, model_path
+from visreason.store import IMAGES, Run, model_files, model_path
 
 GOLDS = "golds.jsonl"
-BLOCK, ALONE = 256, 1_000
-"""Samples a process scores at a time, and how many are too few to start processes for."""
 SHOWN = 5
 GROUPS = ("kind", "family", "category", "subject", "level")
 """Fields of meta that divide a summary where rows have them."""
-LEARNED, PAIR_SCORES = "learned:", "scores.jsonl"
+LEARNED = "learned:"
 
 
 class Recipe(Base):
@@ -113,7 +108,7 @@ def run(recipe: Recipe, out: Path) -> None:
     )
     record.append(GOLDS, failures)
     _warn(failures, out)
-    scored = _score(record, recipe, samples)
+    scored = score_on_file(record, recipe.reward, recipe.style, samples, console)
     summary = summarize(scored, recipe.by) | {"gold_failures": len(failures)}
     write_scores(out / "report", record.recipe, scored, summary)
     record.seal(summary, [recipe.samples], {**counts(s.score for s in scored), "rejected": len(rejected)})
@@ -187,19 +182,10 @@ def _samples(
     recipe: Recipe, record: Run, reward: Any, rejected: list[dict[str, Any]], out: Path
 ) -> tuple[dict[str, Any], dict[str, Path], list[Sample]]:
     """Samples with their learned scores, what choosing the best gives, and the plots."""
-    from visreason.reward.scoring import length_bias, length_points, score_samples, whole_blocks
+    from visreason.reward.scoring import length_bias, length_points, score_groups
     from visreason.view import ranking as plots
 
-    samples = _read(recipe, rejected)
-    scored = record.answered([s.problem.id for s in samples])
-    scored = scored[: whole_blocks(samples, len(scored))]
-    record.keep(SAMPLES, len(scored))
-    with Progress(console=console) as progress:
-        task = progress.add_task("score", total=len(samples), completed=len(scored))
-        for block in score_samples(reward, samples, len(scored)):
-            record.append(SAMPLES, block)
-            scored += block
-            progress.advance(task, len(block))
+    scored = score_groups(record, reward, _read(recipe, rejected), console)
     summary = summarize(scored, recipe.by) | {"length_bias": length_bias(scored)}
     figures = {"score against length": plots.lengths(length_points(scored), out / "report" / "lengths.png")}
     if chosen := choices(scored):
@@ -215,13 +201,14 @@ def _pairs(
     recipe: Recipe, record: Run, reward: Any, rejected: list[dict[str, Any]], out: Path
 ) -> tuple[dict[str, Any], dict[str, Path], list[Sample]]:
     """How often the chosen side of a pair has the higher score, by source and length, and the plots."""
+    from visreason.reward.scoring import rank_on_file
     from visreason.view import ranking as plots
 
     found = (
         p for p in read_pairs(recipe.samples, rejected, out / IMAGES) if has_meta(p.problem, recipe.where)
     )
     pairs = part(list(islice(found, recipe.limit)), recipe.shard)
-    ranked = _ranked(record, reward, pairs, rejected)
+    ranked = rank_on_file(record, reward, pairs, rejected, console)
     summary = pair_summary(ranked)
     points = {
         "chosen": [(r.chosen, r.chosen_tokens) for r in ranked],
@@ -242,29 +229,6 @@ def _pairs(
     )
 
 
-def _ranked(record: Run, reward: Any, pairs: list[Pair], rejected: list[dict[str, Any]]) -> list[Ranked]:
-    """Pairs with their scores, block by block; those on disk are not scored again, those that can't be read are
-    rejected."""
-    from visreason.reward.learned import BLOCK
-    from visreason.reward.scoring import rank
-
-    done = {row["place"]: Ranked.of_row(pairs[row["place"]], row) for row in record.rows(PAIR_SCORES)}
-    left = [i for i in range(len(pairs)) if i not in done]
-    blocks = [left[i : i + BLOCK] for i in range(0, len(left), BLOCK)]
-    before = len(done) // BLOCK
-    for block in track(blocks, "score", total=before + len(blocks), completed=before, console=console):
-        found = list(rank(reward.policy, [pairs[i] for i in block], reward.style, reward.budget))
-        fresh = {i: r for i, r in zip(block, found, strict=True) if isinstance(r, Ranked)}
-        record.append(PAIR_SCORES, ({"place": i, **r.row()} for i, r in fresh.items()))
-        done |= fresh
-        rejected += [
-            {"line": None, "reason": str(e), "row": {"id": pairs[i].problem.id}}
-            for i, e in zip(block, found, strict=True)
-            if isinstance(e, DataError)
-        ]
-    return [done[i] for i in sorted(done)]
-
-
 def _warn(failures: list[dict[str, Any]], out: Path) -> None:
     if failures:
         console.print(
@@ -274,35 +238,5 @@ def _warn(failures: list[dict[str, Any]], out: Path) -> None:
             console.print(f"  {failure['id']}: {failure['reason']}", markup=False)
 
 
-def _score(record: Run, recipe: Recipe, samples: list[Sample]) -> list[Sample]:
-    """Scored samples in order, block by block over the cores; those on disk are not scored again."""
-    scored = record.answered([s.problem.id for s in samples], BLOCK)
-    blocks = [samples[i : i + BLOCK] for i in range(len(scored), len(samples), BLOCK)]
-    many = recipe.reward in REWARDS and sum(map(len, blocks)) > ALONE
-    work = (
-        partial(score_block, recipe.reward, recipe.style) if many else _scoring(recipe.reward, recipe.style)
-    )
-    done = over_cores(work, blocks, alone=not many, start=sandbox.start)
-    for block in _shown(done, len(scored) // BLOCK, len(blocks)):
-        record.append(SAMPLES, block)
-        scored += block
-    return scored
-
-
 def _checked(problems: dict[str, Problem]) -> Iterable[Problem]:
     return track(problems.values(), "gold answers", len(problems), console=console, transient=True)
-
-
-def _shown(blocks: Iterable[list[Sample]], before: int, left: int) -> Iterator[list[Sample]]:
-    yield from track(blocks, "score", total=before + left, completed=before, console=console)
-
-
-def score_block(reward: str, layout: str, samples: list[Sample]) -> list[Sample]:
-    """Samples with their scores, for another process."""
-    return _scoring(reward, layout)(samples)
-
-
-def _scoring(reward: str, layout: str) -> Callable[[list[Sample]], list[Sample]]:
-    """What scores samples; a judge or a model is loaded once."""
-    judge = correct_or_extracted if reward == "correct" else from_names({reward: 1.0}, style(layout))
-    return lambda samples: [replace(s, score=x) for s, x in zip(samples, judge(samples), strict=True)]

@@ -70,6 +70,8 @@ class Recipe(recipe.Recipe):
         by_vllm = {"device": "by=hf"} if self.by == "vllm" else {}
         return {**super().idle(), **by_hf, **by_vllm}
 
+    _uncrossed = model_validator(mode="after")(recipe.refuse_crossed)
+
     @model_validator(mode="after")
     def _refuse_both(self) -> Self:
         if bool(self.model) == bool(self.reward):
@@ -147,9 +149,9 @@ def vllm_words(recipe: Recipe, path: str, name: str) -> list[str]:
     from transformers import AutoConfig, AutoProcessor
 
     from visreason.engine.vllm import on_cpu
-    from visreason.model.load import limit_pixels
+    from visreason.model.load import NO_CODE, limit_pixels
 
-    positions = AutoConfig.from_pretrained(path).get_text_config().max_position_embeddings
+    positions = AutoConfig.from_pretrained(path, **NO_CODE).get_text_config().max_position_embeddings
     length = min(recipe.max_prompt_tokens + recipe.max_completion_tokens, positions)
     flags: dict[str, object] = {
         "model": path,
@@ -170,7 +172,7 @@ def vllm_words(recipe: Recipe, path: str, name: str) -> list[str]:
             name.replace("_", "-"): value for name, value in on_cpu(length, recipe.memory_share).items()
         }
     if recipe.min_pixels or recipe.max_pixels:
-        processor = AutoProcessor.from_pretrained(path)
+        processor = AutoProcessor.from_pretrained(path, **NO_CODE)
         limit_pixels(processor, recipe.min_pixels, recipe.max_pixels)
         flags["mm-processor-kwargs"] = json.dumps({"size": dict(processor.image_processor.size)})
     if recipe.takes_weights:

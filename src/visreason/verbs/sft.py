@@ -18,7 +18,9 @@ def run(recipe: Recipe, out: Path) -> None:
     work = setup.Work(
         read=read_examples,
         problem_of=lambda example: example.problem,
-        objective=lambda _, policy, examples, style, __: SFT(policy, examples, style, recipe),
+        objective=lambda _, policy, examples, heldout, style, __: SFT(
+            policy, examples, style, recipe, heldout
+        ),
         plan=lambda examples: {"completions": sum(len(e.completions) for e in examples)},
     )
     setup.train("sft", recipe, out, work)

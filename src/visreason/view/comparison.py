@@ -1,17 +1,16 @@
 """Runs on the same benchmark side by side: figures with intervals, published rows, paired differences, regressions.
 
-Figures read by rule, stored and judged are never subtracted from each other. As rows for HTML, Markdown and CSV.
+Figures read by rule, stored and judged are never subtracted from each other. How this is written: `tables.py`.
 """
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-from visreason.stats import Interval, by_problem, mcnemar, p_value, paired
-from visreason.view.runs import RunView
+from visreason.stats import TRIAL_OF, Interval, mcnemar, p_value, paired
+from visreason.view.numbers import MANY, share
+from visreason.view.runs import RunView, shared
 
 SHOWN, LEAD = 60, 20
 """Characters of a value that a protocol's difference shows, and how many of them before the place where values part."""
@@ -45,14 +44,17 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All runs on one benchmark: columns, ours, what is in print, and differences of runs read in the same way."""
+    """All runs on one benchmark: columns and the one that counts, ours, what is in print, and differences of runs read
+    in the same way: of all pairs, or, of many runs, from the first. `apart` have too few problems in common."""
 
     bench: str
     title: str
     columns: tuple[str, ...]
+    primary: str
     ours: tuple[Line, ...]
     published: tuple[Line, ...]
     differences: tuple[Difference, ...]
+    apart: tuple[str, ...] = ()
 
     @property
     def mixed(self) -> bool:
@@ -78,15 +80,35 @@ def _comparison(bench: str, runs: list[RunView]) -> Comparison:
     published = tuple(
         Line(p["model"], p["source"], {c: (v,) for c, v in p["figures"].items()}) for p in printed.values()
     )
-    pairs = [_difference(a, b) for a, b in combinations(runs, 2) if read_by(a) == read_by(b)]
-    title = str(summaries[0].get("title") or bench)
-    return Comparison(bench, title, columns, tuple(map(_line, runs)), published, tuple(p for p in pairs if p))
+    pairs = [(a, b, _difference(a, b)) for a, b in _pairs(runs)]
+    apart = tuple(f"{a.label} and {b.label}" for a, b, d in pairs if d is None and a.samples and b.samples)
+    title, primary = str(summaries[0].get("title") or bench), str(summaries[0].get("primary"))
+    return Comparison(
+        bench,
+        title,
+        columns,
+        primary if primary in columns else columns[0],
+        tuple(map(_line, runs)),
+        published,
+        tuple(d for _, _, d in pairs if d),
+        apart,
+    )
+
+
+def _pairs(runs: list[RunView]) -> Iterator[tuple[RunView, RunView]]:
+    """Runs read in the same way, two by two; of many the first with every other."""
+    groups: dict[str, list[RunView]] = {}
+    for run in runs:
+        groups.setdefault(read_by(run), []).append(run)
+    for group in groups.values():
+        yield from combinations(group, 2) if len(group) <= MANY else ((group[0], run) for run in group[1:])
 
 
 def _line(run: RunView) -> Line:
     summary = run.manifest["summary"]
     figures = {c: (f["value"], f["low"], f["high"]) for c, f in summary["figures"].items()}
     lost = [f"{v:.1f} % {k}" for k, v in summary.get("not_read", {}).get("ALL", {}).items() if v]
+    lost += [f"{v['percent']:.1f} % {k}" for k, v in summary.get("guessed", {}).items()]
     note = (
         [f"partial: {summary['missing']} problems missing"]
         if summary.get("partial") and "missing" in summary
@@ -105,15 +127,15 @@ def read_by(run: RunView) -> str:
 
 def _difference(first: RunView, second: RunView) -> Difference | None:
     """Over the problems both have: exact McNemar for one answer to a problem each, else the paired normal test."""
-    groups = [by_problem(run.samples) for run in (first, second)]
-    shared = [name for name in groups[0] if name in groups[1]]
-    if len(shared) < 2:
+    groups = shared(first, second)
+    if len(groups) < 2:
         return None
-    before, after = ([sum(s.score.correct for s in g[i]) / len(g[i]) for i in shared] for g in groups)
+    names = [a[0].problem.meta.get(TRIAL_OF, a[0].problem.id) for a, _ in groups]
+    before, after = ([share(pair[i]) for pair in groups] for i in (0, 1))
     gain = paired(after, before)
-    lost = tuple(i for i, b, a in zip(shared, before, after, strict=True) if a < b)
-    won = tuple(i for i, b, a in zip(shared, before, after, strict=True) if a > b)
-    single = all(len(g[i]) == 1 for g in groups for i in shared)
+    lost = tuple(i for i, b, a in zip(names, before, after, strict=True) if a < b)
+    won = tuple(i for i, b, a in zip(names, before, after, strict=True) if a > b)
+    single = all(len(group) == 1 for pair in groups for group in pair)
     p = mcnemar(len(lost), len(won)) if single else p_value(gain)
     cards = [_card(run) for run in (first, second)]
     return Difference(first.label, second.label, gain, p, lost, won, tuple(protocol_differences(cards)))
@@ -172,76 +194,3 @@ def interval(figure: tuple[float, ...]) -> Interval:
     """A figure of ours as fractions again."""
     value, low, high = (x / 100 for x in figure)
     return Interval(value, low, high, 0)
-
-
-def shown(figure: tuple[float, ...] | None) -> str:
-    """A figure as a cell.
-
-    >>> shown((34.8, 31.91, 37.81)), shown((34.8,)), shown(None)
-    ('34.80 [31.9, 37.8]', '34.8', '–')
-    """
-    if figure is None:
-        return "–"
-    return f"{figure[0]:.2f} [{figure[1]:.1f}, {figure[2]:.1f}]" if len(figure) == 3 else f"{figure[0]:g}"
-
-
-def sentence(d: Difference) -> str:
-    """A difference in words."""
-    p = "p < 0.0001" if d.p < 1e-4 else f"p = {d.p:.4f}"
-    gain, low, high = (100 * x for x in (d.gain.value, d.gain.low, d.gain.high))
-    return (
-        f"{d.second} over {d.first}: {gain:+.2f} points [{low:+.2f}, {high:+.2f}], {p}, n = {d.gain.n}; right alone: "
-        f"{len(d.lost)} and {len(d.won)}"
-    )
-
-
-def markdown(found: Sequence[Comparison]) -> str:
-    """The comparisons as Markdown tables."""
-    parts = []
-    for c in found:
-        parts += [f"## {c.title}", "", _md_row(["model", "read by", "n", *c.columns, "note"])]
-        parts.append(_md_row(["---"] * (len(c.columns) + 4)))
-        for line in (*c.ours, *c.published):
-            cells = [shown(line.figures.get(column)) for column in c.columns]
-            parts.append(_md_row([line.label, line.read, str(line.n or ""), *cells, line.note]))
-        parts.append("")
-        for d in c.differences:
-            parts.append(f"- {sentence(d)}")
-            parts += [f"  - not the same protocol: {point}" for point in d.differ]
-        parts.append("")
-    return "\n".join(parts)
-
-
-def _md_row(cells: list[str]) -> str:
-    return (
-        "| " + " | ".join(c.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;") for c in cells) + " |"
-    )
-
-
-def table(found: Sequence[Comparison]) -> str:
-    """The comparisons as CSV: a line for each model and column, then for each difference and problem lost or won."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(("bench", "kind", "model", "read by", "column", "value", "low", "high", "n", "note"))
-    for c in found:
-        for row in _csv_rows(c):
-            writer.writerow([_harmless(cell) for cell in row])
-    return out.getvalue()
-
-
-def _csv_rows(c: Comparison) -> Iterator[tuple[Any, ...]]:
-    for kind, lines in (("ours", c.ours), ("published", c.published)):
-        for line in lines:
-            for column, figure in line.figures.items():
-                value, low, high = figure if len(figure) == 3 else (figure[0], "", "")
-                yield c.bench, kind, line.label, line.read, column, value, low, high, line.n or "", line.note
-    for d in c.differences:
-        name, gain = f"{d.second} over {d.first}", (100 * d.gain.value, 100 * d.gain.low, 100 * d.gain.high)
-        yield c.bench, "difference", name, "", "ALL", *gain, d.gain.n, f"p = {d.p:.6g}; {'; '.join(d.differ)}"
-        yield from ((c.bench, "lost", name, "", i, "", "", "", "", "") for i in d.lost)
-        yield from ((c.bench, "won", name, "", i, "", "", "", "", "") for i in d.won)
-
-
-def _harmless(cell: Any) -> Any:
-    """A text that a spreadsheet won't take for a formula."""
-    return f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "@", "+", "-") else cell

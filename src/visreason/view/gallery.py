@@ -11,11 +11,15 @@ from visreason.errors import DataError
 from visreason.names import OFFICIAL
 from visreason.prompt import open_image, style
 from visreason.record import Image, Problem, Sample
-from visreason.stats import by_problem
+from visreason.stats import TRIAL_OF, by_problem
 from visreason.view.numbers import family, level
 from visreason.view.runs import RunView
 
 MAX_SIDE = 512
+MAX_CHARS = 8_000
+"""Of a text that is shown; what is between its beginning and its end is left out."""
+MAX_ATTEMPTS = 8
+"""Runs whose texts are shown; of further ones whether they were right."""
 
 
 @dataclass(frozen=True)
@@ -34,27 +38,30 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Exhibit:
-    """A problem with its pictures (data URIs, or None for one that can't be read) and every run's attempt."""
+    """A problem with its pictures (data URIs, or None for one that can't be read), every run's attempt, and of further
+    runs the labels by outcome."""
 
     problem: Problem
     family: str
     level: str
     images: list[str | None]
     attempts: list[Attempt]
+    further: list[tuple[str, list[str]]]
 
 
 def gallery(runs: Sequence[RunView], limit: int) -> list[Exhibit]:
     """Up to `limit` problems in turn from every family, first those whose verdict the runs differ in.
 
-    Benchmarks number their problems alike, so a problem is told by its benchmark and its id. The choice depends on the
+    Files number their problems alike, so a problem is told by its benchmark, id and question. The choice depends on the
     records alone: the same runs give the same gallery.
     """
-    groups: dict[tuple[str, str], list[tuple[RunView, list[Sample]]]] = {}
+    groups: dict[tuple[str, str, str], list[tuple[RunView, list[Sample]]]] = {}
     for run in runs:
         for name, group in by_problem(run.samples).items():
-            groups.setdefault((str(run.recipe.get("bench")), name), []).append((run, group))
+            question = "" if TRIAL_OF in group[0].problem.meta else group[0].problem.question
+            groups.setdefault((str(run.recipe.get("bench")), name, question), []).append((run, group))
     change = {key: _change([g for _, g in attempts]) for key, attempts in groups.items()}
-    families: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    families: dict[tuple[str, str], list[tuple[str, str, str]]] = {}
     for key in sorted(groups, key=lambda key: (-change[key], _digest(key[1]))):
         families.setdefault((key[0], family(_shown(groups[key]))), []).append(key)
     turns = zip_longest(*(families[name] for name in sorted(families)))
@@ -89,7 +96,13 @@ def _change(attempts: list[list[Sample]]) -> float:
 
 def _exhibit(problem: Problem, attempts: list[tuple[RunView, list[Sample]]]) -> Exhibit:
     images = [data_uri(image) for image in problem.images]
-    return Exhibit(problem, family(problem), level(problem), images, [_attempt(r, g) for r, g in attempts])
+    shown = [_attempt(r, g) for r, g in attempts[:MAX_ATTEMPTS]]
+    further: dict[str, list[str]] = {}
+    for run, group in attempts[MAX_ATTEMPTS:]:
+        right = sum(s.score.correct for s in group)
+        outcome = "right" if right == len(group) else "at times right" if right else "not right"
+        further.setdefault(outcome, []).append(run.label)
+    return Exhibit(problem, family(problem), level(problem), images, shown, sorted(further.items()))
 
 
 def _attempt(run: RunView, group: list[Sample]) -> Attempt:
@@ -99,10 +112,21 @@ def _attempt(run: RunView, group: list[Sample]) -> Attempt:
     parsed = style("hint" if name == OFFICIAL else name).parse(shown.completion.text)
     right = sum(s.score.correct for s in group)
     score = shown.score
-    return Attempt(
-        run.label, parsed.thought, parsed.answer, score.answer, score.correct, score.reason, right, len(group)
-    )
+    thought, answer, read = map(shortened, (parsed.thought, parsed.answer, score.answer))
+    return Attempt(run.label, thought, answer, read, score.correct, score.reason, right, len(group))
+
+
+def shortened(text: str | None) -> str | None:
+    """A text that a page can hold.
+
+    >>> shortened("ab"), len(shortened("a" * 10**6) or "")
+    ('ab', 8031)
+    """
+    if text is None or len(text) <= MAX_CHARS:
+        return text
+    half = MAX_CHARS // 2
+    return f"{text[:half]} … {len(text) - MAX_CHARS} characters … {text[-half:]}"
 
 
 def _digest(text: str) -> bytes:
-    return hashlib.sha256(text.encode()).digest()
+    return hashlib.sha256(text.encode("utf-8", "replace")).digest()

@@ -4,11 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from visreason.record import Problem
-from visreason.stats import Interval, accuracies, by_problem, counts, p_value, paired
-from visreason.view.runs import RunView
+from visreason.record import Problem, Sample
+from visreason.stats import Interval, accuracies, counts, p_value, paired
+from visreason.view.runs import RunView, shared
 
 MAX_CELLS = 80
+MANY = 6
+"""More runs than this are told by rows of a table and one accuracy each: cards, colours and pairs would be too many."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,8 @@ def judged(runs: Sequence[RunView]) -> list[RunView]:
 def cards(runs: Sequence[RunView]) -> list[Card]:
     """Both accuracies of each run, and what each gained over the one before on the problems they share."""
     found, before = [], None
-    for run in judged(runs):
+    several = judged(runs)
+    for run in several if len(several) <= MANY else ():
         both = accuracies(run.samples)
         completed = f"of completed: {percent(both['completed'])}" if "completed" in both else "none completed"
         found.append(
@@ -104,19 +107,19 @@ def _gain(run: RunView, before: RunView) -> Card | None:
     """The paired difference of two runs on the problems both answered; benchmarks have a comparison of their own."""
     if run.recipe.get("bench") or before.recipe.get("bench"):
         return None
-    after_P, before_P = _means(run), _means(before)
-    shared = [name for name in after_P if name in before_P]
-    if len(shared) < 2:
+    groups = shared(before, run)
+    if len(groups) < 2:
         return None
-    gain = paired([after_P[i] for i in shared], [before_P[i] for i in shared])
+    before_P, after_P = ([share(pair[i]) for pair in groups] for i in (0, 1))
+    gain = paired(after_P, before_P)
     p = p_value(gain)
     note = f"{_bounds(gain)}, paired; p {'< 0.001' if p < 0.001 else f'= {p:.3f}'}"
     return Card(f"{run.label} over {before.label}", _points(gain), note)
 
 
-def _means(run: RunView) -> dict[str, float]:
-    groups = by_problem(run.samples).items()
-    return {name: sum(s.score.correct for s in group) / len(group) for name, group in groups}
+def share(group: Sequence[Sample]) -> float:
+    """The share of right answers to a problem."""
+    return sum(s.score.correct for s in group) / len(group)
 
 
 def _reward(run: RunView) -> Iterator[Card]:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
 from textwrap import shorten
 
@@ -20,8 +21,9 @@ CURVES = {
     "completion_length": "Completion length (tokens)",
     "reward/learned": "Learned reward",
     "reward/judge": "Reward by rule or judge",
-    "heldout/accuracy": "Accuracy on held-out pairs",
-    "heldout/loss": "Loss on held-out pairs",
+    "heldout/reward": "Reward on held-out data, greedy",
+    "heldout/accuracy": "Accuracy on held-out data",
+    "heldout/loss": "Loss on held-out data",
     "accuracy": "Accuracy on the step's pairs",
     "reward/chosen": "Implicit reward, chosen",
     "reward/rejected": "Implicit reward, rejected",
@@ -82,9 +84,10 @@ def smooth(values: Sequence[float]) -> list[float]:
     >>> smooth([0, 3, 6, 12])
     [1.5, 3.0, 7.0, 9.0]
     """
-    half = max(1, len(values) // 30)
-    windows = (values[max(0, i - half) : i + half + 1] for i in range(len(values)))
-    return [sum(w) / len(w) for w in windows]
+    n, half = len(values), max(1, len(values) // 30)
+    before = [0.0, *accumulate(values)]
+    bounds = ((max(0, i - half), min(n, i + half + 1)) for i in range(n))
+    return [(before[end] - before[start]) / (end - start) for start, end in bounds]
 
 
 def _curve(points: list[tuple[float, float]], title: str, path: Path) -> None:
@@ -119,6 +122,30 @@ def columns(figures: Mapping[str, Mapping[str, Interval]], names: Sequence[str],
     axes.set_ylabel("percent", fontsize=9, color=GREY)
     plain(axes)
     _legend(figure, list(figures), 4)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=130)
+    return path
+
+
+def ladder(values: Mapping[str, Interval], path: Path, name: str = "accuracy") -> Path:
+    """Draw one figure of many runs: a line for each run, in the order they came, with its interval."""
+    figure = Figure(figsize=(8.0, 0.9 + 0.24 * len(values)), layout="constrained")
+    axes = figure.subplots()
+    middles = [100 * a.value for a in values.values()]
+    spans = [
+        [100 * (a.value - a.low) for a in values.values()],
+        [100 * (a.high - a.value) for a in values.values()],
+    ]
+    axes.errorbar(
+        middles, range(len(values)), xerr=spans, fmt="o", color=COLORS[0], markersize=4, elinewidth=1
+    )
+    axes.set_yticks(
+        range(len(values)), [shorten(label, 50, placeholder="…") for label in values], parse_math=False
+    )
+    axes.set_ylim(len(values) - 0.5, -0.5)  # the first on top
+    axes.set_xlabel(f"{name}, percent", fontsize=9, color=GREY, parse_math=False)
+    plain(axes)
+    axes.grid(axis="x", color="#dddddd", linewidth=0.8)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130)
     return path

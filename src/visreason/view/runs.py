@@ -1,11 +1,12 @@
 """A run as the report sees it, finished or still going; nothing in its directory is changed."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from visreason.errors import RunError
-from visreason.record import Sample
+from visreason.record import Problem, Sample
+from visreason.stats import TRIAL_OF, by_problem
 from visreason.store import MANIFEST, METRICS, RECIPE, SAMPLES, read_json, read_records, read_rows
 
 
@@ -41,6 +42,24 @@ class RunView:
         return bool(self.manifest)
 
 
+def _light(sample: Sample) -> Sample:
+    """Without token ids and log-probs, which no page shows and which take most of the memory."""
+    return replace(sample, completion=replace(sample.completion, token_ids=(), logps=()))
+
+
+def shared(first: RunView, second: RunView) -> list[tuple[list[Sample], list[Sample]]]:
+    """The samples of both runs for every problem that both answered; another problem may have the same id."""
+    others = by_problem(second.samples)
+    pairs = ((group, others.get(name, [])) for name, group in by_problem(first.samples).items())
+    return [(a, b) for a, b in pairs if b and _same(a[0].problem, b[0].problem)]
+
+
+def _same(a: Problem, b: Problem) -> bool:
+    """Whether two problems of one id are one, as far as they say; trials of a pair ask in orders of their own."""
+    asked = (a.question, b.question) if TRIAL_OF not in a.meta else ("", "")
+    return all(x == y or not x or not y for x, y in (asked, (a.answer, b.answer)))
+
+
 def load_run(path: Path, label: str) -> RunView:
     """Read a run directory. Raises RunError when it holds no run."""
     if not (path / RECIPE).is_file():
@@ -52,7 +71,7 @@ def load_run(path: Path, label: str) -> RunView:
         label,
         read_json(path / RECIPE),
         [row for _, row in read_rows(metrics, growing=True)] if metrics.exists() else [],
-        list(read_records(samples, Sample, growing=True)) if samples.exists() else [],
+        [_light(s) for s in read_records(samples, Sample, growing=True)] if samples.exists() else [],
         read_json(path / MANIFEST) if (path / MANIFEST).exists() else {},
         path,
     )

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import zip_longest
 from typing import Any, TypeVar
@@ -47,7 +47,11 @@ class MicroBatch:
         names = self.trees[0].branches[0].fields if self.trees else ()
         fields = {name: torch.zeros(1) for name in names}
         branch = Branch(self.filler.ids[:1], torch.zeros(1), fields)
-        return plant([*self.trees, Tree(self.filler, (branch,))], policy.attention_path)
+        planted = plant([*self.trees, Tree(self.filler, (branch,))], policy.attention_path)
+        if policy.share:
+            return planted
+        # The model's own attention (windows and all) on one row, in which the filler comes last and is seen by none.
+        return replace(planted, layout=replace(planted.layout, trees=((planted.layout.tokens - 1, (1,)),)))
 
     def own(self, values: torch.Tensor) -> torch.Tensor:
         """Values of tokens, or of branches, without the filler's: it has one of either."""

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -111,12 +112,13 @@ def _alone(gpus: int) -> Iterator[None]:
             os.environ["CUDA_VISIBLE_DEVICES"] = named
 
 
-def dealt_reward(reward: Reward, group: int) -> Reward:
-    """A reward that every process gives to its own stretch of the groups of so many samples."""
+def dealt_reward(reward: Reward) -> Reward:
+    """A reward that every process gives to its own stretch of the problems, with all samples of each."""
 
     def dealt(samples: list[Sample]) -> list[Score]:
-        first, end = _stretch(len(samples) // group)
-        own = reward(samples[first * group : end * group])
+        groups = [list(group) for _, group in groupby(samples, key=lambda x: x.problem.id)]
+        first, end = _stretch(len(groups))
+        own = reward([x for group in groups[first:end] for x in group])
         return [score for part in gather(own, rollers()) for score in part]
 
     return dealt if together() else reward

@@ -3,6 +3,7 @@
 import atexit
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -14,8 +15,8 @@ from visreason.errors import UsageError
 from visreason.train.settings import Reinforcement, Training
 
 T = TypeVar("T")
-PATIENCE = timedelta(minutes=30)
-"""How long the processes wait for one another: the longest rollout of one, less the shortest of another."""
+HEARTBEAT_S = 10.0
+"""How often the others hear of what the first process does alone."""
 _threads: dict[str, dist.ProcessGroup | None] = {"saving": None, "rolling": None}
 """Groups of the threads that run beside training: what two threads say in one group would be mixed up."""
 
@@ -52,9 +53,10 @@ def _meet(settings: Training) -> None:
     if cuda:
         torch.cuda.set_device(local_rank())
     alone = {"store": dist.HashStore(), "rank": 0, "world_size": 1} if world == 1 else {}
-    dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=PATIENCE, **alone)
+    patience = timedelta(seconds=settings.process_timeout_s)
+    dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=patience, **alone)
     for thread in _threads:
-        _threads[thread] = dist.new_group(backend="gloo", timeout=PATIENCE)
+        _threads[thread] = dist.new_group(backend="gloo", timeout=patience)
 
 
 def _part() -> None:
@@ -142,5 +144,27 @@ def once(function: Callable[[], object]) -> None:
 
 
 def by_first(function: Callable[[], T]) -> T:
-    """What the first process's call gives, on every process: one look at a disk, whose changes others see later."""
-    return gather(function() if leads() else None)[0]  # type: ignore[return-value]
+    """What the first process's call gives, on every process: one look at a disk, whose changes others see later.
+
+    It may take longer than the processes wait for one another: the first one says now and then that it is at work.
+    """
+    if not together():
+        return function()
+    with ThreadPoolExecutor(1) as pool:
+        under_way = pool.submit(function) if leads() else None
+        while True:
+            done, value = gather(_state(under_way))[0]
+            if done:
+                return value
+
+
+def _state(under_way: Future[T] | None) -> tuple[bool, T | None]:
+    """Whether a call has come to its end, and what it gave, after some seconds at the most. Raises what it raised."""
+    if under_way is None:
+        return False, None
+    try:
+        return True, under_way.result(HEARTBEAT_S)
+    except TimeoutError:
+        if under_way.done():  # it was the call's own
+            raise
+        return False, None
