@@ -41,7 +41,7 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         path = endless(Path(folder))
         policy = load(path, device="cpu")
-        policy.encoder.max_cache_bytes = 0  # every way reads every image every time
+        policy.encoder.patches.max_bytes = 0  # every way reads every image every time
         file = problems.write(Path(folder), "heldout", max(p for p, _ in SETTINGS))
         asked = [messages(p, style("r1_onevision")) for p in read_records(file, Problem)]
         found: dict[str, Rates] = {

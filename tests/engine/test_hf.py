@@ -146,6 +146,7 @@ def watched(monkeypatch):
         return step(self, shrink)
 
     def watched_admit(self, groups):
+        groups = list(groups)
         seen["admitted"].append(len(groups))
         admit(self, groups)
 

@@ -1,15 +1,27 @@
+from dataclasses import replace
+
 import PIL.Image
 import pytest
 import torch
-from transformers import AutoProcessor
+from transformers import (
+    AutoProcessor,
+    Qwen2_5_VLProcessor,
+    Qwen2VLImageProcessor,
+    Qwen2VLProcessor,
+    Qwen3VLProcessor,
+)
 
+from tests.model import tiny
 from tests.model.world import STYLE
-from visreason.errors import DataError
+from visreason.errors import DataError, ModelError
+from visreason.model import patches
 from visreason.model.encode import Encoder
-from visreason.model.load import load
+from visreason.model.forest import Tree, plant
+from visreason.model.load import limit_pixels, load
 from visreason.prompt import image_record, messages, style
 from visreason.record import Completion, Image, Problem
 
+PROCESSORS = {"qwen2_vl": Qwen2VLProcessor, "qwen2_5_vl": Qwen2_5_VLProcessor, "qwen3_vl": Qwen3VLProcessor}
 SIZES = ((112, 112), (300, 40), (37, 211), (5, 600), (28, 28), (1, 1), (1000, 700))
 
 
@@ -93,29 +105,104 @@ def test_a_batch_is_encoded_as_its_conversations_are_one_by_one(policy, ask):
     assert [p.pixels is None for p in together] == [False, True, False, True, False]
 
 
-def test_a_prompt_is_what_processor_and_model_make_of_it(world, policy, ask):
-    conversation = ask((112, 112), (300, 40))
-    processor = AutoProcessor.from_pretrained(world / "small")
-    bare = [
-        {**m, "content": [p if p["type"] == "text" else {"type": "image"} for p in m["content"]]}
-        for m in conversation
+def encoder_of(name, world, pixels):
+    """An encoder of a class of models with the processor that belongs to it, and the processor."""
+    base = AutoProcessor.from_pretrained(world / "small")
+    model, side = tiny.build(name), 16 if name == "qwen3_vl" else 14
+    cut = Qwen2VLImageProcessor(patch_size=side, min_pixels=28 * 28, max_pixels=28 * 28 * 64)
+    processor = PROCESSORS[name](cut, base.tokenizer, base.video_processor, chat_template=base.chat_template)
+    limit_pixels(processor, *pixels)
+    model.config.vision_config.patch_size = side
+    model.config.image_token_id = processor.image_token_id
+    return Encoder(processor, model), processor
+
+
+def joint(processor, encoder, conversations):
+    """Ids, pixels and grid of each conversation, from one call of the processor for all."""
+    texts, pictures, counts = [], [], []
+    for conversation in conversations:
+        bare = [
+            {**m, "content": [p if p["type"] == "text" else {"type": "image"} for p in m["content"]]}
+            for m in conversation
+        ]
+        texts.append(processor.apply_chat_template(bare, tokenize=False, add_generation_prompt=True))
+        found = [p["image"] for m in conversation for p in m["content"] if p["type"] == "image"]
+        pictures += [PIL.Image.open(image.path).convert("RGB") for image in found]
+        counts.append(len(found))
+    batch = processor(text=texts, images=pictures or None, padding=True, return_tensors="pt")
+    rows = zip(batch["input_ids"], batch["attention_mask"].bool(), strict=True)
+    grids = batch["image_grid_thw"].split(counts)
+    pixels = batch["pixel_values"].split([int(g.prod(-1).sum()) for g in grids])
+    return zip([row[mask] for row, mask in rows], pixels, grids, strict=True)
+
+
+@pytest.mark.parametrize("pixels", [(None, None), (None, 4 * 784), (784 * 20, 784 * 50)])
+@pytest.mark.parametrize("name", PROCESSORS)
+def test_a_prompt_is_what_processor_and_model_make_of_it(name, pixels, world, ask):
+    encoder, processor = encoder_of(name, world, pixels)
+    conversations = [
+        *map(ask, SIZES),
+        ask(),
+        ask(*SIZES),
+        ask((112, 112), (37, 211), (112, 112), question="Why? 為何？ \n" * 9),
+        ask((112, 112)),
     ]
-    text = processor.apply_chat_template(bare, tokenize=False, add_generation_prompt=True)
-    pictures = [
-        PIL.Image.open(p["image"].path).convert("RGB")
-        for p in conversation[-1]["content"]
-        if p["type"] == "image"
-    ]
-    batch = processor(text=[text], images=pictures, return_tensors="pt")
-    types = (batch["input_ids"] == policy.model.config.image_token_id).int()
-    positions, _ = policy.model.model.get_rope_index(
-        batch["input_ids"], types, image_grid_thw=batch["image_grid_thw"]
+    expected = joint(processor, encoder, conversations)
+    for conversation, (ids, pieces, grid) in zip(conversations, expected, strict=True):
+        prompt = encoder.prompt(conversation)
+        assert torch.equal(prompt.ids, ids)
+        types = (ids == processor.image_token_id).int()[None]
+        positions, _ = encoder.rope(ids[None], types, image_grid_thw=grid if len(grid) else None)
+        assert torch.equal(prompt.positions, positions[:, 0])
+        if len(grid):
+            assert torch.equal(prompt.pixels, pieces)
+            assert torch.equal(prompt.grid_N3, grid)
+        else:
+            assert prompt.pixels is prompt.grid_N3 is None
+
+
+def test_what_is_asked_for_training_is_read_when_it_is_planted(policy, drawn, monkeypatch):
+    opened, open_image = [], patches.open_image
+    monkeypatch.setattr(patches, "open_image", lambda image: opened.append(image) or open_image(image))
+    prompts = policy.encoder.all_asked(drawn[:3], style(STYLE))
+    assert opened == []
+    forest = plant([Tree(p, ()) for p in prompts])
+    assert opened == [image for problem in drawn[:3] for image in problem.images]
+    eager = policy.encoder.asked(drawn[:3], style(STYLE))
+    assert torch.equal(forest.pixels, torch.cat([p.pixels for p in eager]))
+    assert all(equal(replace(p, pixels=p.read()), e) for p, e in zip(prompts, eager, strict=True))
+    assert len(opened) == 3
+    assert plant([Tree(p, ()) for p in prompts], read=False).pixels is None
+
+
+def test_a_size_that_is_not_recorded_is_looked_up(policy, ask):
+    known = ask((300, 40), (28, 28))
+    content = [{**p, "image": Image(p["image"].path)} if "image" in p else p for p in known[-1]["content"]]
+    assert equal(
+        policy.encoder.prompt([*known[:-1], {**known[-1], "content": content}]), policy.encoder.prompt(known)
     )
-    prompt = policy.encoder.prompt(conversation)
-    assert torch.equal(prompt.ids, batch["input_ids"][0])
-    assert torch.equal(prompt.positions, positions[:, 0])
-    assert torch.equal(prompt.pixels, batch["pixel_values"])
-    assert torch.equal(prompt.grid_N3, batch["image_grid_thw"])
+
+
+def test_a_picture_that_was_changed_since_is_an_error(policy, ask, tmp_path):
+    conversation = ask((112, 112))
+    PIL.Image.new("RGB", (56, 112)).save(tmp_path / "112x112.png")
+    with pytest.raises(
+        DataError, match=r"of \(112, 112\) in .*112x112.png.*\(1, 8, 4\): the file is another"
+    ):
+        policy.encoder.prompt(conversation)
+
+
+def test_a_processor_of_another_model_is_refused(policy):
+    policy.processor.image_processor.merge_size = 3
+    with pytest.raises(ModelError, match=r"patches of 14 and merges 2 .* found 14 and 3"):
+        Encoder(policy.processor, policy.model)
+
+
+def test_image_tokens_in_a_text_are_an_error(policy, ask):
+    asked = ask((28, 28))
+    asked[-1]["content"].append({"type": "text", "text": "and <|image_pad|>?"})
+    with pytest.raises(DataError, match="for each of 1 images, found 2"):
+        policy.encoder.prompt(asked)
 
 
 def test_a_broken_conversation_is_an_error_in_its_place(policy, ask, tmp_path):
@@ -131,7 +218,7 @@ def test_a_broken_conversation_is_an_error_in_its_place(policy, ask, tmp_path):
 
 
 class Counting:
-    """A processor that counts how often it is called."""
+    """An image processor that counts how often it is called."""
 
     def __init__(self, processor):
         self.processor, self.calls = processor, 0
@@ -144,18 +231,19 @@ class Counting:
         return self.processor(**inputs)
 
 
-def test_prompts_are_remembered_up_to_a_size(policy, ask):
-    processor = Counting(policy.processor)
-    encoder = Encoder(processor, policy.model)
+def test_pictures_are_remembered_up_to_a_size(policy, ask):
+    encoder = policy.encoder
+    encoder.patches.processor = processor = Counting(encoder.patches.processor)
     conversations = [ask((112, 112)), ask((300, 40)), ask()]
     first = encoder.prompts(conversations)
-    again = encoder.prompts([*conversations, conversations[0]])
-    assert (processor.calls, all(map(equal, again, [*first, first[0]]))) == (1, True)
-    small = Encoder(processor, policy.model, max_cache_bytes=first[1].bytes + 100)
-    found = [small.prompt(c) for c in [*conversations, *conversations]]
-    assert processor.calls == 1 + 6
+    again = encoder.prompts([*conversations, ask((300, 40), question="And this?")])
+    assert (processor.calls, all(map(equal, again, first))) == (2, True)
+    assert torch.equal(again[3].pixels, first[1].pixels)
+    encoder.patches = patches.Patches(processor, max_bytes=first[0].pixels.nbytes)
+    found = [encoder.prompt(c) for c in [*conversations, *conversations]]
+    assert processor.calls == 2 + 4
     assert all(map(equal, found, [*first, *first]))
-    assert equal(small.prompts(conversations)[0], first[0])
+    assert encoder.patches._bytes <= first[0].pixels.nbytes
 
 
 def test_a_remembered_prompt_keeps_the_pixels_of_no_other(policy, ask):

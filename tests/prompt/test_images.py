@@ -78,9 +78,21 @@ def test_transparency_lies_over_white(save):
 def test_a_turned_photograph_stands_upright(save):
     exif = PIL.Image.Exif()
     exif[ORIENTATION] = 6
-    record = image_record(save(noise(), "a.jpg", exif=exif))
-    assert record.size == (48, 64)
-    assert open_image(record).size == (48, 64)
+    for name in ("a.jpg", "a.tif", "a.webp", "a.png"):
+        record = image_record(save(noise(), name, exif=exif))
+        assert (name, record.size) == (name, (48, 64))
+        assert open_image(record).size == (48, 64)
+
+
+def test_a_mark_behind_the_pixels_turns_them_as_well(save):
+    exif = PIL.Image.Exif()
+    exif[ORIENTATION] = 6
+    path = save(noise(), "a.png", exif=exif)
+    content = path.read_bytes()
+    start = content.index(b"eXIf") - 4
+    end = start + 12 + int.from_bytes(content[start : start + 4], "big")
+    path.write_bytes(content[:start] + content[end:-12] + content[start:end] + content[-12:])
+    assert image_record(path).size == open_image(image_record(path)).size == (48, 64)
 
 
 def test_the_first_frame_of_an_animation_is_shown(save):

@@ -2,13 +2,14 @@
 
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 import torch
 
 from tests.model.adapters import adapted
 from tests.train.forests import text_prompt
-from visreason.errors import Tripwire
+from visreason.errors import DataError, Tripwire
 from visreason.model.adapters import without_adapters
 from visreason.model.forest import Branch, Tree
 from visreason.model.load import load
@@ -52,6 +53,28 @@ def all_meet_a_loss_that_one_met(policy, settings):
     assert update.apply(policy, made, Update(trees, 2.0), losses.sft, settings)["loss"] > 0
 
 
+def all_meet_a_picture_that_one_cannot_read(policy, settings):
+    """Each process reads but its own trees' pictures."""
+    read = []
+
+    def unreadable():
+        read.append(1)
+        raise DataError("expected an image at p.png, found no file")
+
+    short, long = text_prompt(4), text_prompt(9)
+    lost = replace(long, pixels=unreadable, grid_N3=torch.tensor([[1, 2, 2]]))
+    ids, ones = torch.tensor([5, 6]), torch.ones(2)
+    trees = [Tree(p, (Branch(ids, ones),)) for p in (short, lost)]
+    before = [p.to_local().clone() for p in policy.model.parameters()]
+    made = optimizer.build(policy, settings)
+    with pytest.raises(DataError, match=r"expected an image at p\.png, found no file"):
+        update.apply(policy, made, Update(trees, 2.0), losses.sft, settings)
+    with pytest.raises(DataError, match=r"expected an image at p\.png, found no file"):
+        update.score(policy, trees, settings)
+    assert sharding.gather(len(read)) == [2, 0]
+    assert all(torch.equal(a, p.to_local()) for a, p in zip(before, policy.model.parameters(), strict=True))
+
+
 def the_model_under_adapters_is_the_one_without(path, settings):
     """And they still learn afterwards."""
     tree = [Tree(text_prompt(4), (Branch(torch.tensor([5, 6]), torch.ones(2)),))]
@@ -81,8 +104,10 @@ def main(path, bare):
     )
     with sharding.meeting(settings):
         assert sharding.processes() == 2
+        policy = weights_come_from_the_first(path, bare, settings)
         the_others_wait_for_as_long_as_the_first_one_works()
-        all_meet_a_loss_that_one_met(weights_come_from_the_first(path, bare, settings), settings)
+        all_meet_a_picture_that_one_cannot_read(policy, settings)
+        all_meet_a_loss_that_one_met(policy, settings)
         the_model_under_adapters_is_the_one_without(path, settings)
         assert sharding.by_first(lambda: sharding.leads())
 

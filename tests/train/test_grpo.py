@@ -12,6 +12,7 @@ from tests.train.test_resume import Killed, die, on_call
 from visreason import cli
 from visreason.engine.hf import HF
 from visreason.errors import ModelError, RunError, Tripwire, UsageError
+from visreason.model import patches
 from visreason.model.load import load
 from visreason.prompt import style
 from visreason.recipe import fill
@@ -94,6 +95,21 @@ def test_the_prompts_of_a_step_are_encoded_in_one_call(objective, policy, monkey
     monkeypatch.setattr(policy.encoder, "_encode", lambda asked: calls.append(len(asked)) or encode(asked))
     objective([group(0, 1)] * 3).batch(0)
     assert [n for n in calls if n] == [3]
+
+
+def test_a_picture_is_read_once_for_a_rollout_its_log_probs_and_its_updates(
+    objective, policy, world, monkeypatch
+):
+    opened, open_image = [], patches.open_image
+    monkeypatch.setattr(patches, "open_image", lambda image: opened.append(image) or open_image(image))
+    made = objective(HF(policy), load(str(world / "small"), device="cpu"), kl=0.1, passes=2, minibatches=2)
+    made.reward = lambda samples: [Score(float(i % 2)) for i, _ in enumerate(samples)]
+    batch = made.batch(0)
+    for step in batch.updates:
+        update.apply(policy, optimizer.build(policy, made.settings), step, batch.loss, made.settings)
+    shown = {image for x in batch.samples for image in x.problem.images}
+    assert len(batch.updates) == 4
+    assert sorted(opened, key=str) == sorted(shown, key=str)
 
 
 def test_a_step_without_any_spread_makes_no_update(objective):

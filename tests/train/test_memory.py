@@ -272,6 +272,17 @@ def test_a_plan_over_the_machines_memory_is_said_as_well(monkeypatch, world):
     assert "to make it fit" not in memory.plan(str(world / "model"), settings())
 
 
+def test_pictures_are_noted_where_they_take_much_of_the_machines_memory(monkeypatch, world):
+    held = (1 << 30) + 2 * 4 * 8192 * 4 * 3 * 2 * 14 * 14
+    for there, expected in (
+        (9 * held, f"{held / 1e9:.2f} of the CPU's {9 * held / 1e9:.2f} GB"),
+        (11 * held, None),
+    ):
+        monkeypatch.setattr(memory, "available", lambda device, there=there: there)
+        rows = memory.plan(str(world / "model"), settings(max_prompt_tokens=8192))
+        assert rows.get("pictures, at most") == expected
+
+
 def test_a_plan_over_the_memory_names_the_fields_to_change(monkeypatch, world):
     monkeypatch.setattr(memory, "available", lambda device: 1e6)
     rows = memory.plan(str(world / "small"), Training(model="m", data="d", device="cpu"))

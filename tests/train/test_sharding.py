@@ -89,6 +89,44 @@ def test_a_process_without_pictures_runs_one_beside_those_of_another(monkeypatch
     assert sum(trees for trees, _ in ran[0] + ran[1]) == 3
 
 
+def read_by(trees, read):
+    """The trees with pictures that note their tree's number when they are read."""
+
+    def noting(i, pixels):
+        return lambda: read.append(i) or pixels
+
+    return [
+        replace(t, prompt=replace(t.prompt, pixels=noting(i, t.prompt.pixels))) for i, t in enumerate(trees)
+    ]
+
+
+@pytest.mark.parametrize(("device", "ahead"), [("cpu", 0), ("cuda", 1)])
+def test_a_process_reads_the_pictures_of_its_own_trees_as_they_come(device, ahead, monkeypatch):
+    policy, read = tiny_policy(), []
+    policy.device = torch.device(device)  # nothing is computed
+    trees = [
+        Tree(tiny.prompt(policy.model, [(4, 4)], n, n), (Branch(torch.tensor([5]), torch.ones(1)),))
+        for n in range(3, 11)
+    ]
+    expected = {n: plant([t]).pixels for n, t in enumerate(trees)}
+    monkeypatch.setattr(ranks, "processes", lambda: 2)
+    own = []
+    for rank in (0, 1):
+        monkeypatch.setattr(ranks, "rank", lambda rank=rank: rank)
+        made, _ = sharding.micro_batches(policy, read_by(trees, read), 30)
+        assert read == []
+        assert len(made) >= 3
+        for i, (_, forest) in enumerate(sharding.planted(policy, made)):
+            seen = sum(len(b.trees) for b in made[:i])
+            count = len(made[i].trees)
+            assert torch.equal(forest.pixels, torch.cat([expected[n] for n in read[seen : seen + count]]))
+            assert len(read) <= sum(len(b.trees) for b in made[: i + 1 + ahead])
+        own.append(list(read))
+        read.clear()
+    assert sorted(own[0] + own[1]) == list(range(len(trees)))
+    assert all(own)
+
+
 def test_scores_are_dealt_to_the_processes_and_put_together_in_order(monkeypatch):
     policy = tiny_policy()
     policy.value_head = ValueHead(32, seed=0)
@@ -99,10 +137,14 @@ def test_scores_are_dealt_to_the_processes_and_put_together_in_order(monkeypatch
     made = []
     for rank in (0, 1):
         monkeypatch.setattr(ranks, "rank", lambda rank=rank: rank)
-        monkeypatch.setattr(ranks, "gather", lambda own: made.append(own) or [[0.0] * len(expected)] * 2)
+        monkeypatch.setattr(
+            ranks,
+            "gather",
+            lambda own: [own] if own == "" else made.append(own) or [[0.0] * len(expected)] * 2,
+        )
         update.scores(policy, trees, settings)
     assert sum(map(len, made)) == len(expected)
-    monkeypatch.setattr(ranks, "gather", lambda own: made)
+    monkeypatch.setattr(ranks, "gather", lambda own: [own] if own == "" else made)
     assert update.scores(policy, trees, settings) == pytest.approx(expected, abs=1e-6)
 
 

@@ -13,7 +13,7 @@ from tests.model.test_forest import one_by_one
 from tests.model.world import STYLE
 from tests.train.forests import tiny_policy
 from visreason.data.examples import Example
-from visreason.errors import Tripwire
+from visreason.errors import DataError, Tripwire
 from visreason.model import adapters
 from visreason.model import load as loading
 from visreason.model.forest import Branch, Tree
@@ -93,6 +93,21 @@ def test_a_loss_that_is_not_finite_names_the_sample_and_leaves_the_weights():
 
     with pytest.raises(Tripwire, match=r"the loss is nan on a micro-batch with p2;"):
         one_update(policy, trees, poisoned, micro_batch_tokens=24)
+    assert changed(policy.model, before) == set()
+
+
+def test_a_picture_that_can_no_longer_be_read_ends_the_update_and_leaves_the_weights():
+    policy = tiny_policy()
+    trees, before = tiny.forest_trees(policy.model), weights(policy.model)
+
+    def unreadable():
+        raise DataError("expected an image at p.png, found no file")
+
+    trees[3] = replace(trees[3], prompt=replace(trees[3].prompt, pixels=unreadable))
+    with pytest.raises(DataError, match=r"expected an image at p.png, found no file"):
+        one_update(policy, trees, micro_batch_tokens=24)
+    with pytest.raises(DataError, match=r"expected an image at p.png, found no file"):
+        update.score(policy, trees, settings(micro_batch_tokens=24))
     assert changed(policy.model, before) == set()
 
 

@@ -4,7 +4,8 @@ Axes: P groups in flight, n completions of each, R = P * n rows, L trunk tokens 
 key/value heads, d head size, V vocabulary.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -70,8 +71,8 @@ class Decoder:
         penalised = sampling.repetition_penalty != 1
         self.said_RV = torch.zeros(0, words, dtype=torch.bool, device=device) if penalised else None
 
-    def admit(self, groups: list[Group]) -> None:
-        """Prefill new groups and put them beside those in flight."""
+    def admit(self, groups: Iterable[Group]) -> None:
+        """Prefill new groups, as many at a time as `PREFILL_TOKENS` allow, and put them beside those in flight."""
         batch: list[Group] = []
         for group in groups:
             if batch and sum(len(g.prompt.ids) for g in [*batch, group]) > PREFILL_TOKENS:
@@ -107,6 +108,8 @@ class Decoder:
             for said_V, group in zip(fresh, groups, strict=True):
                 said_V[group.prompt.ids.to(device)] = True
             self.said_RV = torch.cat([self.said_RV, fresh.repeat_interleave(n, 0)])
+        for group in groups:  # or the pictures of all in flight would be held
+            group.prompt = replace(group.prompt, pixels=None)
         self.groups += groups
         self.rows += [list(g.rows) for g in groups]
 

@@ -52,7 +52,7 @@ class HF:
                         room >= len(waiting) or room * sampling.n * 4 >= rows or not decoder.groups
                     ):
                         chosen = [waiting.popleft() for _ in range(min(room, len(waiting)))]
-                        decoder.admit(list(self._encode(chosen, sampling, answers)))
+                        decoder.admit(self._encode(chosen, sampling, answers))
                     for group in decoder.step(shrink=not waiting):
                         answers[group.place] = [self._completion(r) for r in group.rows]
         except torch.OutOfMemoryError as e:
@@ -67,8 +67,8 @@ class HF:
     def _encode(
         self, chosen: list[tuple[int, Conversation]], sampling: Sampling, answers: list
     ) -> Iterator[Group]:
-        prompts = self.policy.encoder.prompts([c for _, c in chosen])
-        for (place, _), prompt in zip(chosen, prompts, strict=True):
+        for place, conversation in chosen:
+            (prompt,) = self.policy.encoder.prompts([conversation])
             if isinstance(prompt, DataError):
                 answers[place] = [Completion(str(prompt), finish="error", model=self.name)] * sampling.n
             else:

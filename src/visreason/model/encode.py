@@ -1,18 +1,18 @@
 """From a conversation to tokens, pixels and positions: once per prompt, kept for every completion of it."""
 
-from collections import OrderedDict
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import torch
 
 from visreason.errors import DataError, ModelError
+from visreason.model.patches import Patches
 from visreason.model.turn import Turn, find_turn
 from visreason.prompt import Style, messages
 from visreason.prompt.chat import VISUAL_TOKENS, Conversation
-from visreason.prompt.images import open_image
 from visreason.record import Completion, Image, Problem
 
 IMAGE = 1
@@ -23,39 +23,32 @@ IMAGE = 1
 class Prompt:
     """An encoded conversation, ready for the model.
 
-    ids (T,) int64; positions (3, T) int64, the model's own M-RoPE index; pixels (patches, values) float32 or None;
-    grid_N3 (N, 3) int64: time, height and width of each image in patches.
+    ids (T,) int64; positions (3, T) int64, the model's own M-RoPE index; pixels (patches, values) float32, or what
+    reads them when they are needed, or None; grid_N3 (N, 3) int64: time, height and width of each image in patches.
     """
 
     ids: torch.Tensor
     positions: torch.Tensor
-    pixels: torch.Tensor | None
+    pixels: torch.Tensor | Callable[[], torch.Tensor] | None
     grid_N3: torch.Tensor | None
 
-    @property
-    def bytes(self) -> int:
-        """Bytes of its tensors."""
-        return sum(
-            t.numel() * t.element_size()
-            for t in (self.ids, self.positions, self.pixels, self.grid_N3)
-            if t is not None
-        )
+    def read(self) -> torch.Tensor | None:
+        """Its pixels, read now where they were not. Raises DataError for an image that can't be read."""
+        return self.pixels() if callable(self.pixels) else self.pixels
 
 
 class Encoder:
-    """Turns conversations into prompts with a model's processor, and remembers the latest ones.
+    """Turns conversations into prompts with a model's processor, and remembers the latest images.
 
-    `max_tokens` refuses a longer prompt (an image is never cut); `max_cache_bytes` bounds what is remembered.
+    `max_tokens` refuses a longer prompt (an image is never cut).
     """
 
-    def __init__(
-        self, processor: Any, model: Any, max_tokens: int = 8192, max_cache_bytes: int = 1 << 30
-    ) -> None:
+    def __init__(self, processor: Any, model: Any, max_tokens: int = 8192) -> None:
         self.processor, self.tokenizer, self.config = processor, processor.tokenizer, model.config
         self.rope = model.model.get_rope_index
-        self.max_tokens, self.max_cache_bytes = max_tokens, max_cache_bytes
-        self._cache: OrderedDict[str, Prompt] = OrderedDict()
-        self._cached_bytes = 0
+        self.max_tokens = max_tokens
+        self.patches = Patches(processor.image_processor)
+        self._belong_together()
         self.visual_ids = self._visual_ids()
         eos = model.generation_config.eos_token_id or self.tokenizer.eos_token_id
         self.eos_ids: tuple[int, ...] = tuple(eos) if isinstance(eos, (list, tuple)) else (eos,)
@@ -68,36 +61,21 @@ class Encoder:
         return found
 
     def prompts(self, conversations: list[Conversation]) -> list[Prompt | DataError]:
-        """Encode several conversations in one call of the processor; one that can't be read gives its error."""
-        keys = [repr(c) for c in conversations]
-        fresh = {k: c for k, c in zip(keys, conversations, strict=True) if k not in self._cache}
-        encoded = dict(zip(fresh, self._encode(list(fresh.values())), strict=True))
-        found = [encoded.get(k) or self._cache[k] for k in keys]
-        for key in keys:
-            self._remember(key, encoded.get(key))
-        return found
+        """Encode several conversations and read their images; one that can't be read gives its error."""
+        return list(map(_read, self._encode(conversations)))
 
     def asked(self, problems: Sequence[Problem], style: Style) -> list[Prompt | DataError]:
-        """The prompts of problems, encoded in one call; one that can't be asked or read gives its error."""
+        """The prompts of problems, with their images; one that can't be asked or read gives its error."""
         made = [_messages_or_error(problem, style) for problem in problems]
         found = iter(self.prompts([c for c in made if not isinstance(c, DataError)]))
         return [c if isinstance(c, DataError) else next(found) for c in made]
 
     def all_asked(self, problems: Sequence[Problem], style: Style) -> list[Prompt]:
-        """The prompts of problems, encoded in one call. Raises DataError if one can't be asked or read."""
-        found = self.asked(problems, style)
+        """The prompts of problems; images are read when they are planted. Raises DataError if one can't be asked."""
+        found = self._encode([messages(problem, style) for problem in problems])
         if error := next((p for p in found if isinstance(p, DataError)), None):
             raise error
         return [p for p in found if isinstance(p, Prompt)]
-
-    def _remember(self, key: str, prompt: Prompt | DataError | None) -> None:
-        if key in self._cache:
-            self._cache.move_to_end(key)
-        elif isinstance(prompt, Prompt):
-            self._cache[key] = prompt
-            self._cached_bytes += prompt.bytes
-            while self._cached_bytes > self.max_cache_bytes and len(self._cache) > 1:
-                self._cached_bytes -= self._cache.popitem(last=False)[1].bytes
 
     def fits(self, conversation: Conversation) -> bool:
         """Whether a conversation's prompt is within `max_tokens`; no pixel is read.
@@ -105,31 +83,21 @@ class Encoder:
         Byte-level vocabularies never make more tokens than bytes, so most prompts need not be tokenized to know; an
         image has a mark on either side.
         """
-        images = [part["image"] for m in conversation for part in m["content"] if part["type"] == "image"]
         texts = [part["text"] for m in conversation for part in m["content"] if part["type"] == "text"]
         at_most = (
-            sum(2 + self._image_tokens(i) for i in images)
+            sum(2 + self._image_tokens(i) for i in _images(conversation))
             + sum(len(t.encode()) + 32 for t in texts)
             + 64 * len(conversation)
         )
         return at_most <= self.max_tokens or self.count(conversation) <= self.max_tokens
 
     def count(self, conversation: Conversation) -> int:
-        """Tokens of a conversation's prompt, from its text and the sizes of its images; no pixel is read.
-
-        Raises DataError for an image whose size is not known.
-        """
-        text = self.text(conversation)
-        images = [part["image"] for m in conversation for part in m["content"] if part["type"] == "image"]
-        tokens = len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
-        return tokens + sum(self._image_tokens(i) - 1 for i in images)
+        """Tokens of a conversation's prompt, from its text and the sizes of its images; no pixel is read."""
+        tokens = len(self.tokenizer(self.text(conversation))["input_ids"])
+        return tokens + sum(self._image_tokens(i) - 1 for i in _images(conversation))
 
     def _image_tokens(self, image: Image) -> int:
-        if image.size is None:
-            raise DataError(f"the size of {image.path} is not known; read it with prompt.image_record first")
-        width, height = image.size
-        patches = self.processor.image_processor.get_number_of_image_patches(height, width, {})
-        return patches // self.config.vision_config.spatial_merge_size**2
+        return math.prod(self.patches.grid(image)) // self.config.vision_config.spatial_merge_size**2
 
     def completion(self, text: str) -> torch.Tensor:
         """Token ids (T,) of a written completion, closed by the end-of-turn token."""
@@ -162,40 +130,12 @@ class Encoder:
         return find_turn(self.processor)
 
     def _encode(self, conversations: list[Conversation]) -> list[Prompt | DataError]:
-        opened = [self._open(c) for c in conversations]
-        good = [
-            (c, images)
-            for c, images in zip(conversations, opened, strict=True)
-            if not isinstance(images, DataError)
+        """The prompts of conversations, whose images are not read."""
+        texts = [self.text(c) for c in conversations]
+        rows = self.tokenizer(texts)["input_ids"] if texts else []
+        return [
+            self._prompt(torch.tensor(row), _images(c)) for row, c in zip(rows, conversations, strict=True)
         ]
-        if not good:
-            return [images for images in opened if isinstance(images, DataError)]
-        texts = [self.text(c) for c, _ in good]
-        flat = [image for _, images in good for image in images]
-        batch = self.processor(text=texts, images=flat or None, padding=True, return_tensors="pt")
-        self.tokenizer.backend_tokenizer.no_padding()  # or the tokenizer would be saved with it
-        pixels, grid = batch.get("pixel_values"), batch.get("image_grid_thw")
-        ids = [
-            row[mask.bool()] for row, mask in zip(batch["input_ids"], batch["attention_mask"], strict=True)
-        ]
-        counts = [len(images) for _, images in good]
-        grids = grid.split(counts) if grid is not None else [None] * len(good)
-        patches = [int(g.prod(-1).sum()) if g is not None else 0 for g in grids]
-        # A copy each, or one remembered prompt would keep the pixels of all.
-        pieces = [p.clone() for p in pixels.split(patches)] if pixels is not None else [None] * len(good)
-        made = iter(self._prompt(*parts) for parts in zip(ids, pieces, grids, strict=True))
-        return [o if isinstance(o, DataError) else next(made) for o in opened]
-
-    def _open(self, conversation: Conversation) -> list[Any] | DataError:
-        try:
-            return [
-                open_image(part["image"])
-                for m in conversation
-                for part in m["content"]
-                if part["type"] == "image"
-            ]
-        except DataError as e:
-            return e
 
     def text(self, conversation: Conversation) -> str:
         """The conversation in the chat template, with one placeholder an image, up to where the assistant begins."""
@@ -203,28 +143,45 @@ class Encoder:
             _template_form(conversation), tokenize=False, add_generation_prompt=True
         )
 
-    def _prompt(
-        self, ids: torch.Tensor, pixels: torch.Tensor | None, grid: torch.Tensor | None
-    ) -> Prompt | DataError:
-        if grid is not None and len(grid) == 0:
-            pixels = grid = None
-        visual = int((ids == self.config.image_token_id).sum())
+    def _prompt(self, ids: torch.Tensor, images: list[Image]) -> Prompt | DataError:
+        """The prompt of a text's ids, with one placeholder an image, as transformers' processor gives it: as many
+        placeholders as the image has tokens."""
+        try:
+            grids = [self.patches.grid(image) for image in images]
+        except DataError as e:
+            return e
+        places = ids == self.config.image_token_id
+        if int(places.sum()) != len(images):
+            return DataError(
+                f"expected a place in the prompt for each of {len(images)} images, found {int(places.sum())}; take "
+                "image tokens out of the text"
+            )
+        times = torch.ones_like(ids)
+        times[places] = torch.tensor([self._image_tokens(i) for i in images], dtype=torch.long)
+        ids = ids.repeat_interleave(times)
         if len(ids) > self.max_tokens:
+            visual = int((ids == self.config.image_token_id).sum())
             return DataError(
                 f"the prompt has {len(ids)} tokens ({visual} of them for its images), the budget is {self.max_tokens}; "
                 "lower max_pixels or raise max_prompt_tokens"
             )
-        merge = self.config.vision_config.spatial_merge_size**2
-        features = 0 if grid is None else int(grid.prod(-1).sum()) // merge
-        if visual != features:
-            return DataError(
-                f"the prompt has {visual} image tokens and its images give {features} features; the processor and the "
-                "model do not belong together, or the text holds image tokens"
-            )
+        grid = torch.tensor(grids) if grids else None
         positions, _ = self.rope(
             ids[None], (ids == self.config.image_token_id).int()[None] * IMAGE, image_grid_thw=grid
         )
-        return Prompt(ids, positions[:, 0], pixels, grid)
+        return Prompt(ids, positions[:, 0], partial(self.patches.read, images) if images else None, grid)
+
+    def _belong_together(self) -> None:
+        cut, vision = self.processor.image_processor, self.config.vision_config
+        found, expected = (
+            (cut.patch_size, cut.merge_size),
+            (vision.patch_size, vision.spatial_merge_size),
+        )
+        if found != expected:
+            raise ModelError(
+                f"expected a processor that cuts patches of {expected[0]} and merges {expected[1]} a side, as the "
+                f"model does, found {found[0]} and {found[1]}; give the model its own preprocessor_config.json"
+            )
 
     def _visual_ids(self) -> tuple[int, ...]:
         vocabulary = self.tokenizer.get_vocab()
@@ -241,6 +198,17 @@ def _messages_or_error(problem: Problem, style: Style) -> Conversation | DataErr
         return messages(problem, style)
     except DataError as e:
         return e
+
+
+def _read(prompt: Prompt | DataError) -> Prompt | DataError:
+    try:
+        return prompt if isinstance(prompt, DataError) else replace(prompt, pixels=prompt.read())
+    except DataError as e:
+        return e
+
+
+def _images(conversation: Conversation) -> list[Image]:
+    return [part["image"] for m in conversation for part in m["content"] if part["type"] == "image"]
 
 
 def _template_form(conversation: Conversation) -> Conversation:

@@ -67,8 +67,11 @@ class Forest:
         return replace(self, **move, fields=fields, layout=replace(self.layout, device=device))
 
 
-def plant(trees: Sequence[Tree], path: AttentionPath = "segments") -> Forest:
-    """Pack trees into one row, on the CPU."""
+def plant(trees: Sequence[Tree], path: AttentionPath = "segments", read: bool = True) -> Forest:
+    """Pack trees into one row, on the CPU, and read their images; not without `read`, for what no model sees.
+
+    Raises DataError for an image that can't be read.
+    """
     ids, positions, targets, index, layout = [], [], [], [], []
     start = 0
     for tree in trees:
@@ -91,7 +94,7 @@ def plant(trees: Sequence[Tree], path: AttentionPath = "segments") -> Forest:
     return Forest(
         input_ids=torch.cat(ids)[None],
         positions=torch.cat(positions, 1)[:, None],
-        pixels=_cat(t.prompt.pixels for t in trees),
+        pixels=_cat(t.prompt.read() for t in trees) if read else None,
         grid_N3=_cat(t.prompt.grid_N3 for t in trees),
         layout=Layout(tuple(layout), path),
         branch_S=torch.cat(index) if index else torch.empty(0, dtype=torch.long),

@@ -138,7 +138,9 @@ def _check_shape(path: str, width: int, height: int) -> None:
 
 def _shown_size(path: str, picture: PIL.Image.Image) -> tuple[int, int]:
     width, height = picture.size
-    if picture.format == "PNG" and "exif" not in picture.info:
+    if picture.format == "TIFF":
+        return width, height  # as it is shown already
+    if picture.format == "PNG" and "exif" not in picture.info and b"eXIf" not in Path(path).read_bytes():
         return width, height  # Pillow would decode the whole file to look for EXIF behind the pixels
     try:
         turned = picture.getexif().get(ORIENTATION) in SIDEWAYS

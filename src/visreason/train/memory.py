@@ -13,6 +13,7 @@ from transformers import AutoConfig, AutoModelForImageTextToText
 
 from visreason.engine.hf import ROLLOUT_TOKENS
 from visreason.errors import UsageError
+from visreason.model import patches
 from visreason.model.load import NO_CODE, unreadable
 from visreason.model.logps import CHUNK_NUMBERS
 from visreason.model.parts import PARTS, Part, linear, part_of
@@ -30,6 +31,9 @@ MOMENTS = {"adamw": 2 * FULL, "muon": 2 * FULL, "adamw8bit": 2 * (1 + FULL / 256
 of a matrix between layers."""
 FOUR_BITS = 0.5 + 1 / 64
 """Bytes of a weight in 4 bits, with one byte of scale for every 64."""
+
+NOTED = 0.1
+"""The share of the CPU's memory from which on its pictures are worth a row of the plan."""
 
 
 @dataclass(frozen=True)
@@ -211,6 +215,14 @@ def _rollout(config: Any, settings: Training, processes: int, gathered: int, the
     return tokens * 2 * keys * text.num_hidden_layers * width + gathered * width
 
 
+def of_pictures(config: Any, settings: Training) -> float:
+    """Bytes of the CPU's memory for a process's pictures, at most: the latest ones, which are remembered, and those of
+    the micro-batch at work and of the next, were they nothing but pictures."""
+    vision = config.vision_config
+    tokens = max(settings.micro_batch_tokens, settings.max_prompt_tokens)
+    return patches.MAX_BYTES + 2 * FULL * tokens * vision.spatial_merge_size**2 * patches.numbers(vision)
+
+
 def available(device: str) -> float:
     """Bytes of this process's GPU, or its share of the machine's."""
     if on_gpu(device):
@@ -226,10 +238,13 @@ def plan(path: str, settings: Training) -> dict[str, object]:
     there, beside = available(settings.device), available("cpu")
     rewards = of_rewards(settings, lambda spec: _config(model_path(spec)))
     over = sharding.over(settings)
-    found = need(_config(path), settings, sharding.processes(), over, there, rewards)
+    config = _config(path)
+    found = need(config, settings, sharding.processes(), over, there, rewards)
     rows = {"GPUs": sharding.processes(), **found.rows(), "there are": f"{there / GB:.2f} GB"}
     if settings.offload:
         rows["of the CPU's there are"] = f"{beside / GB:.2f} GB"
+    if (pictures := of_pictures(config, settings)) > NOTED * beside:
+        rows["pictures, at most"] = f"{pictures / GB:.2f} of the CPU's {beside / GB:.2f} GB"
     if on_gpu(settings.device) and found.counted > there:
         raise UsageError(
             f"expected weights, gradients and optimizer within the GPU's {there / GB:.1f} GB, found "

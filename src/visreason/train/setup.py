@@ -10,7 +10,7 @@ from rich.table import Table
 from visreason import store
 from visreason.data import has_meta
 from visreason.data.files import shown
-from visreason.errors import DataError
+from visreason.errors import DataError, ModelError
 from visreason.model import adapters, parts
 from visreason.model import load as loading
 from visreason.model.policy import Policy
@@ -18,7 +18,7 @@ from visreason.prompt import Style, messages, style
 from visreason.record import Problem
 from visreason.train import checkpoint, heldout, memory, sharding, trial
 from visreason.train.loop import Loop, Objective, total_steps
-from visreason.train.pair_settings import RewardModelling
+from visreason.train.pair_settings import Preferring, RewardModelling
 from visreason.train.precision import halves, precision
 from visreason.train.reward_model import with_head
 from visreason.train.settings import Training
@@ -81,7 +81,7 @@ def _train(record: store.Run, recipe: Training, work: Work[Any]) -> None:
     print_plan(record.verb, {**counts, **per_step, **plan_of(policy, recipe)})
     problems = [work.problem_of(i) for i in items]
     trial.check_forest(policy, next((p for p in problems if p.images), problems[0]), layout)
-    if policy.device.type == "cuda" and resumed is None:
+    if policy.device.type == "cuda":
         trial.try_longest(policy, problems, made.longest, layout, recipe)
     if loop.fit(resumed):
         inputs = [*data, *source, *store.model_files(start)]
@@ -153,6 +153,11 @@ def _opened(
     frozen = parts.PARTS if lora else settings.freeze
     policy = _load(settings, resumed if resumed and not lora else start, frozen)
     policy.share &= settings.share_trunk
+    if isinstance(settings, (Preferring, RewardModelling)) and not policy.share:
+        raise ModelError(
+            f"expected a model whose language layers see every earlier token, found another attention in {start}: the "
+            "two sides of a pair are branches of one tree. Such a model can be trained by sft alone"
+        )
     policy.name = start  # records name the model the run began with, wherever it goes on from
     if lora and resumed:
         adapters.load_lora(policy, resumed)

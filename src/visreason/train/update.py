@@ -88,8 +88,8 @@ def apply(
     start = time.perf_counter()
     own = _Tally()
     batches, lost = sharding.micro_batches(policy, update.trees, settings.micro_batch_tokens, update.whole)
-    for batch in batches:
-        value = _loss(policy, batch, lambda forest: forward(policy, forest, temperature), loss, own)
+    for batch, planted in sharding.planted(policy, batches):
+        value = _loss(policy, batch, planted, lambda forest: forward(policy, forest, temperature), loss, own)
         (value / update.weight).backward()
     tally = _Tally()
     for part in sharding.gather(own):
@@ -116,17 +116,18 @@ def apply(
 def _loss(
     policy: Policy,
     batch: sharding.MicroBatch,
+    planted: Forest,
     forward: Callable[[Forest], tuple[torch.Tensor, Numbers]],
     loss: Loss,
     tally: _Tally,
 ) -> torch.Tensor:
     """A micro-batch's loss, with gradient; its numbers are added to the tally."""
-    forest = batch.planted(policy).to(policy.device)
+    forest = planted.to(policy.device)
     output, logged = forward(forest)
     filler = 0 * output[-1]  # teaches nothing
     if not batch.trees:
         return filler
-    learned = plant(batch.trees).to(policy.device) if batch.filler else forest
+    learned = plant(batch.trees, read=False).to(policy.device) if batch.filler else forest
     value, numbers = loss(batch.own(output), learned)
     if not torch.isfinite(value):
         tally.wrong.append(f"{value.item()} on a micro-batch with {', '.join(dict.fromkeys(learned.names))}")
@@ -159,8 +160,8 @@ def _of_branches(
     """What is found of every branch of forests within the budget, in order of trees and branches."""
     out: list[T] = []
     batches, _ = sharding.micro_batches(policy, trees, settings.micro_batch_tokens)
-    for batch in batches:
-        of_branches = found(batch.planted(policy))
+    for batch, forest in sharding.planted(policy, batches):
+        of_branches = found(forest)
         out += of_branches if batch.filler is None else of_branches[:-1]
     return sharding.in_order(trees, out)
 

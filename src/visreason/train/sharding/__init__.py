@@ -6,7 +6,7 @@ of the same parts of the model, as the others: one that has no tree left, or no 
 filler of one token beside, which nothing is learned from. The first process writes.
 """
 
-from visreason.train.sharding.batches import MicroBatch, deal, in_order, micro_batches
+from visreason.train.sharding.batches import MicroBatch, deal, in_order, micro_batches, planted
 from visreason.train.sharding.engines import Beside, beside, dealt_engine, dealt_reward, engines
 from visreason.train.sharding.ranks import (
     after_first,
@@ -27,5 +27,5 @@ from visreason.train.sharding.weights import kept, over, shard, spread, waits, w
 __all__ = [
     "Beside", "MicroBatch", "Shared", "after_first", "any_of", "beside", "by_first", "deal", "dealt_engine",
     "dealt_reward", "engines", "gather", "in_order", "kept", "leads", "meeting", "micro_batches", "of_machine", "once",
-    "over", "processes", "shard", "spread", "together", "wait", "waits", "whole", "whole_weights", "written",
+    "over", "planted", "processes", "shard", "spread", "together", "wait", "waits", "whole", "whole_weights", "written",
 ]  # fmt: skip

@@ -1,17 +1,24 @@
 """Trees dealt to the processes by their tokens, in as many forwards of the same parts of the model as all others."""
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import zip_longest
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
+from visreason.errors import DataError
 from visreason.model import forest
 from visreason.model.encode import Prompt
 from visreason.model.forest import Branch, Forest, Tree, plant
+from visreason.model.patches import numbers
 from visreason.model.policy import Policy
 from visreason.train.sharding import ranks
+
+S, T = TypeVar("S"), TypeVar("T")
 
 
 def deal(sizes: Sequence[int], hands: int) -> list[list[int]]:
@@ -67,6 +74,44 @@ def micro_batches(
     return made, sum(lost for _, lost in cut)
 
 
+def planted(policy: Policy, batches: Sequence[MicroBatch]) -> Iterator[tuple[MicroBatch, Forest]]:
+    """Each micro-batch with its forest. Beside a GPU a thread plants the next one, and reads its images, meanwhile; a
+    CPU that computes would only be shared.
+
+    Raises DataError in every process where one of them can't read an image.
+    """
+    each = map if policy.device.type == "cpu" else _one_ahead
+    for batch, made in zip(batches, each(partial(_planted, policy), batches), strict=True):
+        yield batch, _in_all(made)
+
+
+def _one_ahead(function: Callable[[S], T], items: Iterable[S]) -> Iterator[T]:
+    """As `map`, in a thread that is one item ahead."""
+    with ThreadPoolExecutor(1) as thread:
+        ahead: deque[Future[T]] = deque()
+        for item in items:
+            ahead.append(thread.submit(function, item))
+            if len(ahead) > 1:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+
+
+def _planted(policy: Policy, batch: MicroBatch) -> Forest | DataError:
+    try:
+        return batch.planted(policy)
+    except DataError as e:
+        return e
+
+
+def _in_all(made: Forest | DataError) -> Forest:
+    """A forest, where every process has its own: one that left alone would be waited for."""
+    errors = ranks.gather(str(made) if isinstance(made, DataError) else "")
+    if isinstance(made, DataError) or any(errors):
+        raise DataError(next(filter(None, errors)))
+    return made
+
+
 def in_order(trees: Sequence[Tree], values: list[Any]) -> list[Any]:
     """One value a branch, computed by each process for its own trees, in the order of all trees and branches."""
     found: dict[int, list[Any]] = {}
@@ -94,6 +139,5 @@ def _filler(policy: Policy, image: bool) -> Prompt:
         )
     ids = torch.tensor([config.vision_start_token_id, config.image_token_id, config.vision_end_token_id])
     side = vision.spatial_merge_size
-    values = getattr(vision, "in_channels", 3) * vision.temporal_patch_size * vision.patch_size**2
     grid = torch.tensor([[1, side, side]])
-    return Prompt(ids, torch.arange(3).expand(3, -1), torch.zeros(side * side, values), grid)
+    return Prompt(ids, torch.arange(3).expand(3, -1), torch.zeros(side * side, numbers(vision)), grid)
