@@ -24,7 +24,7 @@ CHUNK = 1 << 20
 NOT_READ = (OSError, EOFError, zlib.error)
 
 
-Paths = Path | Sequence[Path]
+Paths = Path | str | Sequence[Path]
 """The file of a data set, or its files in order."""
 
 
@@ -37,7 +37,7 @@ class Sink(Protocol):
 def each(paths: Paths, rejected: list[dict[str, Any]]) -> Iterator[tuple[Path, str]]:
     """Every file, with what its rows are called where they have no ids. Where there are several, the rows that are
     rejected while one is read name it. They are in the order of its lines."""
-    files = [paths] if isinstance(paths, Path) else list(paths)
+    files = _listed(paths)
     names = Counter(file.name.partition(".")[0] for file in files)
     for number, file in enumerate(files, 1):
         name, before = file.name.partition(".")[0], len(rejected)
@@ -46,13 +46,17 @@ def each(paths: Paths, rejected: list[dict[str, Any]]) -> Iterator[tuple[Path, s
         rejected[before:] = [{"file": str(file), **row} for row in own] if len(files) > 1 else own
 
 
+def _listed(paths: Paths) -> list[Path]:
+    return [Path(paths)] if isinstance(paths, str | Path) else list(paths)
+
+
 def shown(paths: Paths) -> str:
     """A data set in an error: its file, or the first of them.
 
     >>> shown(Path("a.jsonl")), shown([Path("a.jsonl"), Path("b.jsonl"), Path("c.jsonl")])
     ('a.jsonl', 'a.jsonl and 2 more')
     """
-    files = [paths] if isinstance(paths, Path) else list(paths)
+    files = _listed(paths)
     return f"{files[0]}{f' and {len(files) - 1} more' if len(files) > 1 else ''}"
 
 
