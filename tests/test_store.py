@@ -237,10 +237,27 @@ def test_sealing_writes_the_manifest_last(run, tmp_path):
     written = run.seal({"accuracy": 1.0}, [data], {"n": 1, "correct": 1})
     assert manifest(run.path) == written
     assert written["seed"] == 3
-    assert written["inputs"] == {str(data): {"sha256": store.sha256(data)}}
+    assert written["inputs"] == {str(data): {"sha256": store.sha256(data), "bytes": data.stat().st_size}}
     assert set(written["outputs"]) == {"samples.jsonl", "checkpoint/recipe.json"}
     assert written["outputs"]["samples.jsonl"]["bytes"] == (run.path / "samples.jsonl").stat().st_size
     assert Run.open(run.path, "evaluate", {"seed": 3, "model": "m"}).finished
+
+
+def test_training_state_and_earlier_checkpoints_are_told_by_size_alone(run):
+    names = {
+        "metrics.jsonl": True,
+        "checkpoint/step_000001/model.safetensors": False, "checkpoint/step_000001/trainer.pt": False,
+        "checkpoint/step_000002/model.safetensors": True, "checkpoint/step_000002/config.json": True,
+        "checkpoint/step_000002/trainer.pt": False, "checkpoint/step_000002/shards/part-0.safetensors": False,
+    }  # fmt: skip
+    for name in names:
+        (run.path / name).parent.mkdir(parents=True, exist_ok=True)
+        (run.path / name).write_text("{}")
+    shard = run.path / "checkpoint/step_000002/shards/part-0.safetensors"
+    written = run.seal({}, [shard])
+    assert {n: told["sha256"] is not None for n, told in written["outputs"].items()} == names
+    assert {told["bytes"] for told in written["outputs"].values()} == {2}
+    assert written["inputs"][str(shard)] == {"sha256": None, "bytes": 2}
 
 
 def test_a_run_without_git_is_sealed_all_the_same(run, monkeypatch):

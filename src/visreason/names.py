@@ -47,15 +47,15 @@ def address(url: str) -> str:
     return url.rstrip("/")
 
 
-def idle_options(spec: str) -> dict[str, str]:
-    """Options that an engine does not take, and what would."""
-    kind = engine_kind(spec)
+def idle_options(*specs: str) -> dict[str, str]:
+    """Options that none of the engines takes, and what would."""
+    kinds = {engine_kind(spec) for spec in specs}
     # A script is given a device like any other engine.
-    strange = [n for n in OF_MODELS if kind == "http" or n != "device"]
+    strange = [n for n in OF_MODELS if n != "device" or "script" not in kinds]
     needed = {
-        "a model in process": () if kind in ("hf", "vllm") else strange,
-        "model=vllm:PATH": () if kind == "vllm" else OF_VLLM,
-        "a server as model=http://...": () if kind == "http" else OF_SERVERS,
+        "a model in process": () if kinds & {"hf", "vllm"} else strange,
+        "an engine vllm:PATH": () if "vllm" in kinds else OF_VLLM,
+        "a server http://HOST/v1": () if "http" in kinds else OF_SERVERS,
     }
     return {name: words for words, names in needed.items() for name in names}
 

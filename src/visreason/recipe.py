@@ -5,7 +5,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Self, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import (
@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from visreason.errors import UsageError
-from visreason.names import idle_options, unknown
+from visreason.names import engine_kind, idle_options, unknown
 
 
 class Recipe(BaseModel):
@@ -44,6 +44,11 @@ class Recipe(BaseModel):
         return self
 
 
+Data = str | list[str]
+"""What is read: a file, a pattern of files, a drawn split, or a list of these."""
+FILES = "a file of records or rows of any format, a list of files, or a pattern as 'shards/*.jsonl'"
+
+
 def refuse_crossed(recipe: Recipe) -> Recipe:
     """Validates a recipe with bounds of pixels."""
     low, high = getattr(recipe, "min_pixels", None), getattr(recipe, "max_pixels", None)
@@ -52,18 +57,9 @@ def refuse_crossed(recipe: Recipe) -> Recipe:
     return recipe
 
 
-class Asking(Recipe):
-    """What every verb takes that puts problems to a model."""
+class Seeing(Recipe):
+    """What every verb takes that shows problems to a model in process."""
 
-    data: str = Field(
-        description="Problems: a JSONL file of records or flat rows, or world:SPLIT:N.",
-        examples=["world:heldout:500"],
-    )
-    style: str = Field("awaker", description="How a problem is put to the model and its completion laid out.")
-    where: dict[str, str | int] = Field(
-        {}, description="Use only problems whose meta has these values, as {level: 1}."
-    )
-    limit: int | None = Field(None, ge=1, description="Use only the first problems of the data.")
     max_pixels: int | None = Field(
         None, ge=784, description="Largest image area in pixels; the processor's own when not given."
     )
@@ -76,6 +72,24 @@ class Asking(Recipe):
     device: str = Field("auto", description="cpu, cuda, or auto.")
 
     _uncrossed = model_validator(mode="after")(refuse_crossed)
+
+    def seeing(self) -> dict[str, Any]:
+        """The fields of this class, by their names."""
+        return {name: getattr(self, name) for name in Seeing.model_fields if name not in Recipe.model_fields}
+
+
+class Asking(Seeing):
+    """What every verb takes that puts problems to a model."""
+
+    data: Data = Field(
+        description=f"Problems: {FILES}, or world:SPLIT:N.",
+        examples=["world:heldout:500"],
+    )
+    style: str = Field("awaker", description="How a problem is put to the model and its completion laid out.")
+    where: dict[str, str | int] = Field(
+        {}, description="Use only problems whose meta has these values, as {level: 1}."
+    )
+    limit: int | None = Field(None, ge=1, description="Use only the first problems of the data.")
 
 
 def _shard(text: str) -> str:
@@ -104,46 +118,96 @@ class Requesting(Recipe):
     )
 
 
-class Answering(Asking, Requesting):
-    """What every verb takes that lets an engine answer the problems."""
+class Connecting(Seeing, Requesting):
+    """What every verb takes that connects engines: the fields of ROLES name them."""
 
-    model: str = Field(
-        description="Engine: hf:PATH, vllm:PATH, http://HOST/v1#MODEL, script:FILE.jsonl, a run directory, or world.",
-        examples=["runs/grpo/a"],
-    )
+    ROLES: ClassVar[tuple[str, ...]] = ()
+
     precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="Numbers the model computes with; auto is what it was saved in."
+        "auto", description="Numbers that engines in process compute with; auto is what they were saved in."
     )
-    shard: Shard | None = Field(None, description=SHARD)
     tensor_parallel: int = Field(1, ge=1, description="GPUs that share a vllm engine's model.")
     memory_share: float = Field(
         0.4, gt=0, le=1, description="Share of the GPU's or the machine's memory that a vllm engine takes."
     )
-    responses: Path | None = Field(
-        None, description="File that keeps servers' answers, to ask nothing twice; in the run when not given."
-    )
+
+    def engines(self) -> list[str]:
+        """The engines of all roles, each once."""
+        return list(dict.fromkeys(spec for role in self.ROLES if (spec := getattr(self, role))))
 
     def idle(self) -> dict[str, str]:
-        idle = idle_options(self.model)
+        idle = idle_options(*self.engines())
         if "dtype" in idle:
             idle["precision"] = idle.pop("dtype")
-        return {**super().idle(), **idle}
+        fields = type(self).model_fields
+        return {**super().idle(), **{name: needed for name, needed in idle.items() if name in fields}}
 
-    def engine_options(self, out: Path) -> dict[str, Any]:
-        """The options of `engine.connect` in these fields, for a run in `out`."""
+    @model_validator(mode="after")
+    def _refuse_more_than_the_memory(self) -> Self:
+        n = sum(engine_kind(spec) == "vllm" for spec in self.engines())
+        if n * self.memory_share > 1:
+            raise ValueError(
+                f"expected memory_share of at most {1 / n:.2f} for {n} vllm engines, found {self.memory_share}; give "
+                "each a smaller one"
+            )
+        return self
+
+    def engine_options(self, max_completion_tokens: int, responses: Path | None = None) -> dict[str, Any]:
+        """The options of `engine.connect` in these fields, for an engine that answers at most so many tokens."""
         return {
+            **self.seeing(),
             "dtype": self.precision,
-            "device": self.device,
-            "max_pixels": self.max_pixels,
-            "min_pixels": self.min_pixels,
-            "max_prompt_tokens": self.max_prompt_tokens,
+            "max_completion_tokens": max_completion_tokens,
             "tensor_parallel": self.tensor_parallel,
             "memory_share": self.memory_share,
             "concurrency": self.concurrency,
             "timeout_s": self.timeout_s,
             "patience_s": self.patience_s,
-            "responses": self.responses or out / "responses.sqlite",
+            "responses": responses,
         }
+
+
+class Decoding(Recipe):
+    """What every verb takes that says how an engine samples; each has its own temperature."""
+
+    temperature: float = Field(0.0, ge=0, description="Sampling temperature; 0 takes the likeliest token.")
+    top_p: float = Field(1.0, gt=0, le=1, description="Nucleus of the sampling.")
+    top_k: int = Field(0, ge=0, description="Sample among so many likeliest tokens; 0 is off.")
+    repetition_penalty: float = Field(
+        1.0,
+        ge=1,
+        le=10,
+        description="Divides the logits of tokens that stand in the prompt or were said already; 1 is off.",
+    )
+
+    def idle(self) -> dict[str, str]:
+        greedy = {} if self.temperature else dict.fromkeys(("top_p", "top_k"), "temperature above 0")
+        return {**super().idle(), **greedy}
+
+    def sampling(self, n: int, max_tokens: int, seed: int = 0) -> dict[str, Any]:
+        """The words of `engine.Sampling` for n completions of at most so many tokens."""
+        names = Decoding.model_fields.keys() - Recipe.model_fields.keys()
+        return {
+            "n": n,
+            "max_tokens": max_tokens,
+            "seed": seed,
+            **{name: getattr(self, name) for name in names},
+        }
+
+
+class Answering(Asking, Connecting):
+    """What every verb takes that lets an engine answer the problems."""
+
+    ROLES = ("model",)
+
+    model: str = Field(
+        description="Engine: hf:PATH, vllm:PATH, http://HOST/v1#MODEL, script:FILE.jsonl, a run directory, or world.",
+        examples=["runs/grpo/a"],
+    )
+    shard: Shard | None = Field(None, description=SHARD)
+    responses: Path | None = Field(
+        None, description="File that keeps servers' answers, to ask nothing twice; in the run when not given."
+    )
 
 
 Paths = Annotated[list[Path], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]

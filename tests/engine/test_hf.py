@@ -5,12 +5,19 @@ from pathlib import Path
 import pytest
 import torch
 from transformers import AutoModelForImageTextToText
+from transformers.generation.logits_process import (
+    LogitsProcessorList,
+    RepetitionPenaltyLogitsProcessor,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
 
 from tests.model import tiny
 from tests.model.test_forest import one_by_one
 from tests.model.world import STYLE
 from visreason.engine import Sampling, connect, decode
-from visreason.engine.draw import sample
+from visreason.engine.draw import cut, penalised, sample
 from visreason.engine.hf import HF
 from visreason.errors import ModelError, RunError
 from visreason.model import check
@@ -324,9 +331,10 @@ def test_visual_tokens_are_never_sampled_however_likely(policy, ask, temperature
     assert max(x for c in found for x in c.logps) < -30
 
 
-def test_greedy_answers_are_those_of_transformers_generate(plain, policy, ask):
+@pytest.mark.parametrize("penalty", [1.0, 1.3])
+def test_greedy_answers_are_those_of_transformers_generate(plain, policy, ask, penalty):
     conversations = [ask(1), ask(0, "What?"), ask(2)]
-    answers = HF(policy).generate(conversations, Sampling(1, 0.0, max_tokens=20))
+    answers = HF(policy).generate(conversations, Sampling(1, 0.0, max_tokens=20, repetition_penalty=penalty))
     for conversation, (found,) in zip(conversations, answers, strict=True):
         prompt = policy.encoder.prompt(conversation)
         visual = (
@@ -338,7 +346,8 @@ def test_greedy_answers_are_those_of_transformers_generate(plain, policy, ask):
         types = (ids == plain.config.image_token_id).int()
         out = plain.generate(input_ids=ids, attention_mask=torch.ones_like(ids), mm_token_type_ids=types,
                              do_sample=False, max_new_tokens=20, suppress_tokens=list(policy.encoder.visual_ids),
-                             eos_token_id=list(policy.encoder.eos_ids), **visual)  # fmt: skip
+                             eos_token_id=list(policy.encoder.eos_ids), repetition_penalty=penalty,
+                             **visual)  # fmt: skip
         assert found.token_ids == tuple(out[0, len(prompt.ids) :].tolist())
     assert len({c.token_ids for g in answers for c in g}) == 3
 
@@ -485,6 +494,48 @@ def test_tokens_come_as_often_as_the_cut_distribution_says(temperature, top_k, t
     assert chi2 < 27  # 99.97 % of 7 degrees of freedom
     whole = (LOGITS / temperature).log_softmax(0)
     assert torch.allclose(logps, whole[ids])
+
+
+@pytest.mark.parametrize(
+    ("temperature", "top_k", "top_p", "penalty"),
+    [
+        (1.0, 0, 1.0, 1.05),
+        (0.7, 20, 0.8, 1.05),
+        (2.0, 0, 0.5, 1.5),
+        (0.5, 7, 1.0, 1.0),
+        (0.01, 20, 0.001, 1.2),
+    ],
+)
+def test_what_is_drawn_from_is_what_transformers_processors_leave(temperature, top_k, top_p, penalty):
+    torch.manual_seed(0)
+    logits = 4 * torch.randn(16, 300)
+    said = [torch.randint(0, 300, (40,)) for _ in logits]
+    steps = [TemperatureLogitsWarper(temperature)]  # in the order of transformers' `generate`
+    steps = [RepetitionPenaltyLogitsProcessor(penalty), *steps] if penalty != 1 else steps
+    steps += [TopKLogitsWarper(top_k)] if top_k else []
+    steps += [TopPLogitsWarper(top_p)] if top_p < 1 else []
+    expected = LogitsProcessorList(steps)(torch.stack(said), logits.clone()).softmax(-1)
+    sampling = Sampling(1, temperature, top_p, top_k, repetition_penalty=penalty)
+    marks = torch.zeros_like(logits, dtype=torch.bool)
+    for row, ids in zip(marks, said, strict=True):
+        row[ids] = True
+    found = cut(penalised(logits / temperature, marks, sampling), sampling).softmax(-1)
+    assert torch.equal(found > 0, expected > 0)
+    assert torch.allclose(found, expected, atol=1e-6)
+
+
+def test_penalties_change_what_is_sampled_and_not_the_log_probs_that_are_reported(plain, policy, ask):
+    conversations = [ask(1), ask(0, "What?")]
+    sampling = Sampling(4, 0.8, top_k=50, max_tokens=24, seed=1)
+    free = HF(policy).generate(conversations, sampling)
+    held = HF(policy, max_rows=4).generate(conversations, replace(sampling, repetition_penalty=5.0))
+    assert free != held
+
+    def again(answers):
+        return sum(len(c.token_ids) - len(set(c.token_ids)) for g in answers for c in g)
+
+    assert again(held) < again(free)
+    assert_log_probs_are_plain(plain, policy, conversations, held, 0.8)
 
 
 def test_greedy_takes_the_likeliest_token_that_is_allowed():

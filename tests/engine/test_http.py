@@ -87,13 +87,16 @@ def test_the_sampling_goes_along(serve):
     assert "return_token_ids" not in body
     with pytest.raises(UsageError, match="top_k=5"):
         connect(server.url).generate([ask("a")], Sampling(top_k=5))
+    with pytest.raises(UsageError, match=r"repetition_penalty=1\.05"):
+        connect(server.url).generate([ask("a")], Sampling(repetition_penalty=1.05))
 
 
 def test_servers_that_can_give_token_ids_and_log_probs_are_asked_for_them_and_told_what_not_to_sample(serve):
     server = serve(owner="vllm")
-    ((found,),) = connect(server.url).generate([ask("a")], Sampling(top_k=7))
+    sampling = Sampling(top_k=7, repetition_penalty=1.05)
+    ((found,),) = connect(server.url).generate([ask("a")], sampling)
     assert (found.token_ids, found.logps, found.finish) == ((0, 1, 2), (-0.5,) * 3, "stop")
-    assert server.asked[0]["top_k"] == 7
+    assert (server.asked[0]["top_k"], server.asked[0]["repetition_penalty"]) == (7, 1.05)
     assert "<|image_pad|>" in server.asked[0]["bad_words"]
 
 

@@ -116,8 +116,11 @@ def test_a_killed_run_with_held_out_data_ends_as_one_never_killed(verb, late, lo
 def test_a_first_step_that_none_betters_is_not_saved_and_that_is_said(looked, capsys):
     made = object.__new__(loop.Loop)
     made.best = None
-    given = [made._betters({"step": s, "heldout/loss": x}) for s, x in ((1, 2.0), (2, 2.5), (4, 2.0))]
-    assert given == [False, False, False]
+    given = [
+        made._betters({"step": s, "heldout/loss": x})
+        for s, x in ((1, 2.0), (2, 2.5), (4, 2.0), (6, math.nan))
+    ]
+    assert given == [False] * 4
     run = store.Run(looked / "nowhere", "sft", {}, False, os.dup(0))
     assert heldout.best(run, made.best) == {"best": {"step": 1, "heldout/loss": 2.0}}
     assert "no step was better than the first (heldout/loss 2)" in capsys.readouterr().err

@@ -340,3 +340,16 @@ def test_two_processes_in_bfloat16_learn_nearly_what_one_learns(verb, changes, w
         for run in ("two", "one")
     ]
     assert found[0][:steps] == pytest.approx(found[1][:steps], rel=0.02)
+
+
+@pytest.mark.slow
+def test_one_of_two_processes_decodes_the_pictures(world, mixed, tmp_path, monkeypatch):
+    monkeypatch.setenv("DECODED", str(tmp_path / "decoded"))
+    fields = words("sft", world, **fields_of("sft", mixed, steps=1))
+    torchrun(
+        2, "tests.train.decoded", "sft", f"out={tmp_path / 'run'}", *(f"{k}={v}" for k, v in fields.items())
+    )
+    decoded = [line.split(maxsplit=1) for line in (tmp_path / "decoded").read_text().splitlines()]
+    assert {rank for rank, _ in decoded} == {"0"}
+    assert len({path for _, path in decoded}) == len(decoded) == 16
+    assert not (tmp_path / "run" / "pictures.jsonl").exists()

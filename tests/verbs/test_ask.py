@@ -111,7 +111,7 @@ def test_a_broken_picture_is_a_paragraph(world, tmp_path, picture, capsys, conte
         (
             ["model=no/model/here", "question=What?"],
             1,
-            "can't load a vision-language model from 'no/model/here'",
+            "expected a model or a run at no/model/here, found nothing there",
         ),
         (["model={world}/small", "question=What <|image_pad|>?"], 1, "control token"),
         (["model={world}/small", "question=What <image1>?"], 1, "expected an image for every mark"),

@@ -289,7 +289,10 @@ def test_data_without_problems_is_a_paragraph(data, tmp_path, capsys, content, m
             "device has no effect without a model",
         ),
         (["model=x", "data={data}", "timeout_s=3"], "timeout_s has no effect without a server"),
-        (["model=x", "data={data}", "tensor_parallel=2"], "tensor_parallel has no effect without model=vllm"),
+        (
+            ["model=x", "data={data}", "tensor_parallel=2"],
+            "tensor_parallel has no effect without an engine vllm:PATH",
+        ),
         (["model=script:a.jsonl", "data={data}", "precision=float32"], "precision has no effect without"),
         (["model=script:a.jsonl", "data={data}", "memory_share=0.2"], "memory_share has no effect without"),
         (["model=vllm:x", "data={data}", "concurrency=2"], "concurrency has no effect without a server"),
@@ -334,3 +337,17 @@ def test_a_full_disk_is_a_paragraph_and_what_was_written_stays(data, tmp_path, m
     assert command(capsys, *words)[0] == 0
     assert asked == [4, 5, 6]
     assert manifest(tmp_path / "run")["counts"]["n"] == 7
+
+
+def test_several_data_files_are_evaluated_as_one(tmp_path):
+    for name, row in zip("ab", answers.rows(), strict=False):
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps(row) + "\n")
+    out = tmp_path / "run"
+    assert cli.main(["evaluate", f"data={tmp_path}/*.jsonl", f"model={COUNTED}", f"out={out}"]) == 0
+    assert manifest(out)["counts"]["n"] == 2
+    assert list(manifest(out)["inputs"])[:2] == [f"{tmp_path}/a.jsonl", f"{tmp_path}/b.jsonl"]
+
+
+def test_a_benchmark_is_one_file_or_folder(tmp_path, capsys):
+    assert cli.main(["evaluate", "bench=mathvista", "data=[a, b]", "model=m", f"out={tmp_path}/run"]) == 2
+    assert "a benchmark's data is one file or folder" in capsys.readouterr().err

@@ -257,3 +257,14 @@ def test_completions_that_can_not_be_taught_are_set_aside(world, drawn, tmp_path
     assert manifest(tmp_path / "run")["counts"] == {"problems": 2, "rejected": len(texts)}
     kept = [row["reason"] for _, row in read_rows(tmp_path / "run" / "rejected.jsonl")]
     assert all(reason in found for reason, found in zip(texts, kept, strict=True))
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_several_data_files_are_learned_as_one(verb, world, drawn, tmp_path, capsys):
+    good = rows(drawn, tmp_path)
+    files = [write(tmp_path / "a.jsonl", good[:2]), write(tmp_path / "b.jsonl", good[2:])]
+    out = tmp_path / "run"
+    assert command(capsys, verb, world, out, f"[{files[0]}, {files[1]}]")[0] == 0
+    found = manifest(out)
+    assert found["counts"] == {"problems": 4, "rejected": 0}
+    assert list(found["inputs"])[:2] == list(map(str, files))

@@ -4,13 +4,14 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from visreason.bench.files import find, rows
 from visreason.bench.kind import Bench, taken
 from visreason.data.embedded import Embedded
-from visreason.data.pictures import Pictures
+from visreason.data.pictures import Pictures, Seen
 from visreason.errors import DataError, UsageError
 from visreason.prompt import STYLES, messages
 from visreason.record import Image, Problem
@@ -65,25 +66,25 @@ def read_problems(bench: Bench, path: Path, split: str | None, kept: Path, image
     seen: set[str] = set()
     store = Embedded(kept)
     for file in files:
-        pictures = Pictures(file.parent, "pixels")
-        for row in rows(file):
-            try:
-                if isinstance(row.value, dict):
-                    row = replace(row, value=store.unpacked(row.value))
-                problem = taken(bench.problem, row)
-                if problem is None:
+        with Pictures(file.parent, "pixels", Seen(None)) as pictures:
+            resolve = pictures.resolve if images else partial(_beside, file)
+            for row in rows(file):
+                try:
+                    if isinstance(row.value, dict):
+                        row = replace(row, value=store.unpacked(row.value))
+                    problem = taken(bench.problem, row)
+                    if problem is None:
+                        continue
+                    if problem.id in seen:
+                        raise DataError(f"expected ids that differ, found {problem.id!r} a second time")
+                    problem = replace(problem, images=tuple(map(resolve, problem.images)))
+                    if images:
+                        messages(problem, STYLES["direct"])  # refuses what can't be put to a model
+                except DataError as e:
+                    source.rejected.append({"line": row.line, "reason": str(e), "row": short(row.value)})
                     continue
-                if problem.id in seen:
-                    raise DataError(f"expected ids that differ, found {problem.id!r} a second time")
-                resolve = pictures.resolve if images else lambda image, f=file: _beside(f, image)
-                problem = replace(problem, images=tuple(map(resolve, problem.images)))
-                if images:
-                    messages(problem, STYLES["direct"])  # refuses what can't be put to a model
-            except DataError as e:
-                source.rejected.append({"line": row.line, "reason": str(e), "row": short(row.value)})
-                continue
-            seen.add(problem.id)
-            source.problems.append(problem)
+                seen.add(problem.id)
+                source.problems.append(problem)
     if not source.problems:
         why = source.rejected[0]["reason"] if source.rejected else "no rows"
         raise DataError(f"expected problems of {bench.title} in {path}, found {why}")

@@ -7,25 +7,26 @@ from pydantic import Field, model_validator
 
 from visreason.bench import BENCHES, suites
 from visreason.names import OFFICIAL
-from visreason.recipe import Answering
+from visreason.recipe import FILES, Answering, Data, Decoding
 
-ASKING = (
-    "temperature", "top_p", "max_completion_tokens", "max_prompt_tokens", "precision", "max_pixels", "min_pixels",
-    "device",
+DECODING = ("temperature", "top_p", "top_k", "repetition_penalty", "max_completion_tokens")
+ASKED = (
+    "model", "samples", "seed", *DECODING, "max_prompt_tokens", "precision", "max_pixels", "min_pixels",
 )  # fmt: skip
-ASKED = ("model", "samples", "seed", *ASKING[:-1])
 BENCH_ONLY = (
     "completions", "split", "extraction", "judge", "judge_cache", "integer", "random_fallback", "partial", "rewards",
     "trials",
 )  # fmt: skip
 
 
-class Evaluating(Answering):
+class Evaluating(Answering, Decoding):
     """What answers, what is asked, how it is decoded, how answers are read."""
 
-    data: str = Field(
+    ROLES = ("model", "judge")
+
+    data: Data = Field(
         "",
-        description="Problems: a JSONL file of records or flat rows, or world:SPLIT:N; of a benchmark the file or "
+        description=f"Problems: {FILES}, or world:SPLIT:N; of a benchmark the file or "
         "folder its authors publish, or hub:OWNER/NAME[@REVISION]; not needed where completions carry their problems.",
         examples=["world:heldout:500"],
     )
@@ -73,8 +74,6 @@ class Evaluating(Answering):
         description="Rewards of the samples, as score writes or as rows of id and reward: gives best of n.",
     )
     samples: int = Field(1, ge=1, description="Answers to each problem.")
-    temperature: float = Field(0.0, ge=0, description="Sampling temperature; 0 takes the likeliest token.")
-    top_p: float = Field(1.0, gt=0, le=1, description="Nucleus of the sampling.")
     max_completion_tokens: int = Field(
         1024, ge=1, description="Longest answer; longer ones are cut and counted."
     )
@@ -85,7 +84,7 @@ class Evaluating(Answering):
     def idle(self) -> dict[str, str]:
         without: dict[str, str] = {} if self.bench else dict.fromkeys(BENCH_ONLY, "bench")
         if self.completions:
-            without |= dict.fromkeys((*ASKING, "trials", "block"), "a model")
+            without |= dict.fromkeys((*DECODING, "trials", "block"), "a model")
         elif self.bench:
             without |= {"rewards": "completions"}
         if self.extraction != "judge":
@@ -109,6 +108,8 @@ class Evaluating(Answering):
             raise ValueError("expected a model or completions, found both; leave one out")
         if not self.data and not self.completions:
             raise ValueError(f"data is needed: {fields['data'].description} Give data=...")
+        if self.bench and isinstance(self.data, list):
+            raise ValueError("a benchmark's data is one file or folder, as its authors publish it; give one")
         if self.extraction == "judge" and self.judge is None:
             raise ValueError("extraction=judge needs an engine; give judge=...")
         if self.extraction == "stored" and self.model:

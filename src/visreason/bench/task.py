@@ -1,7 +1,7 @@
 """A benchmark as a task: problems to ask or outputs to score, read from files, and the scoring that a recipe names."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -30,12 +30,14 @@ BLOCK, ALONE = 256, 5_000
 
 @dataclass(frozen=True)
 class Reading:
-    """How answers are read: by rule, as stored or by a judge; a response laid out in the style, in its answer."""
+    """How answers are read: by rule, as stored or by a judge; a response laid out in the style, in its answer.
+    `options` are those of the judge's engine."""
 
     kind: Literal["rule", "stored", "judge"]
     style: str
     judge: str | None
     cache: Path
+    options: dict[str, Any] = field(default_factory=dict)
 
     @property
     def layout(self) -> Style | None:
@@ -193,7 +195,7 @@ def scorer(bench: Bench, rules: Rules, reading: Reading) -> Callable[[list[Sampl
     elif reading.kind == "rule":
         scoring = by_rule(bench, rules, reading.layout)
     else:
-        judge = Judge(connect(reading.judge or ""), reading.cache, rules.seed)
+        judge = Judge(connect(reading.judge or "", **reading.options), reading.cache, rules.seed)
         scoring = by_judge(bench, rules, judge, reading.layout)
     return lambda samples: [replace(s, score=x) for s, x in zip(samples, scoring(samples), strict=True)]
 

@@ -14,14 +14,13 @@ from visreason.data.album import Album
 from visreason.data.exact import apply, patch, same
 from visreason.data.files import Sink, read_rows
 from visreason.data.rows import KEPT, Row, Rows, problem_of, with_problem
-from visreason.data.schemas import SCHEMAS, read_as, schema_of
+from visreason.data.schemas import OWN, SCHEMAS, read_as, schema_of
 from visreason.errors import DataError
 from visreason.prompt import STYLES, Style, messages
 from visreason.record import Pair, Problem, Sample, from_json, to_json
 from visreason.store import record_row
 
 BESIDE = "visreason"
-OWN = ("problem", "sample", "pair")
 TABLES = ("r1_onevision", "vlmevalkit")
 """Formats whose rows all have the same columns, so that an empty one says nothing."""
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from visreason.data.files import Paths, shown
 from visreason.data.formats import read_usable
 from visreason.data.rows import problem_of
 from visreason.errors import DataError
@@ -20,16 +21,20 @@ class Example:
     completions: tuple[Completion, ...]
 
 
-def read_examples(path: Path, style: Style, rejected: list[dict[str, Any]]) -> list[Example]:
-    """The examples of a file: a sample's completion as it stands, or a problem's thought and answer in `style`.
+def read_examples(
+    paths: Paths, style: Style, rejected: list[dict[str, Any]], seen: Path | None = None
+) -> list[Example]:
+    """The examples of a file, or of several: a sample's completion as it stands, or a problem's thought and answer in
+    `style`.
 
     Completions of one problem make one example. Problems without a thought can be learned in style "direct" alone;
     elsewhere they go to `rejected`, with the rows that can't be read, completions that were cut off or failed, and
-    those with control tokens. Raises DataError when nothing is left.
+    those with control tokens. Pictures that the file `seen` knows are not read again. Raises DataError when nothing is
+    left.
     """
     problems: dict[str, Problem] = {}
     completions: dict[str, list[Completion]] = {}
-    for line, row, record in read_usable(path, rejected):
+    for line, row, record in read_usable(paths, rejected, seen=seen):
         problem = problem_of(record)
         try:
             sampled = isinstance(record, Sample)
@@ -42,7 +47,7 @@ def read_examples(path: Path, style: Style, rejected: list[dict[str, Any]]) -> l
         completions.setdefault(problem.id, []).append(completion)
     if not problems:
         why = f"{len(rejected)} rejected rows; the first: {rejected[0]['reason']}" if rejected else "no rows"
-        raise DataError(f"expected examples in {path}, found {why}")
+        raise DataError(f"expected examples in {shown(paths)}, found {why}")
     return [Example(p, tuple(completions[p.id])) for p in problems.values()]
 
 

@@ -9,7 +9,8 @@ import gzip
 import json
 import sys
 import zlib
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -23,10 +24,36 @@ CHUNK = 1 << 20
 NOT_READ = (OSError, EOFError, zlib.error)
 
 
+Paths = Path | Sequence[Path]
+"""The file of a data set, or its files in order."""
+
+
 class Sink(Protocol):
     """What takes rejected rows, a list or a file: {"line", "reason", "row"}."""
 
     def append(self, row: dict[str, Any], /) -> None: ...
+
+
+def each(paths: Paths, rejected: list[dict[str, Any]]) -> Iterator[tuple[Path, str]]:
+    """Every file, with what its rows are called where they have no ids. Where there are several, the rows that are
+    rejected while one is read name it. They are in the order of its lines."""
+    files = [paths] if isinstance(paths, Path) else list(paths)
+    names = Counter(file.name.partition(".")[0] for file in files)
+    for number, file in enumerate(files, 1):
+        name, before = file.name.partition(".")[0], len(rejected)
+        yield file, name if names[name] == 1 else f"{name}.{number}"
+        own = sorted(rejected[before:], key=lambda row: row["line"])
+        rejected[before:] = [{"file": str(file), **row} for row in own] if len(files) > 1 else own
+
+
+def shown(paths: Paths) -> str:
+    """A data set in an error: its file, or the first of them.
+
+    >>> shown(Path("a.jsonl")), shown([Path("a.jsonl"), Path("b.jsonl"), Path("c.jsonl")])
+    ('a.jsonl', 'a.jsonl and 2 more')
+    """
+    files = [paths] if isinstance(paths, Path) else list(paths)
+    return f"{files[0]}{f' and {len(files) - 1} more' if len(files) > 1 else ''}"
 
 
 def read_rows(path: Path, rejected: Sink) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -11,29 +11,34 @@ from typing import Any
 from visreason.data.album import COLUMNS
 from visreason.data.columns import RESPONSES, flat_sample
 from visreason.data.embedded import cells, held
-from visreason.data.files import read_rows
-from visreason.data.pictures import Pictures, Verify, usable
+from visreason.data.files import Paths, each, read_rows, shown
+from visreason.data.pictures import Pictures, Seen, Verify, usable
 from visreason.data.rows import Row, Rows, problem_of, with_problem
 from visreason.data.schemas import read_as, schema_of
 from visreason.errors import DataError
-from visreason.record import Problem, Sample
+from visreason.record import Image, Problem, Sample
 
 
 def read_problems(
-    path: Path, rejected: list[dict[str, Any]], need_answer: bool = False, verify: Verify = "pixels"
+    paths: Paths,
+    rejected: list[dict[str, Any]],
+    need_answer: bool = False,
+    verify: Verify = "pixels",
+    seen: Path | None = None,
 ) -> list[Problem]:
-    """The problems of a data file, ready to be asked: images found and checked.
+    """The problems of a data file, or of several in order, ready to be asked: images found and checked.
 
     Rows are of any format that `visreason convert` knows, told by their columns: our records; flat rows with a question
     (or problem) and whatever of id, choices (options), answer (gold, solution), images (image, image_path) they have,
     further columns go to `meta`; WeThink's, Virgo's, ShareGPT's, ... A row that can't be used goes to `rejected` as
-    {"line", "reason", "row"}: unreadable, without a question, with an id seen before, an image that is missing, broken
-    or inside the row, or a question that can't be put to a model; with `need_answer` also without an answer, with one
-    that fails its own check, or with a check that rules can't do.
+    {"line", "reason", "row"}, of several files with "file": unreadable, without a question, with an id seen before, an
+    image that is missing, broken or inside the row, a video or a sound, or a question that can't be put to a model;
+    with `need_answer` also without an answer, with one that fails its own check, or with a check that rules can't do.
+    Pictures that the file `seen` knows are not read again (`Seen`).
     Raises DataError when the file can't be read and when no problem is left.
     """
     problems: dict[str, Problem] = {}
-    for line, row, record in read_usable(path, rejected, need_answer, verify):
+    for line, row, record in read_usable(paths, rejected, need_answer, verify, seen):
         problem = problem_of(record)
         if not isinstance(record, Problem) and problems.get(problem.id) == problem:
             continue  # another sample of a problem that is already there
@@ -44,26 +49,44 @@ def read_problems(
             problems[problem.id] = problem
     if not problems:
         why = f"{len(rejected)} rejected rows; the first: {rejected[0]['reason']}" if rejected else "no rows"
-        raise DataError(f"expected problems in {path}, found {why}")
+        raise DataError(f"expected problems in {shown(paths)}, found {why}")
     return list(problems.values())
 
 
 def read_usable(
-    path: Path, rejected: list[dict[str, Any]], need_answer: bool = False, verify: Verify = "pixels"
+    paths: Paths,
+    rejected: list[dict[str, Any]],
+    need_answer: bool = False,
+    verify: Verify = "pixels",
+    seen: Path | None = None,
 ) -> Iterator[tuple[int, Row, Rows]]:
     """Line, row and records of every row that can be asked; ids may repeat, as they do where rows are samples."""
-    path = Path(path)
-    pictures = Pictures(path.parent, verify)
+    with Seen(seen) as known:
+        for path, name in each(paths, rejected):
+            with Pictures(path.parent, verify, known) as pictures:
+                rows = pictures.ahead(_lines(path, name, rejected), lambda found: _shown(found[2]))
+                for line, row, records in rows:
+                    try:
+                        found = [
+                            with_problem(r, usable(problem_of(r), pictures, need_answer)) for r in records
+                        ]
+                    except DataError as e:
+                        rejected.append({"line": line, "reason": str(e), "row": row})
+                        continue
+                    yield from ((line, row, record) for record in found)
+
+
+def _lines(path: Path, name: str, rejected: list[dict[str, Any]]) -> Iterator[tuple[int, Row, list[Rows]]]:
+    """Line, row and records of every row that can be read, its pictures aside."""
     for line, row in read_rows(path, rejected):
         try:
-            found = [
-                with_problem(r, usable(problem_of(r), pictures, need_answer))
-                for r in _records(row, f"{path.name.split('.')[0]}-{line}")
-            ]
+            yield line, row, _records(row, f"{name}-{line}")
         except DataError as e:
             rejected.append({"line": line, "reason": str(e), "row": row})
-            continue
-        yield from ((line, row, record) for record in found)
+
+
+def _shown(records: list[Rows]) -> list[Image]:
+    return [image for record in records for image in problem_of(record).images]
 
 
 def read_samples(path: Path, rejected: list[dict[str, Any]]) -> Iterator[Sample]:

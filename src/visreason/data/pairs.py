@@ -1,7 +1,7 @@
 """Pairs of a chosen and a rejected completion, read from the files people have. Unusable rows are handed back."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,8 +9,9 @@ from typing import Any
 from visreason.answer import check
 from visreason.data.columns import COLUMNS, flat_problem
 from visreason.data.embedded import Embedded
-from visreason.data.files import read_rows
-from visreason.data.pictures import Pictures, usable
+from visreason.data.files import Paths, each, read_rows, shown
+from visreason.data.pictures import Pictures, Seen, usable
+from visreason.data.turns import other_part, refuse_media, unseen
 from visreason.errors import DataError
 from visreason.prompt.layouts import control_token
 from visreason.record import Completion, Pair, Problem, from_json
@@ -22,32 +23,53 @@ PROMPTS = ("prompt", "conversations", "messages", "query")
 TEXTS = ("content", "value", "text")
 
 
-def read_pairs(path: Path, rejected: list[dict[str, Any]], kept: Path | None = None) -> list[Pair]:
-    """The pairs of a .jsonl, .json (or either with .gz), .parquet or .tsv file, images found and checked; those that
-    rows hold themselves are written to `kept`, and without it refused.
+def read_pairs(
+    paths: Paths, rejected: list[dict[str, Any]], kept: Path | None = None, seen: Path | None = None
+) -> list[Pair]:
+    """The pairs of a .jsonl, .json (or either with .gz), .parquet or .tsv file, or of several in order, images found
+    and checked; those that rows hold themselves are written to `kept`, and without it refused.
 
     Rows are our Pair records; rows with `chosen` and `rejected` (text, a turn, or all turns) beside a prompt, as in
     Hugging Face and LLaMA-Factory ranking files; or rows with two responses and their ranks, as in VL-RewardBench.
     A row goes to `rejected` as {"line", "reason", "row"} where its two sides are equal, one is empty, failed or spells
     a control token, the chosen one was cut off, one answers another prompt or was written without its images, or its
     problem can't be asked (`read_problems`).
-    Raises DataError when the file can't be read and when no pair is left.
+    Pictures that the file `seen` knows are not read again. Raises DataError when the file can't be read and when no
+    pair is left.
     """
-    path = Path(path)
-    pictures = Pictures(path.parent, "pixels")
-    store = Embedded(kept) if kept else None
-    pairs = []
-    for line, row in read_rows(path, rejected):
-        try:
-            unpacked = row if store is None else store.unpacked(row)
-            pair = pair_of(unpacked, f"{path.name.split('.')[0]}-{line}")
-            pairs.append(_checked(replace(pair, problem=usable(pair.problem, pictures))))
-        except DataError as e:
-            rejected.append({"line": line, "reason": str(e), "row": row})
+    with Seen(seen) as known:
+        pairs = [
+            pair
+            for path, name in each(paths, rejected)
+            for pair in _pairs_of(path, name, rejected, kept, known)
+        ]
     if not pairs:
         why = f"{len(rejected)} rejected rows; the first: {rejected[0]['reason']}" if rejected else "no rows"
-        raise DataError(f"expected pairs in {path}, found {why}")
+        raise DataError(f"expected pairs in {shown(paths)}, found {why}")
     return pairs
+
+
+def _pairs_of(
+    path: Path, name: str, rejected: list[dict[str, Any]], kept: Path | None, known: Seen
+) -> Iterator[Pair]:
+    with Pictures(path.parent, "pixels", known) as pictures:
+        rows = _lines(path, name, rejected, Embedded(kept) if kept else None)
+        for line, row, pair in pictures.ahead(rows, lambda found: found[2].problem.images):
+            try:
+                yield _checked(replace(pair, problem=usable(pair.problem, pictures)))
+            except DataError as e:
+                rejected.append({"line": line, "reason": str(e), "row": row})
+
+
+def _lines(
+    path: Path, name: str, rejected: list[dict[str, Any]], store: Embedded | None
+) -> Iterator[tuple[int, dict[str, Any], Pair]]:
+    """Line, row and pair of every row that can be read, its pictures aside."""
+    for line, row in read_rows(path, rejected):
+        try:
+            yield line, row, pair_of(row if store is None else store.unpacked(row), f"{name}-{line}")
+        except DataError as e:
+            rejected.append({"line": line, "reason": str(e), "row": row})
 
 
 def is_pair(row: dict[str, Any]) -> bool:
@@ -56,8 +78,13 @@ def is_pair(row: dict[str, Any]) -> bool:
 
 
 def pair_of(row: dict[str, Any], fallback_id: str) -> Pair:
-    if isinstance(row.get("problem"), dict):
-        return from_json(Pair, row)
+    own = isinstance(row.get("problem"), dict)
+    pair = from_json(Pair, row) if own else _compared(row, fallback_id)
+    refuse_media(pair.problem, marks=not own)
+    return pair
+
+
+def _compared(row: dict[str, Any], fallback_id: str) -> Pair:
     if not is_pair(row):
         raise DataError(f"expected columns chosen and rejected, found the columns {', '.join(row)}")
     if "human_ranking" in row:
@@ -122,6 +149,8 @@ def _role(turn: Any) -> Any:
 
 def _text(value: Any, column: str) -> str:
     """Text, the text of a turn, or of its parts, where a picture leaves its mark."""
+    if kind := other_part(value):
+        raise unseen(f"a part of type {kind}")
     if isinstance(value, dict):
         value = (
             "<image>" if value.get("type") == "image" else next((value[k] for k in TEXTS if k in value), None)

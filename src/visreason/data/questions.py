@@ -6,7 +6,7 @@ from visreason.data.album import Album
 from visreason.data.columns import RESPONSES, flat_problem, flat_sample
 from visreason.data.dialogues import turns_of
 from visreason.data.rows import Row, Rows, as_texts, further, named_images, problem_of, with_problem
-from visreason.data.turns import marked, unmarked
+from visreason.data.turns import harmless, marked, unmarked
 from visreason.errors import DataError
 from visreason.prompt import STYLES, Style
 from visreason.prompt.chat import LETTERS, choice_lines
@@ -20,7 +20,8 @@ def read_flat(row: Row, name: str) -> list[Rows]:
 
 def write_flat(records: list[Rows], album: Album, style: Style) -> Row:
     problem = problem_of(records[0])
-    row = {**further(problem), **to_json(problem), "images": named_images(problem, album)}
+    question, images = harmless(problem.question), named_images(problem, album)
+    row = {**further(problem), **to_json(problem), "question": question, "images": images}
     row.pop("meta", None)
     if isinstance(records[0], Sample):
         row |= {"response": records[0].completion.text, "finish": records[0].completion.finish}
@@ -50,11 +51,12 @@ def read_wethink(row: Row, name: str) -> list[Rows]:
 def write_wethink(records: list[Rows], album: Album, style: Style) -> Row:
     record = records[0]
     problem, options = problem_of(record), choice_lines(problem_of(record))
+    question = harmless(problem.question)
     sampled = style.parse(record.completion.text).thought if isinstance(record, Sample) else None
     images = named_images(problem, album)
     return {
         "category": "", "abilities": [], **further(problem), "id": problem.id,
-        "problem": f"{problem.question}\n{options}" if options else problem.question,
+        "problem": f"{question}\n{options}" if options else question,
         "answer": problem.answer or "", "refined_cot": problem.thought or sampled or "",
         "image_path": images[0] if len(images) == 1 else images,
         "reward": "model" if problem.check == "judge" else "rule",
@@ -101,6 +103,7 @@ def write_vlmevalkit(records: list[Rows], album: Album, style: Style) -> Row:
     images = [album.encode(i) for i in problem.images]
     row = {
         **further(problem), "index": problem.id, "image": images[0] if len(images) == 1 else images,
-        "question": problem.question, **dict(zip(LETTERS, problem.choices, strict=False)), "answer": problem.answer,
+        "question": harmless(problem.question), **dict(zip(LETTERS, problem.choices, strict=False)),
+        "answer": problem.answer,
     }  # fmt: skip
     return as_texts({k: v for k, v in row.items() if v not in ("", None, [])})

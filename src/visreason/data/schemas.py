@@ -34,7 +34,8 @@ from visreason.data.questions import (
     write_vlmevalkit,
     write_wethink,
 )
-from visreason.data.rows import Row, Rows, Schema
+from visreason.data.rows import Row, Rows, Schema, problem_of
+from visreason.data.turns import refuse_media
 from visreason.errors import DataError
 from visreason.prompt import Style
 from visreason.record import Pair, Problem, Sample, from_json, to_json
@@ -59,6 +60,8 @@ def _lists(*names: str) -> Callable[[Row], bool]:
 SHAREGPT = {"formatting": "sharegpt", "columns": {"messages": "conversations", "images": "images"}}
 ROLES = {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant",
          "system_tag": "system"}  # fmt: skip
+OWN = ("problem", "sample", "pair")
+"""Formats that are records as this package writes them."""
 ANSWERED, PAIRED = (Problem, Sample), (Pair,)
 
 SCHEMAS: dict[str, Schema] = {
@@ -109,7 +112,10 @@ def schema_of(row: Row) -> str:
 def read_as(name: str, row: Row, fallback_id: str) -> list[Rows]:
     """The records of a row of the format of that name. Raises DataError when it can't be read as one."""
     try:
-        return SCHEMAS[name].read(row, fallback_id)
+        found = SCHEMAS[name].read(row, fallback_id)
+        for record in found:
+            refuse_media(problem_of(record), marks=name not in OWN)
+        return found
     except DataError:
         raise
     except (AttributeError, TypeError, KeyError, IndexError, ValueError, OverflowError) as e:

@@ -11,7 +11,9 @@ from visreason.record import Problem
 USER, ASSISTANT, SYSTEM = ("human", "user"), ("gpt", "assistant"), ("system",)
 MARK = "<image>"
 OTHER_MARK = re.compile(r"<(video|audio)>")
-"""What loaders of ShareGPT files would take for media that the row lacks."""
+"""What loaders of ShareGPT files take for media."""
+MEDIA = re.compile(r"(video|audio)(s|_path)?")
+"""Columns that hold a video or a sound."""
 
 
 def read_turns(value: Any) -> tuple[str | None, str, str | None]:
@@ -29,8 +31,33 @@ def read_turns(value: Any) -> tuple[str | None, str, str | None]:
     return system, turns[0][1], turns[1][1] if len(turns) == 2 else None
 
 
+def refuse_media(problem: Problem, marks: bool) -> None:
+    """Raise DataError for a problem about a video or a sound, which no model is shown here: learned without it, it
+    would teach guessing. Marks in the question are looked at where its format has them."""
+    column = next((n for n, value in problem.meta.items() if MEDIA.fullmatch(n) and value), None)
+    mark = OTHER_MARK.search(problem.question) if marks else None
+    if column or mark:
+        raise unseen(f"column {column}" if column else f"the mark {mark and mark[0]}")
+
+
+def unseen(what: str) -> DataError:
+    """The error of a row with something to see or hear that is no picture."""
+    return DataError(
+        f"expected text and pictures, found {what}: models are shown neither videos nor sounds; give frames as images, "
+        "or drop the row"
+    )
+
+
+def other_part(part: Any) -> str | None:
+    """The type of a turn's part that is a video or a sound, as `video`, `video_url`, `input_audio`."""
+    kind = str(part.get("type", "")) if isinstance(part, dict) else ""
+    return kind if re.search("video|audio", kind) else None
+
+
 def _text(value: Any) -> str:
     """A turn's text; in parts, a picture leaves its mark."""
+    if kind := other_part(value):
+        raise unseen(f"a part of type {kind}")
     if isinstance(value, list):
         return "".join(MARK if _is_image(part) else _text(part) for part in value)
     if isinstance(value, dict):
@@ -52,11 +79,16 @@ def marked(problem: Problem, style: Style) -> str:
     >>> marked(Problem("p", "Which?", (Image("a.png"),), choices=("red", "blue")), STYLES["direct"])
     '<image>\\nWhich?\\n(A) red\\n(B) blue'
     """
-    text, n = OTHER_MARK.sub(r"< \1>", user_text(problem, style)), len(problem.images)
+    text, n = harmless(user_text(problem, style)), len(problem.images)
     if IMAGE_MARK.findall(text) == [""] * n:
         return text
     named = IMAGE_MARK.sub(lambda m: f"[image{m[1] and ' ' + m[1]}]", text)
     return MARK * n + ("\n" if n else "") + named
+
+
+def harmless(text: str) -> str:
+    """Text whose words are not taken for marks of media that its row lacks."""
+    return OTHER_MARK.sub(r"< \1>", text)
 
 
 def unmarked(question: str, images: int) -> str:

@@ -14,7 +14,9 @@ OPTIONS = (*OF_MODELS, *OF_VLLM, "max_completion_tokens", *OF_SERVERS)
 
 @dataclass(frozen=True)
 class Sampling:
-    """How to answer: n completions a problem, temperature (0 is greedy), nucleus and top-k cut, token limit, seed.
+    """How to answer: n completions a problem, temperature (0 is greedy), nucleus and top-k cut, token limit, seed, and
+    the penalty of tokens that stand in the prompt or were sampled already: their logits are divided by it where they
+    are positive, and multiplied where not (CTRL, arXiv 1909.05858, section 4.1; prompt included, as transformers does).
 
     Each conversation draws from the seed and its place alone, whatever is answered beside it. `first` is the place of
     the first one, where several processes answer parts of one list. Where conversations have `seeds` of their own,
@@ -29,6 +31,7 @@ class Sampling:
     seed: int = 0
     first: int = 0
     seeds: tuple[int, ...] = ()
+    repetition_penalty: float = 1.0
 
     def drawn_by(self, place: int) -> random.Random:
         """The numbers that the completions of the conversation at a place are drawn by."""

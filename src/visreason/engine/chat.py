@@ -49,13 +49,15 @@ def body_of(
         "max_completion_tokens": s.max_tokens,
     }  # fmt: skip
     if not extended:
-        if s.top_k or exact:
-            what = f"top_k={s.top_k}" if s.top_k else "token ids, which are learned from"
+        asked = [f"top_k={s.top_k}"] * (s.top_k > 0)
+        asked += [f"repetition_penalty={s.repetition_penalty:g}"] * (s.repetition_penalty != 1)
+        if asked or exact:
+            what = ", ".join(asked) or "token ids, which are learned from"
             raise UsageError(f"the server of {model} does not know {what}; take one of `visreason serve`")
         return body
     more: dict[str, Any] = {
         "return_token_ids": True, "skip_special_tokens": False, "bad_words": list(VISUAL_TOKENS),
-        "top_k": s.top_k, "repetition_penalty": 1.0, "min_p": 0.0,
+        "top_k": s.top_k, "repetition_penalty": s.repetition_penalty, "min_p": 0.0,
     }  # fmt: skip
     if exact:
         more |= {

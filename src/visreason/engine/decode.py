@@ -67,6 +67,9 @@ class Decoder:
         self.positions_R = torch.zeros(0, dtype=torch.long, device=device)
         self.lengths_R = torch.zeros(0, dtype=torch.long, device=device)
         self.banned = torch.tensor(policy.encoder.visual_ids, device=device)
+        words = policy.base.config.get_text_config().vocab_size
+        penalised = sampling.repetition_penalty != 1
+        self.said_RV = torch.zeros(0, words, dtype=torch.bool, device=device) if penalised else None
 
     def admit(self, groups: Iterable[Group]) -> None:
         """Prefill new groups, as many at a time as `PREFILL_TOKENS` allow, and put them beside those in flight."""
@@ -100,10 +103,13 @@ class Decoder:
         self.tokens_R = torch.cat([self.tokens_R, last])
         self.positions_R = torch.cat([self.positions_R, position])
         self.lengths_R = torch.cat([self.lengths_R, torch.zeros_like(last)])
-        for group in groups:
-            group.prompt = replace(
-                group.prompt, pixels=None
-            )  # or the pictures of all in flight would be held
+        if self.said_RV is not None:
+            fresh = self.said_RV.new_zeros(len(groups), self.said_RV.shape[1])
+            for said_V, group in zip(fresh, groups, strict=True):
+                said_V[group.prompt.ids.to(device)] = True
+            self.said_RV = torch.cat([self.said_RV, fresh.repeat_interleave(n, 0)])
+        for group in groups:  # or the pictures of all in flight would be held
+            group.prompt = replace(group.prompt, pixels=None)
         self.groups += groups
         self.rows += [list(g.rows) for g in groups]
 
@@ -150,7 +156,10 @@ class Decoder:
                 "expected finite logits, found nan or inf: the model's weights have diverged; lower lr, or take an "
                 "earlier checkpoint"
             )
-        ids_R, logps_R = sample(logits_RV, self.sampling, self.banned, self._noise(logits_RV.shape[-1]))
+        noise_RV = self._noise(logits_RV.shape[-1])
+        ids_R, logps_R = sample(logits_RV, self.sampling, self.banned, noise_RV, self.said_RV)
+        if self.said_RV is not None:
+            self.said_RV.scatter_(1, ids_R[:, None], True)
         self.tokens_R, self.positions_R, self.lengths_R = ids_R, self.positions_R + 1, self.lengths_R + 1
         eos = self.policy.encoder.eos_ids
         for row, token, logp in zip(
@@ -198,6 +207,7 @@ class Decoder:
     def _select(self, groups: torch.Tensor, rows: torch.Tensor) -> None:
         self.tokens_R, self.positions_R = self.tokens_R[rows], self.positions_R[rows]
         self.lengths_R = self.lengths_R[rows]
+        self.said_RV = None if self.said_RV is None else self.said_RV[rows]
         self.own = [(k[rows], v[rows]) for k, v in self.own]
         if len(groups) != len(self.trunk_mask_PL):
             self.trunk_mask_PL = self.trunk_mask_PL[groups]

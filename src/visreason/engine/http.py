@@ -125,6 +125,7 @@ class Call:
         """What an answer is kept under and its numbers are drawn by: the same wherever and whenever it is asked."""
         s = self.sampling
         drawn = [s.n, s.temperature, s.top_p, s.top_k, s.max_tokens, s.seed]
+        drawn += [s.repetition_penalty] * (s.repetition_penalty != 1)
         return digest([self.engine.model, messages, drawn, repeated])
 
     async def _completions(self, messages: list[dict[str, Any]], key: str) -> list[Completion]:

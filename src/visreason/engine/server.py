@@ -38,6 +38,7 @@ class Ask(BaseModel):
     temperature: float = Field(1.0, ge=0)
     top_p: float = Field(1.0, gt=0, le=1)
     top_k: int = 0
+    repetition_penalty: float = Field(1.0, gt=0)
     max_completion_tokens: int | None = Field(None, ge=1)
     max_tokens: int | None = Field(None, ge=1)
     logprobs: bool = False
@@ -143,7 +144,14 @@ def app(engine: Engine, name: str, folder: Path, max_tokens: int, key: str | Non
 async def _answered(ask: Ask, batcher: Batcher, folder: Path, max_tokens: int) -> list[Completion]:
     """The completions of a request. Raises DataError for one that can't be read."""
     tokens = min(ask.max_completion_tokens or ask.max_tokens or max_tokens, max_tokens)
-    sampling = Sampling(ask.n, ask.temperature, ask.top_p, max(ask.top_k, 0), tokens)
+    sampling = Sampling(
+        ask.n,
+        ask.temperature,
+        ask.top_p,
+        max(ask.top_k, 0),
+        tokens,
+        repetition_penalty=ask.repetition_penalty,
+    )
     completions = await batcher.answer([_message(m, folder) for m in ask.messages], sampling, ask.seed)
     if completions[0].finish == "error":
         raise DataError(completions[0].text)

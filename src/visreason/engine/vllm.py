@@ -84,7 +84,8 @@ class VLLM:
 
     def generate(self, conversations: list[Conversation], sampling: Sampling) -> list[list[Completion]]:
         """`sampling.n` completions for each conversation, in order, with the log-probabilities that `hf:` reports:
-        those of softmax(logits / temperature) before visual tokens are banned, but within the nucleus (top_p, top_k).
+        those of softmax(logits / temperature) before visual tokens are banned, but within the nucleus (top_p, top_k),
+        and after a repetition penalty.
 
         Raises UsageError for more tokens than the engine was made for, RunError when vLLM died.
         """
@@ -181,6 +182,7 @@ class VLLM:
         visual = self.encoder.visual_ids
         return SamplingParams(
             n=s.n, temperature=s.temperature, top_p=s.top_p, top_k=s.top_k, max_tokens=s.max_tokens,
+            repetition_penalty=s.repetition_penalty,
             seed=s.drawn_by(place).getrandbits(31),
             stop_token_ids=list(self.encoder.eos_ids),
             logit_bias=dict.fromkeys(visual, BAN), logprob_token_ids=list(visual), detokenize=False,

@@ -10,22 +10,22 @@ from pydantic import Field
 from rich.markup import escape
 
 from visreason.data import has_meta, read_problems, sift
+from visreason.data.files import shown
 from visreason.engine import Engine, connect
 from visreason.errors import DataError, UsageError
 from visreason.factory.pipeline import Made, Stage, Troubles, Work, console
 from visreason.prompt import style
-from visreason.recipe import SHARD, Paths, Requesting, Shard
+from visreason.recipe import FILES, SHARD, Connecting, Data, Paths, Shard
 from visreason.record import Problem
-from visreason.store import Run, model_files
-from visreason.world.source import data_file, model_folder
+from visreason.reward.judge import MAX_TOKENS
+from visreason.store import PICTURES, Run, model_files
+from visreason.world.source import data_files, model_folder
 
 
-class Making(Requesting):
+class Making(Connecting):
     """What every pipeline takes."""
 
-    data: str = Field(
-        description="Problems: a data file of any format, or world:SPLIT:N.", examples=["world:train:200"]
-    )
+    data: Data = Field(description=f"Problems: {FILES}, or world:SPLIT:N.", examples=["world:train:200"])
     where: dict[str, str | int] = Field({}, description="Use only problems whose meta has these values.")
     limit: int | None = Field(None, ge=1, description="Use only the first problems of the data.")
     shard: Shard | None = Field(None, description=SHARD)
@@ -43,8 +43,6 @@ class Making(Requesting):
         "here", description="What works on the blocks: this process, or Ray Data's workers (the extra `ray`)."
     )
     workers: int = Field(2, ge=1, description="Ray's workers, each with engines of its own.")
-    device: str = Field("auto", description="Device of engines in process: cpu, cuda, or auto.")
-    precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="Their numbers.")
 
     def idle(self) -> dict[str, str]:
         return {**super().idle(), **({"workers": "runner=ray"} if self.runner == "here" else {})}
@@ -56,10 +54,11 @@ Rule = Callable[[list[Problem]], sift.Drops]
 def problems_of(recipe: Making, record: Run) -> tuple[list[Problem], Stage]:
     """The problems of the data, and the counts of them; rows that can't be used are set aside."""
     rejected: list[dict[str, Any]] = []
-    data = data_file(recipe.data, record.path, style("awaker"))
-    found = [p for p in read_problems(data, rejected) if has_meta(p, recipe.where)][: recipe.limit]
+    data = _files(recipe, record.path)
+    read = read_problems(data, rejected, seen=record.path / PICTURES)
+    found = [p for p in read if has_meta(p, recipe.where)][: recipe.limit]
     if not found:
-        raise DataError(f"expected problems in {data}, found none with {recipe.where}; change where")
+        raise DataError(f"expected problems in {shown(data)}, found none with {recipe.where}; change where")
     if said := record.set_aside(rejected):
         console.print(said, markup=False)
     stage = Stage("problems", len(found) + len(rejected))
@@ -99,10 +98,14 @@ def sifted(
     return problems, drops
 
 
-def sources(recipe: Making, *specs: str | None) -> list[Path]:
+def _files(recipe: Making, out: Path) -> list[Path]:
+    return data_files(recipe.data, out, style("awaker"))
+
+
+def sources(recipe: Making, out: Path) -> list[Path]:
     """The files a run is made from: data, benchmarks, and what answered."""
-    models = (file for spec in specs if spec for file in model_files(spec))
-    return [Path(recipe.data), *recipe.benchmarks, *models]
+    models = (file for spec in recipe.engines() for file in model_files(spec))
+    return [*_files(recipe, out), *recipe.benchmarks, *models]
 
 
 class Engines:
@@ -120,13 +123,10 @@ class Engines:
                 "http://HOST/v1#MODEL or script:FILE"
             )
         if spec not in self._connected:
-            options = {
-                "dtype": self.recipe.precision, "device": self.recipe.device, "concurrency": self.recipe.concurrency,
-                "timeout_s": self.recipe.timeout_s, "patience_s": self.recipe.patience_s,
-                "responses": self.out / f"responses{_host(self.recipe)}.sqlite",
-            }  # fmt: skip
+            longest = max(self.recipe.max_completion_tokens, MAX_TOKENS)  # a judge has its own
+            kept = self.out / f"responses{_host(self.recipe)}.sqlite"
             found = model_folder(spec, self.out, style("awaker"), self.recipe.seed)
-            self._connected[spec] = connect(found, **options)
+            self._connected[spec] = connect(found, **self.recipe.engine_options(longest, kept))
         return self._connected[spec]
 
     def counting(self, work: Callable[[list[Problem], int], list[Made]]) -> Work:

@@ -185,7 +185,8 @@ def _named(name: str, style: Style, models: Models, timeout_s: float | None) -> 
     if kind == "judge" and spec:
         from visreason.reward.judge import Judge
 
-        return Judge(connect(spec, dtype=models.dtype, device=models.device), style)
+        sizes = {n: getattr(models, n) for n in ("max_pixels", "min_pixels", "max_prompt_tokens")}
+        return Judge(connect(spec, dtype=models.dtype, device=models.device, **sizes), style)
     if ":" not in name or kind in MODELS:
         raise unknown("reward", name, [*REWARDS, "learned:PATH", "judge:ENGINE", "module:function"])
     own = function("reward", name)

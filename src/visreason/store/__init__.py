@@ -16,16 +16,18 @@ from visreason.store.run import (
     LOCK,
     MANIFEST,
     METRICS,
+    PICTURES,
     RECIPE,
     REJECTED,
     SAMPLES,
     SCORED,
+    TROUBLES,
     Run,
     manifest,
 )
 
 __all__ = [
-    "IMAGES", "JUDGED", "LOCK", "MANIFEST", "METRICS", "RECIPE", "REJECTED", "SAMPLES", "SCORED", "Run", "checkpoints",
-    "manifest", "model_files", "model_path", "of_other_style", "read_json", "read_records", "read_rows", "record_row",
-    "sha256", "write_json", "write_records",
+    "IMAGES", "JUDGED", "LOCK", "MANIFEST", "METRICS", "PICTURES", "RECIPE", "REJECTED", "SAMPLES", "SCORED",
+    "TROUBLES", "Run", "checkpoints", "manifest", "model_files", "model_path", "of_other_style", "read_json",
+    "read_records", "read_rows", "record_row", "sha256", "write_json", "write_records",
 ]  # fmt: skip

@@ -1,9 +1,14 @@
-"""What a run was made with: versions of the libraries, and the commit of this package."""
+"""What a run was made with: versions of the libraries, the commit of this package, and files by their hashes."""
 
 import platform
 import subprocess
+from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
+from typing import Any
+
+from visreason.store.lines import sha256
 
 PACKAGE = Path(__file__).parents[1]
 
@@ -17,6 +22,22 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+def files(paths: Collection[Path]) -> dict[Path, dict[str, Any]]:
+    """Hash and size of files; of training state (`trainer.pt`, shards with an optimizer) and of a run's checkpoints
+    before its last the size alone, the hash being None: of a large model they are terabytes, and nobody asks for it."""
+    last: dict[Path, Path] = {}
+    for step in sorted({path.parent for path in paths if path.parent.parent.name == "checkpoint"}):
+        last[step.parent] = step
+
+    def told(path: Path) -> dict[str, Any]:
+        state = path.suffix == ".pt" or path.parent.name == "shards"
+        earlier = last.get(path.parent.parent, path.parent) != path.parent
+        return {"sha256": None if state or earlier else sha256(path), "bytes": path.stat().st_size}
+
+    with ThreadPoolExecutor() as pool:  # hashing lets other threads run
+        return dict(zip(paths, pool.map(told, paths), strict=True))
 
 
 def commit() -> str | None:

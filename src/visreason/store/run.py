@@ -25,15 +25,16 @@ from visreason.store.lines import (
     read_records,
     read_rows,
     record_row,
-    sha256,
     write_json,
 )
-from visreason.store.provenance import commit, versions
+from visreason.store.provenance import commit, files, versions
 
 MANIFEST, RECIPE, LOCK, IMAGES = "manifest.json", "recipe.json", ".lock", "images"
 METRICS, SAMPLES, REJECTED = "metrics.jsonl", "samples.jsonl", "rejected.jsonl"
 JUDGED, SCORED = "judge.jsonl", "surrogate.jsonl"
 """What a judge and a surrogate reward model said of every pair that reached them."""
+PICTURES = "pictures.jsonl"
+"""Pictures that an unfinished run has read to their end (`data.pictures.Seen`)."""
 TROUBLES = "troubles.jsonl"
 """What went wrong on the way to servers, by kind, a row for each block that met with any."""
 
@@ -72,7 +73,9 @@ class Run:
         Raises RunError for another run.
         """
         others = [
-            p for p in self.path.iterdir() if p.suffix != ".tmp" and p.name not in (RECIPE, LOCK, IMAGES)
+            p
+            for p in self.path.iterdir()
+            if p.suffix != ".tmp" and p.name not in (RECIPE, LOCK, IMAGES, PICTURES)
         ]
         if not others:
             write_json(self.path / RECIPE, self.recipe)
@@ -192,9 +195,11 @@ class Run:
         if not rejected:
             return ""
         [(reason, n)] = Counter(row["reason"] for row in rejected).most_common(1)
-        line = next(row["line"] for row in rejected if row["reason"] == reason)
+        first = next(row for row in rejected if row["reason"] == reason)
+        place = f", line {first['line']} first" if first["line"] else ""
+        place += f" of {first['file']}" if place and "file" in first else ""
         kept = f"{len(rejected)} rows set aside, kept with their reasons in {self.path / REJECTED}"
-        return f"{kept}; {n} of them{f', line {line} first' if line else ''}: {reason}"
+        return f"{kept}; {n} of them{place}: {reason}"
 
     def seal(
         self,
@@ -203,13 +208,15 @@ class Run:
         counts: dict[str, int] | None = None,
         device: str = "cpu",
     ) -> dict[str, Any]:
-        """Write the manifest, last and by rename. Returns it. Its seconds are those of the session that finished."""
+        """Write the manifest, last and by rename. Returns it. Its seconds are those of the session that finished; files
+        are told as `provenance.files` says."""
+        (self.path / PICTURES).unlink(missing_ok=True)
         own = (self.path / MANIFEST, self.path / RECIPE, self.path / LOCK)
-        outputs = {
-            str(p.relative_to(self.path)): {"sha256": sha256(p), "bytes": p.stat().st_size}
+        made = [
+            p
             for p in sorted(self.path.rglob("*"))
             if p.is_file() and p not in own and p.suffix not in (".tmp", ".png")
-        }
+        ]
         manifest = {
             "verb": self.verb,
             "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -218,8 +225,8 @@ class Run:
             "commit": commit(),
             "seed": self.recipe.get("seed"),
             "device": device,
-            "inputs": {str(p): {"sha256": sha256(p)} for p in inputs if p.is_file()},
-            "outputs": outputs,
+            "inputs": {str(p): told for p, told in files([p for p in inputs if p.is_file()]).items()},
+            "outputs": {str(p.relative_to(self.path)): told for p, told in files(made).items()},
             "counts": counts or {},
             "summary": summary,
         }

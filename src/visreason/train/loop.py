@@ -184,8 +184,8 @@ class Loop:
         """Whether a step is worth a checkpoint: its held-out figures are the best so far, which are remembered. The
         first step is what others are compared with, and nearly the model that the run began with."""
         found = {name: x for name, x in metrics.items() if name.startswith("heldout/")}
-        if not found or (self.best and _goodness(found) <= _goodness(self.best)):
-            return False
+        if not found or not _goodness(found) > (_goodness(self.best) if self.best else -math.inf):
+            return False  # as of a figure that is no number
         self.best = {"step": int(metrics["step"]), **found}
         return metrics["step"] > 1
 

@@ -4,6 +4,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from visreason.recipe import Data
 from visreason.train.settings import HELDOUT, Training
 
 
@@ -27,7 +28,7 @@ class RewardModelling(Training):
     freeze: tuple[Literal["vision", "merger", "language"], ...] = Field(
         ("vision",), description="Parts that are not trained."
     )
-    heldout: str | None = Field(
+    heldout: Data | None = Field(
         None, description="Held-out pairs, given as data is; a part of the data's problems when left out."
     )
     heldout_limit: int = Field(

@@ -6,7 +6,7 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from visreason.names import engine_kind
-from visreason.recipe import Asking
+from visreason.recipe import FILES, Asking, Data
 
 HELDOUT = "heldout=..."
 
@@ -14,8 +14,8 @@ HELDOUT = "heldout=..."
 class Training(Asking):
     """Settings of the loop, the optimizer, the memory and the checkpoints. Verbs add their data and objective."""
 
-    data: str = Field(
-        description="What is learned from: a JSONL file of records or flat rows, or world:SPLIT:N.",
+    data: Data = Field(
+        description=f"What is learned from: {FILES}, or world:SPLIT:N.",
         examples=["train.jsonl"],
     )
     model: str = Field(
@@ -78,7 +78,7 @@ class Training(Asking):
     keep: int = Field(
         2, ge=1, description="Checkpoints that are kept, beside that of the best held-out figure."
     )
-    heldout: str | None = Field(
+    heldout: Data | None = Field(
         None,
         description="Held-out data to look at while training, given as data is; none of its problems is learned.",
     )

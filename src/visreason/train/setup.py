@@ -9,6 +9,7 @@ from rich.table import Table
 
 from visreason import store
 from visreason.data import has_meta
+from visreason.data.files import shown
 from visreason.errors import DataError, ModelError
 from visreason.model import adapters, parts
 from visreason.model import load as loading
@@ -22,19 +23,20 @@ from visreason.train.precision import halves, precision
 from visreason.train.reward_model import with_head
 from visreason.train.settings import Training
 from visreason.train.telling import console
-from visreason.world.source import data_file, model_folder
+from visreason.world.source import data_files, model_folder
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Work(Generic[T]):
-    """What a verb brings to a run. `read` gets the file of the data, the style and the list of rejected rows;
-    `objective` the run, policy, items, those held out, style and the model that the run starts from; an objective may
-    have its own `steps`. `plan` gives the verb's rows of the plan. `opened` may add to the policy, given the folder it
-    was loaded from; `finish` gives what the summary has to say of the trained objective."""
+    """What a verb brings to a run. `read` gets the files of the data, the style, the list of rejected rows, and the
+    file of pictures that are known; `objective` the run, policy, items, those held out, style and the model that the
+    run starts from; an objective may have its own `steps`. `plan` gives the verb's rows of the plan. `opened` may add
+    to the policy, given the folder it was loaded from; `finish` gives what the summary has to say of the trained
+    objective."""
 
-    read: Callable[[Path, Style, list[dict[str, Any]]], Iterable[T]]
+    read: Callable[[list[Path], Style, list[dict[str, Any]], Path], Iterable[T]]
     problem_of: Callable[[T], Problem]
     objective: Callable[[store.Run, Policy, list[T], list[T], Style, str], Objective]
     plan: Callable[[list[T]], dict[str, object]]
@@ -57,10 +59,10 @@ def _train(record: store.Run, recipe: Training, work: Work[Any]) -> None:
     layout, out = style(recipe.style), record.path
     if not isinstance(recipe, RewardModelling) and (said := store.of_other_style(recipe.model, recipe.style)):
         console.print(f"[bold yellow]{said}")
-    data = sharding.by_first(lambda: data_file(recipe.data, out, layout))
+    data = sharding.by_first(lambda: data_files(recipe.data, out, layout))
     start = sharding.by_first(lambda: model_folder(recipe.model, out, layout, recipe.seed))
     rejected: list[dict[str, Any]] = []
-    read = work.read(data, layout, rejected)
+    read = sharding.after_first(lambda: work.read(data, layout, rejected, out / store.PICTURES))
     items = [i for i in read if has_meta(work.problem_of(i), recipe.where)][: recipe.limit]
     aside: list[dict[str, Any]] = []
     held, source = _held_out(recipe, layout, out, work, aside)
@@ -82,7 +84,7 @@ def _train(record: store.Run, recipe: Training, work: Work[Any]) -> None:
     if policy.device.type == "cuda":
         trial.try_longest(policy, problems, made.longest, layout, recipe)
     if loop.fit(resumed):
-        inputs = [data, *source, *store.model_files(start)]
+        inputs = [*data, *source, *store.model_files(start)]
         counts = {"problems": len(items), "rejected": len(rejected)}
         counts |= {"held out": len(held), "held out, rejected": len(aside)} if source else {}
         seal(
@@ -98,14 +100,17 @@ def _train(record: store.Run, recipe: Training, work: Work[Any]) -> None:
 def _held_out(
     recipe: Training, layout: Style, out: Path, work: Work[T], aside: list[dict[str, Any]]
 ) -> tuple[list[T], list[Path]]:
-    """The items that `heldout` names and their file, nothing where it names none; rows of no use go to `aside`."""
+    """The items that `heldout` names and their files, nothing where it names none; rows of no use go to `aside`."""
     if (spec := recipe.heldout) is None:
         return [], []
-    file = sharding.by_first(lambda: data_file(spec, out / "heldout", layout))
-    items = [i for i in work.read(file, layout, aside) if has_meta(work.problem_of(i), recipe.where)]
+    files = sharding.by_first(lambda: data_files(spec, out / "heldout", layout))
+    read = sharding.after_first(lambda: work.read(files, layout, aside, out / store.PICTURES))
+    items = [i for i in read if has_meta(work.problem_of(i), recipe.where)]
     if not items:
-        raise DataError(f"expected held-out problems in {file}, found none with {recipe.where}; give others")
-    return items, [file]
+        raise DataError(
+            f"expected held-out problems in {shown(files)}, found none with {recipe.where}; give others"
+        )
+    return items, files
 
 
 def open_policy(

@@ -9,16 +9,16 @@ from rich.text import Text
 
 from visreason.engine import Sampling, connect
 from visreason.errors import DataError
-from visreason.names import idle_options
 from visreason.prompt import image_record, messages, style
-from visreason.recipe import Paths
-from visreason.recipe import Recipe as Base
+from visreason.recipe import Connecting, Decoding, Paths
 from visreason.record import Problem
 from visreason.store import of_other_style
 
 
-class Recipe(Base):
+class Recipe(Connecting, Decoding):
     """The question and what answers it."""
+
+    ROLES = ("model",)
 
     model: str = Field(
         description="Engine: hf:PATH, vllm:PATH, http://HOST/v1#MODEL, script:FILE.jsonl, or a run directory.",
@@ -28,14 +28,7 @@ class Recipe(Base):
     image: Paths = Field([], description="Image file, or a list of them.", examples=["chart.png"])
     choices: list[str] = Field([], description="Option texts, where the question has options.")
     style: str = Field("awaker", description="How the question is put to the model.")
-    temperature: float = Field(0.0, ge=0, description="Sampling temperature; 0 takes the likeliest token.")
     max_completion_tokens: int = Field(4096, ge=1, description="Longest answer.")
-    max_pixels: int | None = Field(None, ge=784, description="Largest image area in pixels.")
-    device: str = Field("auto", description="cpu, cuda, or auto.")
-
-    def idle(self) -> dict[str, str]:
-        idle = {k: v for k, v in idle_options(self.model).items() if k in type(self).model_fields}
-        return {**super().idle(), **idle}
 
 
 def run(recipe: Recipe, out: Path) -> None:
@@ -45,14 +38,8 @@ def run(recipe: Recipe, out: Path) -> None:
         Console(stderr=True).print(f"[yellow]{said}")
     images = tuple(image_record(path) for path in recipe.image)
     problem = Problem("ask", recipe.question, images, choices=tuple(recipe.choices))
-    engine = connect(
-        recipe.model,
-        dtype="auto",
-        device=recipe.device,
-        max_pixels=recipe.max_pixels,
-        max_completion_tokens=recipe.max_completion_tokens,
-    )
-    sampling = Sampling(1, recipe.temperature, max_tokens=recipe.max_completion_tokens, seed=recipe.seed)
+    engine = connect(recipe.model, **recipe.engine_options(recipe.max_completion_tokens))
+    sampling = Sampling(**recipe.sampling(1, recipe.max_completion_tokens, recipe.seed))
     completion = engine.generate([messages(problem, layout)], sampling)[0][0]
     if completion.finish == "error":
         raise DataError(completion.text)

@@ -15,18 +15,18 @@ from rich.console import Console
 from rich.progress import track
 
 from visreason.data import part, read_samples
-from visreason.data.files import read_rows
+from visreason.data.files import each, read_rows
 from visreason.data.pairing import By, Pairing, make_pairs
 from visreason.data.pairs import content, is_pair, read_pairs
-from visreason.engine import Sampling, connect
+from visreason.engine import Engine, Sampling, connect
 from visreason.engine.responses import digest
 from visreason.errors import DataError, RunError
 from visreason.prompt import style
-from visreason.recipe import SHARD, Paths, Shard
-from visreason.recipe import Recipe as Base
+from visreason.recipe import SHARD, Connecting, Data, Shard
 from visreason.record import Pair, from_json, to_json
-from visreason.store import JUDGED, SCORED, Run, model_files, write_records
+from visreason.store import JUDGED, PICTURES, SCORED, Run, model_files, write_records
 from visreason.store import read_rows as read_lines
+from visreason.world.source import data_files
 
 PAIRS, DROPPED = "pairs.jsonl", "dropped.jsonl"
 BLOCK = 64
@@ -34,11 +34,13 @@ BLOCK = 64
 T = TypeVar("T")
 
 
-class Recipe(Base):
+class Recipe(Connecting):
     """What is made into pairs, and what they have to pass."""
 
-    data: Paths = Field(
-        description="Files of pairs, or of scored samples to make pairs of; one or a list.",
+    ROLES = ("judge", "regenerate")
+
+    data: Data = Field(
+        description="Pairs, or scored samples to make pairs of: a file, a list of files, or a pattern of files.",
         examples=["runs/evaluate/a/samples.jsonl"],
     )
     by: By = Field(
@@ -71,7 +73,6 @@ class Recipe(Base):
     answers: int = Field(4, ge=1, description="Answers that are written for a weak pair.")
     style: str = Field("awaker", description="How problems are put to the engine that writes.")
     max_completion_tokens: int = Field(1024, ge=1, description="Longest answer it writes.")
-    device: str = Field("auto", description="cpu, cuda, or auto.")
     shard: Shard | None = Field(None, description=SHARD)
 
     def idle(self) -> dict[str, str]:
@@ -79,12 +80,9 @@ class Recipe(Base):
         writing = ("answers", "style", "max_completion_tokens")
         written = {} if self.regenerate else dict.fromkeys(writing, "regenerate")
         margin = {"min_margin": "by=learned or both"} if self.by == "correct" else {}
-        models = (
-            {}
-            if self.judge or self.surrogate
-            else dict.fromkeys(("device", "shard"), "a judge or a surrogate")
-        )
-        return {**super().idle(), **weak, **written, **margin, **models}
+        asking = {} if self.judge or self.surrogate else {"shard": "a judge or a surrogate"}
+        engines = {k: v for k, v in super().idle().items() if not (self.surrogate and k in self.seeing())}
+        return {**engines, **weak, **written, **margin, **asking}
 
 
 console = Console(stderr=True)
@@ -97,7 +95,8 @@ def run(recipe: Recipe, out: Path) -> None:
         console.print(f"{out} is finished; nothing to do")
         return
     rejected: list[dict[str, Any]] = []
-    pairs = [pair for path in recipe.data for pair in _read(path, recipe, rejected)]
+    data = data_files(recipe.data, out, style(recipe.style))
+    pairs = [pair for path, _ in each(data, rejected) for pair in _read(path, recipe, rejected, out)]
     if said := record.set_aside(rejected):
         console.print(said, markup=False)
     record.rewind({DROPPED: 0})
@@ -121,14 +120,14 @@ def run(recipe: Recipe, out: Path) -> None:
     models = [
         f for spec in (recipe.judge, recipe.surrogate, recipe.regenerate) if spec for f in model_files(spec)
     ]
-    record.seal({"pairs": len(pairs)}, [*recipe.data, *models], counts)
+    record.seal({"pairs": len(pairs)}, [*data, *models], counts)
     console.print(f"{len(pairs)} pairs in {out / PAIRS}")
 
 
-def _read(path: Path, recipe: Recipe, rejected: list[dict[str, Any]]) -> list[Pair]:
+def _read(path: Path, recipe: Recipe, rejected: list[dict[str, Any]], out: Path) -> list[Pair]:
     first = next((row for _, row in read_rows(path, [])), {})
     if is_pair(first):
-        return read_pairs(path, rejected)
+        return read_pairs(path, rejected, seen=out / PICTURES)
     how = Pairing(recipe.by, recipe.min_margin, recipe.per_problem, recipe.match_length)
     return list(make_pairs(read_samples(path, rejected), how))
 
@@ -157,9 +156,10 @@ def _first_asking(recipe: Recipe) -> str:
 
 def _judge(recipe: Recipe, record: Run, pairs: list[Pair]) -> Outcomes:
     from visreason.reward.curation import judged
+    from visreason.reward.judge import MAX_TOKENS
 
     def build() -> Callable[[list[Pair]], Outcomes]:
-        return partial(judged, engine=connect(str(recipe.judge), device=recipe.device))
+        return partial(judged, engine=_engine(recipe, str(recipe.judge), MAX_TOKENS, record))
 
     return _in_blocks(record, JUDGED, pairs, build)
 
@@ -169,7 +169,7 @@ def _weak(recipe: Recipe, record: Run, pairs: list[Pair]) -> Outcomes:
     from visreason.reward import curation
     from visreason.reward.learned import Learned
 
-    surrogate = cache(partial(Learned, str(recipe.surrogate), device=recipe.device))
+    surrogate = cache(partial(Learned, str(recipe.surrogate), **recipe.seeing()))
     gaps = _in_blocks(record, SCORED, pairs, lambda: partial(curation.scored, surrogate=surrogate()))
     if recipe.shard:
         return [None] * len(pairs)
@@ -180,7 +180,7 @@ def _weak(recipe: Recipe, record: Run, pairs: list[Pair]) -> Outcomes:
     layout = style(recipe.style)
 
     def build() -> Callable[[list[Pair]], list[Any]]:
-        engine = connect(str(recipe.regenerate), device=recipe.device)
+        engine = _engine(recipe, str(recipe.regenerate), recipe.max_completion_tokens, record)
 
         def write(block: list[Pair]) -> list[Any]:
             found = curation.rewritten(block, engine, layout, surrogate(), sampling)
@@ -192,6 +192,10 @@ def _weak(recipe: Recipe, record: Run, pairs: list[Pair]) -> Outcomes:
     rows = iter(_in_blocks(record, "rewritten.jsonl", chosen, build))
     found = [next(rows) if reason else None for reason in reasons]
     return [from_json(Pair, f) if isinstance(f, dict) else f for f in found]
+
+
+def _engine(recipe: Recipe, spec: str, max_completion_tokens: int, record: Run) -> Engine:
+    return connect(spec, **recipe.engine_options(max_completion_tokens, record.path / "responses.sqlite"))
 
 
 def _in_blocks(

@@ -28,14 +28,17 @@ from visreason.factory.pipeline import (
     write_dropped,
 )
 from visreason.prompt import style
+from visreason.recipe import Decoding
 from visreason.store import SAMPLES, Run, write_records
 
 
-class Recipe(Making):
+class Recipe(Making, Decoding):
     """Who teaches, who judges, and what is kept."""
 
+    ROLES = ("teacher", "judge", "rewriter", "base")
+
     teacher: str = Field(
-        description="Engine that thinks: hf:PATH, a run directory, http://HOST/v1#MODEL, script:FILE.",
+        description="Engine that thinks: hf:PATH, vllm:PATH, a run directory, http://HOST/v1#MODEL, script:FILE.",
         examples=["runs/sft/a"],
     )
     sees: Sees = Field(
@@ -55,7 +58,6 @@ class Recipe(Making):
     )
     n: int = Field(5, ge=1, description="Completions of each problem.")
     temperature: float = Field(1.0, ge=0, description="Of the teacher.")
-    top_p: float = Field(1.0, gt=0, le=1, description="Nucleus of the teacher's sampling.")
     min_right: int = Field(
         1, ge=0, description="Fewest right completions of a problem (Virgo medium: 4, hard: 2)."
     )
@@ -109,8 +111,7 @@ def run(recipe: Recipe, out: Path) -> None:
     n = write_records(out / SAMPLES, (s for m in read_made(made) for s in samples_of(m)))
     write_dropped(record, drops)
     summary = {**summarize(made, stage), "troubles": record.troubles()}
-    engines = sources(recipe, recipe.teacher, recipe.judge, recipe.rewriter, recipe.base)
-    record.seal(summary, engines, {"samples": n})
+    record.seal(summary, sources(recipe, out), {"samples": n})
     console.print(f"{n} samples of {stage.into} problems in {out / SAMPLES}")
 
 
@@ -128,7 +129,7 @@ def _how(recipe: Recipe, engines: Engines) -> Distilling:
         engines.get("teacher", recipe.teacher), optional("judge", recipe.judge),
         optional("rewriter", recipe.rewriter), optional("base", recipe.base), recipe.sees,
         style(recipe.asked), style(recipe.style),
-        Sampling(recipe.n, recipe.temperature, recipe.top_p, max_tokens=recipe.max_completion_tokens),
+        Sampling(**recipe.sampling(recipe.n, recipe.max_completion_tokens)),
         Limits(recipe.min_words, recipe.max_words, recipe.language, recipe.repetition, recipe.traces),
         (recipe.min_right, recipe.max_right or recipe.n), recipe.keep,
         recipe.n if recipe.keep == "all" else recipe.per_problem,

@@ -16,10 +16,12 @@ from visreason.bench import summary as figures
 from visreason.bench import task as tasks
 from visreason.bench.asking import DEVICES, Asked, answers, devices, scored_given
 from visreason.bench.files import located
+from visreason.bench.judging import MAX_TOKENS
 from visreason.bench.kind import Rules
 from visreason.bench.settings import ASKED, Evaluating
 from visreason.bench.task import Reading, Task
 from visreason.data import has_meta, part, read_problems
+from visreason.data.files import shown
 from visreason.engine import Engine, Sampling, connect
 from visreason.errors import DataError
 from visreason.names import engine_kind
@@ -27,8 +29,8 @@ from visreason.prompt import Style, style
 from visreason.record import Problem, Sample
 from visreason.reward import from_names
 from visreason.stats import Interval, counts
-from visreason.store import IMAGES, MANIFEST, Run, manifest, model_files, of_other_style
-from visreason.world.source import data_file, model_folder
+from visreason.store import IMAGES, MANIFEST, PICTURES, Run, manifest, model_files, of_other_style
+from visreason.world.source import data_files, model_folder
 
 
 class Recipe(Evaluating):
@@ -62,7 +64,7 @@ def run(recipe: Recipe, out: Path) -> None:
 
 def _run_plain(recipe: Recipe, out: Path, record: Run) -> None:
     layout = style(recipe.style)
-    data = data_file(recipe.data, out, layout)
+    data = data_files(recipe.data, out, layout)
     problems, rejected = _problems(recipe, data, record)
     reward = from_names({"correct": 1.0, "format": 0.0}, layout)
 
@@ -71,14 +73,15 @@ def _run_plain(recipe: Recipe, out: Path, record: Run) -> None:
 
     asked = Asked(problems, lambda problem: layout, scored, _sampling(recipe), recipe.block)
     samples = answers(record, asked, partial(_engine, recipe, out, layout), console)
-    inputs = [data, *_answering(recipe, out, layout)]
+    inputs = [*data, *_answering(recipe, out, layout)]
     _seal(record, samples, figures.overview(samples), inputs, len(rejected))
 
 
 def _run_bench(recipe: Recipe, out: Path, record: Run) -> None:
     task = _task(recipe, out)
     _set_aside(record, task.rejected)
-    reading = Reading(recipe.extraction, recipe.style, recipe.judge, recipe.judge_cache)
+    judging = recipe.engine_options(MAX_TOKENS)
+    reading = Reading(recipe.extraction, recipe.style, recipe.judge, recipe.judge_cache, judging)
     layout = tasks.layout(task.bench, recipe.style)
     if recipe.completions:
         samples = scored_given(record, task, reading, console)
@@ -97,7 +100,7 @@ def _run_suite(recipe: Recipe, out: Path, record: Run, suite: str) -> None:
     for name in suites.SUITES[suite]:
         own = {
             "bench": name,
-            "data": str(suites.part(Path(recipe.data), name)) if recipe.data else "",
+            "data": str(suites.part(Path(str(recipe.data)), name)) if recipe.data else "",
             "completions": suites.part(recipe.completions, name) if recipe.completions else None,
             **tasks.unheeded(name),
         }
@@ -116,9 +119,9 @@ def _task(recipe: Recipe, out: Path) -> Task:
     rules = Rules(recipe.integer, recipe.random_fallback, recipe.trials, recipe.seed)
     kept = out / IMAGES
     if recipe.completions is None:
-        task = tasks.live(recipe.bench, located(recipe.data), recipe.split, rules, kept)
+        task = tasks.live(recipe.bench, located(str(recipe.data)), recipe.split, rules, kept)
     else:
-        data = located(recipe.data) if recipe.data else None
+        data = located(str(recipe.data)) if recipe.data else None
         task = tasks.released(
             recipe.bench, data, recipe.split, rules, recipe.completions, recipe.samples, recipe.partial, kept
         )
@@ -181,11 +184,12 @@ def _seal(
     )
 
 
-def _problems(recipe: Recipe, data: Path, record: Run) -> tuple[list[Problem], list[dict[str, Any]]]:
+def _problems(recipe: Recipe, data: list[Path], record: Run) -> tuple[list[Problem], list[dict[str, Any]]]:
     rejected: list[dict[str, Any]] = []
-    problems = [p for p in read_problems(data, rejected, need_answer=True) if has_meta(p, recipe.where)]
+    found = read_problems(data, rejected, need_answer=True, seen=record.path / PICTURES)
+    problems = [p for p in found if has_meta(p, recipe.where)]
     if not problems:
-        raise DataError(f"expected problems in {data}, found none with {recipe.where}; change where")
+        raise DataError(f"expected problems in {shown(data)}, found none with {recipe.where}; change where")
     _set_aside(record, rejected)
     return part(problems[: recipe.limit], recipe.shard), rejected
 
@@ -198,7 +202,7 @@ def _set_aside(record: Run, rejected: list[dict[str, Any]]) -> None:
 def _sampling(recipe: Recipe) -> Sampling:
     part = int(recipe.shard.partition("/")[0]) - 1 if recipe.shard else 0
     seed = recipe.seed + 1_000_003 * part  # parts draw numbers of their own
-    return Sampling(recipe.samples, recipe.temperature, recipe.top_p, 0, recipe.max_completion_tokens, seed)
+    return Sampling(**recipe.sampling(recipe.samples, recipe.max_completion_tokens, seed))
 
 
 def _answering(recipe: Recipe, out: Path, layout: Style) -> list[Path]:
@@ -211,8 +215,8 @@ def _answering(recipe: Recipe, out: Path, layout: Style) -> list[Path]:
 
 def _engine(recipe: Recipe, out: Path, layout: Style) -> Engine:
     model = model_folder(recipe.model, out, layout, recipe.seed)
-    options = recipe.engine_options(out)
-    return connect(model, **options, max_completion_tokens=recipe.max_completion_tokens)
+    kept = recipe.responses or out / "responses.sqlite"
+    return connect(model, **recipe.engine_options(recipe.max_completion_tokens, kept))
 
 
 def _well_formed(layout: Style, sample: Sample) -> float:

@@ -21,11 +21,16 @@ from visreason.store import Run, write_records
 class Recipe(Making):
     """What describes, reads and finds."""
 
+    ROLES = ("describer",)
+
     describer: str = Field(
         description="Engine that sees and describes.", examples=["http://127.0.0.1:8000/v1"]
     )
     ocr: bool = Field(True, description="Read the text in pictures (the extra `data`).")
     boxes: str | None = Field(None, description="Grounding DINO, as a path or hub id; null: no boxes.")
+
+    def idle(self) -> dict[str, str]:
+        return {k: v for k, v in super().idle().items() if k != "device" or not self.boxes}
 
 
 def run(recipe: Recipe, out: Path) -> None:
@@ -43,7 +48,7 @@ def run(recipe: Recipe, out: Path) -> None:
     n = write_records(out / PROBLEMS, (made.problem for made in kept(out / MADE)))
     write_dropped(record, drops)
     summary = {**summarize(out / MADE), "funnel": [stage.row()], "troubles": record.troubles()}
-    record.seal(summary, sources(recipe, recipe.describer), {"problems": n})
+    record.seal(summary, sources(recipe, out), {"problems": n})
     console.print(f"{n} problems with descriptions in {out / PROBLEMS}")
 
 

@@ -59,7 +59,7 @@ def run(recipe: Recipe, out: Path) -> None:
         return GRPO(policy, engine, problems, style, reward, recipe, reference, heldout=heldout)
 
     work = setup.Work(
-        read=lambda path, _, rejected: _read(path, recipe.rewards, rejected),
+        read=lambda paths, _, rejected, seen: _read(paths, recipe.rewards, rejected, seen),
         problem_of=lambda problem: problem,
         objective=objective,
         plan=lambda _: {
@@ -145,9 +145,11 @@ def _put_away(shelf: Path) -> dict[str, Any]:
     return {}
 
 
-def _read(path: Path, rewards: dict[str, float], rejected: list[dict[str, Any]]) -> list[Problem]:
+def _read(
+    paths: list[Path], rewards: dict[str, float], rejected: list[dict[str, Any]], seen: Path
+) -> list[Problem]:
     """Problems whose answers the rewards can compare with; a judge takes those that rules can't."""
-    problems = read_problems(path, rejected, need_answer="correct" in rewards)
+    problems = read_problems(paths, rejected, need_answer="correct" in rewards, seen=seen)
     if not any(name.startswith("judge:") for name in rewards):
         return problems
     reasons = {p.id: _unfit(p) for p in problems}

@@ -20,6 +20,7 @@ from visreason.store import (
     RECIPE,
     SAMPLES,
     SCORED,
+    TROUBLES,
     Run,
     manifest,
     model_files,
@@ -28,7 +29,6 @@ from visreason.store import (
     read_records,
     read_rows,
 )
-from visreason.store.run import TROUBLES
 
 if TYPE_CHECKING:
     from visreason.train.settings import Training
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 MADE_BY = ((MADE,), (JUDGED, SCORED), (SAMPLES,))
 """What takes the time, and is joined, of data pipelines, of curate, and of all others; the rest follows from it."""
 BESIDE = (TROUBLES, DEVICES)
-"""What evaluations keep of their engines."""
+"""What is kept of the engines that answered."""
 BLOCK = 1000
 """Rows in memory at a time."""
 

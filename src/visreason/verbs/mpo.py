@@ -35,7 +35,7 @@ def run(recipe: Recipe, out: Path) -> None:
 
     loss = f"{recipe.dpo:g} DPO + {recipe.bco:g} BCO + {recipe.nll:g} NLL, beta {recipe.beta:g}"
     work = setup.Work(
-        read=lambda path, _, rejected: read_pairs(path, rejected),
+        read=lambda paths, _, rejected, seen: read_pairs(paths, rejected, seen=seen),
         problem_of=lambda pair: pair.problem,
         objective=objective,
         plan=lambda _: {"loss": loss},

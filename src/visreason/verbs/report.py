@@ -18,7 +18,7 @@ class Recipe(recipe.Recipe):
         [], description="What to call the runs; their directories' names when not given."
     )
     title: str = Field("Report", description="Heading of the page.")
-    problems: int = Field(24, ge=0, description="Problems shown with every run's answer.")
+    problems: int = Field(24, ge=0, description="Problems shown, with the runs' answers.")
 
 
 def run(recipe: Recipe, out: Path) -> None:

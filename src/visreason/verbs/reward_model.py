@@ -36,7 +36,7 @@ def run(recipe: Recipe, out: Path) -> None:
             "expected share_trunk=true: the two sides of a pair are branches of one tree; leave it out"
         )
     work = setup.Work(
-        read=lambda path, _, rejected: read_pairs(path, rejected),
+        read=lambda paths, _, rejected, seen: read_pairs(paths, rejected, seen=seen),
         problem_of=lambda pair: pair.problem,
         objective=partial(_objective, recipe),
         plan=lambda pairs: {"with images": sum(bool(p.problem.images) for p in pairs)},

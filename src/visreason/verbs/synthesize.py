@@ -50,6 +50,8 @@ WITHOUT = {
 class Recipe(Making):
     """Which engine does what. Roles without an engine are named when the run starts."""
 
+    ROLES = ("seer", "writer", "reader", *WITHOUT)
+
     seer: str = Field(description="Engine that sees the pictures.", examples=["http://127.0.0.1:8000/v1"])
     writer: str = Field(
         description="Engine that thinks about descriptions; it need not see.",
@@ -98,8 +100,7 @@ def run(recipe: Recipe, out: Path) -> None:
         "funnel": [stage.row(), questions.row()],
         "troubles": record.troubles(),
     }
-    engines = (getattr(recipe, role) for role in ("seer", "writer", "reader", *WITHOUT))
-    record.seal(summary, sources(recipe, *engines), {"problems": len(problems)})
+    record.seal(summary, sources(recipe, out), {"problems": len(problems)})
     console.print(f"{len(problems)} questions of {len(rows)} in {out / PROBLEMS}")
 
 

@@ -31,7 +31,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Difference:
-    """Two runs on the problems both answered: gain of the second in points, p, and how many each has right alone."""
+    """Two runs on the problems both answered: gain of the second in points, p, and those it is worse and better on."""
 
     first: str
     second: str

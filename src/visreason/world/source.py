@@ -1,8 +1,10 @@
 """The world as a source: `world:SPLIT:N[:SEED]` names drawn problems where data is asked for, `world` a tiny model."""
 
+from collections import Counter
+from glob import glob, has_magic
 from pathlib import Path
 
-from visreason.errors import UsageError
+from visreason.errors import DataError, UsageError
 from visreason.prompt import Style, messages
 from visreason.record import Problem
 from visreason.store import model_path
@@ -11,6 +13,28 @@ from visreason.world import coldstart, describing, preferences, primer, problems
 SPLITS = ("train", "heldout", "coldstart", "train_pairs", "heldout_pairs", "primer", "describe")
 VOCABULARY_PROBLEMS = 3000
 """Drawn problems whose text teaches the tokenizer."""
+
+
+def data_files(specs: str | list[str], folder: Path, style: Style) -> list[Path]:
+    """The files that data specs name, in order: a file, a pattern of several (`shards/*.parquet`) by their names, or
+    `world:...` as `data_file` draws it. Raises DataError for a pattern without files, and for a file named twice."""
+    found: list[Path] = []
+    for spec in [specs] if isinstance(specs, str) else specs:
+        found += _matching(spec) if has_magic(spec) else [data_file(spec, folder, style)]
+    twice = [path for path, n in Counter(found).items() if n > 1]
+    if twice or not found:
+        what = f"{twice[0]} several times" if twice else "none"
+        raise DataError(f"expected data files, each once, found {what}; correct data")
+    return found
+
+
+def _matching(pattern: str) -> list[Path]:
+    """The files of a pattern; a file whose name reads like one stands for itself."""
+    if Path(pattern).exists():
+        return [Path(pattern)]
+    if found := sorted(glob(pattern, recursive=True)):
+        return [Path(path) for path in found]
+    raise DataError(f"expected data files at {pattern}, found none; correct the pattern")
 
 
 def data_file(spec: str, folder: Path, style: Style) -> Path:

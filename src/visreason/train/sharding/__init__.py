@@ -9,6 +9,7 @@ filler of one token beside, which nothing is learned from. The first process wri
 from visreason.train.sharding.batches import MicroBatch, deal, in_order, micro_batches, planted
 from visreason.train.sharding.engines import Beside, beside, dealt_engine, dealt_reward, engines
 from visreason.train.sharding.ranks import (
+    after_first,
     any_of,
     by_first,
     gather,
@@ -24,7 +25,7 @@ from visreason.train.sharding.runs import Shared
 from visreason.train.sharding.weights import kept, over, shard, spread, waits, whole, whole_weights, written
 
 __all__ = [
-    "Beside", "MicroBatch", "Shared", "any_of", "beside", "by_first", "deal", "dealt_engine", "dealt_reward", "engines",
-    "gather", "in_order", "kept", "leads", "meeting", "micro_batches", "of_machine", "once", "over", "planted",
-    "processes", "shard", "spread", "together", "wait", "waits", "whole", "whole_weights", "written",
+    "Beside", "MicroBatch", "Shared", "after_first", "any_of", "beside", "by_first", "deal", "dealt_engine",
+    "dealt_reward", "engines", "gather", "in_order", "kept", "leads", "meeting", "micro_batches", "of_machine", "once",
+    "over", "planted", "processes", "shard", "spread", "together", "wait", "waits", "whole", "whole_weights", "written",
 ]  # fmt: skip

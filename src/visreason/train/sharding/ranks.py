@@ -143,6 +143,13 @@ def once(function: Callable[[], object]) -> None:
         function()
 
 
+def after_first(function: Callable[[], T]) -> T:
+    """What a process's own call gives, which finds on the disk what the first one's left there."""
+    found = [function()] if leads() else []
+    wait()
+    return found[0] if found else function()
+
+
 def by_first(function: Callable[[], T]) -> T:
     """What the first process's call gives, on every process: one look at a disk, whose changes others see later.
 
