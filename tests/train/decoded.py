@@ -15,5 +15,6 @@ def counted(image):
     verify(image)
 
 
-pictures.verify_pixels = counted
-sys.exit(cli.main(sys.argv[1:]))
+if __name__ == "__main__":
+    pictures.verify_pixels = counted
+    sys.exit(cli.main(sys.argv[1:]))

@@ -49,15 +49,12 @@ def is_path(spec: str) -> bool:
     >>> [is_path(s) for s in ("runs/sft/a", "/models/a", "./a", "Qwen/Qwen2.5-VL-7B-Instruct", "script:a/b.jsonl")]
     [True, True, True, False, False]
     """
+    if spec.startswith((".", "/", "~")):
+        return True
     folders = Path(spec).parts[:-1]
     if not folders or ":" in folders[0]:
         return False
-    return (
-        spec.startswith((".", "/", "~"))
-        or folders[0] == "runs"
-        or len(folders) > 1
-        or Path(*folders).is_dir()
-    )
+    return folders[0] == "runs" or len(folders) > 1 or Path(*folders).is_dir()
 
 
 def of_other_style(spec: str, style: str) -> str:
