@@ -120,7 +120,7 @@ def shortened(text: str | None) -> str | None:
     """A text that a page can hold.
 
     >>> shortened("ab"), len(shortened("a" * 10**6) or "")
-    ('ab', 8031)
+    ('ab', 8023)
     """
     if text is None or len(text) <= MAX_CHARS:
         return text
