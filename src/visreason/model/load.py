@@ -93,8 +93,9 @@ def adapted(path: str | Path) -> bool:
 
 def fold(path: str, to: Path) -> None:
     """Write the adapters at `path` folded into their base, in the base's numbers; a reward model's head goes along."""
-    policy = load(path, dtype="auto", device="cpu")
-    if any((Path(path) / name).exists() for name in value_head.FILES):
+    scores = value_head.find(path) is not None
+    policy = load(path, dtype="auto", device="cpu", scores=scores)
+    if scores:
         policy.value_head = value_head.read(path, policy.base.config.get_text_config().hidden_size)
     policy.save(to)
 
@@ -148,12 +149,14 @@ def _model(path: str, dtype: str, scores: bool, **more: Any) -> Any:
         raise ValueError(
             f"{len(lacking)} of its weights are missing or of another shape, {min(lacking)} first"
         )
+    if "lm_head.weight" in found["missing_keys"]:  # no score reads it, and two loads must not differ
+        torch.nn.init.zeros_(model.lm_head.weight)
     return model
 
 
 def _empty(path: str, dtype: str) -> Any:
     """The model at a path, adapters folded in, without its weights."""
-    if (Path(path) / "adapter_config.json").exists():
+    if adapted(path):
         from peft import PeftConfig
 
         made = _empty(str(PeftConfig.from_pretrained(path).base_model_name_or_path), dtype)
@@ -173,8 +176,8 @@ def _empty(path: str, dtype: str) -> Any:
 
 def _device(name: str) -> torch.device:
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:  # with its number: in another thread "cuda" would be the first one
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as e:  # torch asserts that it was built for the device
         raise ModelError(

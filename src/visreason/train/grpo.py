@@ -108,9 +108,14 @@ class GRPO:
         samples, _ = self._answered(few, Sampling(1, 0.0, max_tokens=s.max_completion_tokens))
         if not s.overlap:
             self.rest()
-        rewards = [x.score.value for x in samples]
-        right = sum(x.score.correct for x in samples)
-        return {"heldout/reward": sum(rewards) / len(few), "heldout/accuracy": right / len(few)}
+        scores = [
+            x.score for x in samples if x.score.reason != "errored"
+        ]  # the engine's failures are not the model's
+        if not scores:
+            return {}
+        reward, right = sum(x.value for x in scores), sum(x.correct for x in scores)
+        figures = {"heldout/reward": reward / len(scores), "heldout/accuracy": right / len(scores)}
+        return {**figures, "heldout_errored": len(samples) - len(scores)}
 
     def _rollout(self, step: int) -> tuple[Rollout, dict[str, float]]:
         """The rollout of a step and the numbers of the sync; with `overlap` the next one is begun."""

@@ -18,6 +18,7 @@ from visreason.record import Sample
 from visreason.store import METRICS, SAMPLES
 from visreason.train import checkpoint, optimizer, sharding, stopping, tripwires, update
 from visreason.train.losses import Loss
+from visreason.train.precision import precision
 from visreason.train.settings import Reinforcement, Training
 from visreason.train.telling import console, telling
 from visreason.train.update import Forward, Update
@@ -138,6 +139,11 @@ class Loop:
 
     def _resume(self, folder: Path) -> int:
         state = checkpoint.load_state(folder)
+        if (was := state.get("precision")) != (now := precision(self.settings)):
+            raise RunError(
+                f"expected to go on in {was}, in which {folder} was trained, found {now} by default on this device; go "
+                "on where it began, or start again with precision given"
+            )
         checkpoint.load_into(folder, self.policy, self.optimizer, state)
         self.objective.cursor, self.objective.memory = state["cursor"], state["memory"]
         self.run.rewind(state["files"])
@@ -198,7 +204,7 @@ class Loop:
     def _save(self, step: int) -> None:
         made = self.objective
         state = {"step": step, "cursor": made.cursor, "memory": made.memory}
-        state |= {"best": self.best, "unparsed": self.unparsed}
+        state |= {"best": self.best, "unparsed": self.unparsed, "precision": precision(self.settings)}
         state["files"] = self.run.cursor(METRICS, SAMPLES)
         self.keeper.save(step, self.policy, self.optimizer, state, last=step == self.steps)
 

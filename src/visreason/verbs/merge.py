@@ -52,7 +52,7 @@ class Recipe(recipe.Recipe):
     checkpoint: Path | None = Field(
         None,
         description="Checkpoint (RUN/checkpoint/step_N) that several processes wrote, or adapters (a run or a "
-        "checkpoint); it becomes an ordinary model.",
+        "checkpoint); it becomes an ordinary model (adapters in parts become adapters).",
     )
 
     @model_validator(mode="after")

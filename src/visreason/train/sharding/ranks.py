@@ -3,6 +3,7 @@
 import atexit
 import os
 from collections.abc import Callable, Iterator
+from concurrent import futures
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
@@ -145,8 +146,8 @@ def once(function: Callable[[], object]) -> None:
 
 def after_first(function: Callable[[], T]) -> T:
     """What a process's own call gives, which finds on the disk what the first one's left there."""
-    found = [function()] if leads() else []
-    wait()
+    found: list[T] = []
+    by_first(lambda: found.append(function()))
     return found[0] if found else function()
 
 
@@ -169,9 +170,5 @@ def _state(under_way: Future[T] | None) -> tuple[bool, T | None]:
     """Whether a call has come to its end, and what it gave, after some seconds at the most. Raises what it raised."""
     if under_way is None:
         return False, None
-    try:
-        return True, under_way.result(HEARTBEAT_S)
-    except TimeoutError:
-        if under_way.done():  # it was the call's own
-            raise
-        return False, None
+    futures.wait([under_way], HEARTBEAT_S)
+    return (True, under_way.result()) if under_way.done() else (False, None)
