@@ -11,7 +11,7 @@ from visreason.model.adapters import add_lora
 from visreason.model.forest import Branch, Tree, plant
 from visreason.model.load import load
 from visreason.prompt import messages, open_image, style
-from visreason.record import Image, Problem
+from visreason.record import Completion, Image, Problem
 from visreason.train import update
 from visreason.train.settings import Training
 
@@ -253,17 +253,17 @@ def test_vllm_itself_takes_adapters_of_the_language_model_as_they_are_saved(
         f"{world}/model", dtype="float32", max_model_len=600, enforce_eager=True, gpu_memory_utilization=0.05,
         enable_lora=True, max_lora_rank=8,
     )  # fmt: skip
-    greedy = SamplingParams(temperature=0, max_tokens=8, logprobs=0)
-    found = llm.generate([first, text], greedy, lora_request=LoRARequest("a", 1, str(tmp_path / "adapters")))
+    drawing = SamplingParams(temperature=1, max_tokens=8, logprobs=0)
+    found = llm.generate([first, text], drawing, lora_request=LoRARequest("a", 1, str(tmp_path / "adapters")))
     llm.llm_engine.engine_core.shutdown()
-    logps = [
-        [step[i].logprob for i, step in zip(o.token_ids, o.logprobs, strict=True)]
-        for r in found
-        for o in r.outputs
+    outputs = [r.outputs[0] for r in found]
+    logps = [[step[i].logprob for i, step in zip(o.token_ids, o.logprobs, strict=True)] for o in outputs]
+    answers = [
+        [Completion(o.text, token_ids=tuple(o.token_ids), logps=tuple(row))]
+        for o, row in zip(outputs, logps, strict=True)
     ]
-    ours = HF(policy).generate([conversations[0], conversations[2]], Sampling(temperature=0, max_tokens=8))
-    assert [tuple(r.outputs[0].token_ids) for r in found] == [g[0].token_ids for g in ours]
-    assert torch.allclose(torch.tensor(logps), torch.tensor([g[0].logps for g in ours]), atol=1e-5)
+    ours = trainer_logps(policy, [conversations[0], conversations[2]], answers)
+    assert (sampled_logps(answers) - ours).abs().max() < 1e-5
 
 
 def test_a_model_that_is_none_is_refused(tmp_path):

@@ -10,6 +10,7 @@ from tests.reward.published import published_scores
 from visreason.errors import DataError, ModelError, RunError
 from visreason.model import load as loading
 from visreason.model import parts, value_head
+from visreason.model.adapters import add_lora
 from visreason.model.attention import PATHS
 from visreason.model.value_head import ValueHead
 from visreason.prompt import messages, style
@@ -199,3 +200,19 @@ def test_without_the_matrix_to_words_it_scores_the_same(scorer, drawn, tmp_path)
     assert scores[0] == scores[1]
     with pytest.raises(ModelError, match=r"1 of its weights are missing .* lm_head\.weight"):
         loading.load(str(tmp_path / "dropped"), device="cpu")
+    whole = loading.load(str(tmp_path / "dropped"), device="cpu", scores=True).model.lm_head.weight
+    assert not whole.any()  # not random numbers, others at every load
+
+
+def test_adapters_on_a_model_without_a_matrix_to_words_are_folded(scorer, drawn, tmp_path):
+    policy = untied(scorer)
+    parts.drop_lm_head(policy)
+    policy.save(tmp_path / "base")
+    policy = loading.load(str(tmp_path / "base"), device="cpu", scores=True)
+    add_lora(policy, 2, 4, ("language",))
+    policy.value_head = ValueHead(WIDTH, STYLE, seed=1)
+    policy.save(tmp_path / "adapters")
+    loading.fold(str(tmp_path / "adapters"), tmp_path / "folded")
+    asked = samples(mixed(drawn, 4))
+    scores = [Learned(str(tmp_path / name), device="cpu")(asked) for name in ("adapters", "folded")]
+    assert scores[0] == scores[1]

@@ -19,11 +19,11 @@ from visreason.errors import DataError
 from visreason.model.forest import plant
 from visreason.model.load import load
 from visreason.prompt import messages, style
-from visreason.record import Problem, Sample, Score
+from visreason.record import Completion, Problem, Sample, Score
 from visreason.store import checkpoints, manifest, read_records, write_records
 from visreason.train import checkpoint, grpo, heldout, loop
 from visreason.train.mpo import plant_pairs
-from visreason.train.settings import Training
+from visreason.train.settings import Reinforcement, Training
 from visreason.train.sft import plant_examples
 
 VERBS = ("sft", "mpo", "grpo")
@@ -183,3 +183,22 @@ def test_the_end_says_which_step_was_best(world, files, tmp_path, capsys):
     assert "held out │ 12, 12 looked at every 2 steps" in printed.replace("|", "│")
     assert "best on held-out data:" in printed
     assert "heldout/loss" in printed
+
+
+def test_answers_that_an_engine_failed_to_give_are_left_out_of_the_figures(drawn):
+    class Failing:
+        name, device = "failing", "cpu"
+
+        def generate(self, conversations, sampling):
+            last = len(conversations) - 1
+            return [
+                [Completion("x", finish="error" if i == last else "stop")] for i in range(len(conversations))
+            ]
+
+    def reward(samples):
+        failed = {True: Score(0.0, reason="errored"), False: Score(1.0, reason="exact")}
+        return [failed[x.completion.finish == "error"] for x in samples]
+
+    settings = Reinforcement(model="m", data="d", heldout="h")
+    made = grpo.GRPO(None, Failing(), drawn, style(STYLE), reward, settings, heldout=drawn[:3])
+    assert made.look() == {"heldout/reward": 1.0, "heldout/accuracy": 1.0, "heldout_errored": 1}

@@ -7,15 +7,17 @@ import torch
 
 from tests.model.adapters import adapted
 from tests.model.world import STYLE
-from tests.train.test_resume import assert_alike, killed, train, words
+from tests.train.test_resume import Killed, assert_alike, die, killed, on_call, train, words
 from visreason.engine import Sampling
 from visreason.engine.hf import HF
+from visreason.errors import RunError
 from visreason.model import parts
 from visreason.model.forest import Branch, Tree, plant
 from visreason.model.load import load
 from visreason.prompt import messages, style
 from visreason.recipe import fill
 from visreason.store import checkpoints
+from visreason.train import loop, update
 from visreason.verbs import sft
 
 
@@ -96,3 +98,15 @@ def test_a_run_on_a_cpu_computes_in_float32_and_says_so(world, tmp_path, capfd):
     assert "float32 by default, cpu" in capfd.readouterr().err
     files = [next(checkpoints(tmp_path / n)[-1].glob("*.safetensors")) for n in ("auto", "named")]
     assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_a_run_goes_on_in_the_precision_in_which_it_began(world, tmp_path, monkeypatch):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(update, "apply", on_call(4, update.apply, before=die))
+        with pytest.raises(Killed):
+            train("sft", world, tmp_path / "run")
+    monkeypatch.setattr(loop, "precision", lambda settings: "bfloat16")  # as on another device
+    with pytest.raises(
+        RunError, match=r"expected to go on in float32, in which .* was trained, found bfloat16"
+    ):
+        train("sft", world, tmp_path / "run")

@@ -68,6 +68,11 @@ def read_rows(path: Path, rejected: Sink) -> Iterator[tuple[int, dict[str, Any]]
     breaks off. Memory is bounded by the longest row.
     """
     name = path.name.removesuffix(".gz")
+    if not path.is_file():
+        found = "it is a directory" if path.is_dir() else "there is none"
+        raise DataError(
+            f"expected a data file at {path}, found none that can be read ({found}); check the path"
+        )
     if not name.endswith(SUFFIXES):
         raise DataError(
             f"expected a .jsonl, .json, .parquet or .tsv file (.gz for the first two), found {path}; rename it"

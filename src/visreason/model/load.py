@@ -72,8 +72,9 @@ def load(
 def unreadable(path: str, error: Exception) -> ModelError:
     """What to say of a model that can't be loaded."""
     where = "" if Path(path).exists() else "no such directory here; taken as a hub id: "
+    why = str(error).splitlines()[0].rstrip(".")
     return ModelError(
-        f"can't load a vision-language model from {path!r}: {where}{str(error).splitlines()[0]}. Expected a Hugging "
+        f"can't load a vision-language model from {path!r}: {where}{why}. Expected a Hugging "
         "Face directory with config.json, weights, tokenizer and processor files."
     )
 

@@ -66,7 +66,7 @@ def _train(record: store.Run, recipe: Training, work: Work[Any]) -> None:
     items = [i for i in read if has_meta(work.problem_of(i), recipe.where)][: recipe.limit]
     aside: list[dict[str, Any]] = []
     held, source = _held_out(recipe, layout, out, work, aside)
-    print_plan("memory of each GPU", memory.plan(start, recipe))
+    print_plan("memory of each process", memory.plan(start, recipe))
     policy, resumed = open_policy(record, recipe, start, work.opened)
     items = within_budget(policy, items, work.problem_of, layout, rejected)
     held = within_budget(policy, held, work.problem_of, layout, aside) if held else []

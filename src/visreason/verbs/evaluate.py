@@ -32,6 +32,9 @@ from visreason.stats import Interval, counts
 from visreason.store import IMAGES, MANIFEST, PICTURES, Run, manifest, model_files, of_other_style
 from visreason.world.source import data_files, model_folder
 
+WARN_CUT = 0.2
+"""The share of answers cut off from which on it is said; as GRPO's warn_truncated."""
+
 
 class Recipe(Evaluating):
     """What answers, what is asked, how it is decoded, how answers are read."""
@@ -176,6 +179,9 @@ def _seal(
         {**counts(s.score for s in samples), "rejected": rejected},
         devices(row["device"] for row in record.rows(DEVICES)),
     )
+    cut = sum(s.score.reason == "truncated" for s in samples)
+    if cut > WARN_CUT * len(samples):
+        console.print(f"[yellow]{cut} of {len(samples)} answers were cut off; raise max_completion_tokens")
     completed = summary["accuracy_of_completed"]
     layout = "" if summary["format"] is None else f"; format {summary['format']:.3f}"
     console.print(

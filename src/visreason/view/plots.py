@@ -42,6 +42,10 @@ GREEN, VERMILION = COLORS[2], COLORS[5]
 GREY = "#777777"
 
 
+SMOOTHED = 20
+"""Points from which on a curve is shown by its moving mean: that of few would hide what they say."""
+
+
 def curves(metrics: Sequence[Mapping[str, float]], folder: Path, prefix: str = "") -> dict[str, Path]:
     """Draw every curve of CURVES that the metrics hold; returns the PNG files by metric."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -103,7 +107,7 @@ def _curve(points: list[tuple[float, float]], title: str, path: Path) -> None:
         marker="." if len(steps) < 60 else "",
         markersize=4,
     )
-    axes.plot(steps, smooth(values), color=COLORS[0], linewidth=2)
+    axes.plot(steps, smooth(values) if len(values) >= SMOOTHED else values, color=COLORS[0], linewidth=2)
     axes.set_title(title, fontsize=11, loc="left")
     axes.set_xlabel("step", fontsize=9, color=GREY)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))

@@ -46,6 +46,7 @@ def write_report(
         intro=intro,
         cards=list(numbers.summary_cards(summary)) if summary else numbers.cards(scored),
         curves=_curves(everything, out),
+        smoothed=plots.SMOOTHED,
         trained=sum(bool(run.metrics) for run in everything),
         figures=[(name, _embed(path)) for name, path in (figures or {}).items()],
         comparisons=compared,
