@@ -5,7 +5,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from visreason.recipe import Data
-from visreason.train.settings import HELDOUT, Training
+from visreason.train.settings import Training
 
 
 class Stage(BaseModel):
@@ -18,7 +18,19 @@ class Stage(BaseModel):
     epochs: float = Field(1.0, gt=0)
 
 
-class RewardModelling(Training):
+class OnPairs(Training):
+    """What reward models and preference optimisation share: the two sides of a pair are branches of one tree."""
+
+    @model_validator(mode="after")
+    def _refuse_apart(self) -> Self:
+        if not self.share_trunk:
+            raise ValueError(
+                "expected share_trunk=true: the two sides of a pair are branches of one tree; leave it out"
+            )
+        return self
+
+
+class RewardModelling(OnPairs):
     """Settings of reward-model training."""
 
     style: str = Field(
@@ -29,10 +41,9 @@ class RewardModelling(Training):
         ("vision",), description="Parts that are not trained."
     )
     heldout: Data | None = Field(
-        None, description="Held-out pairs, given as data is; a part of the data's problems when left out."
-    )
-    heldout_limit: int = Field(
-        256, ge=1, description="Held-out pairs looked at while training, the first ones; at its end all are."
+        None,
+        description="Held-out pairs, given as data is; a part of the data's problems when left out. All "
+        "are scored at the end.",
     )
     heldout_one_in: int = Field(
         20,
@@ -61,11 +72,15 @@ class RewardModelling(Training):
     def idle(self) -> dict[str, str]:
         heldout = {"heldout_one_in": "heldout left out"} if self.heldout else {}
         stages = dict.fromkeys(("lr", "epochs", "steps"), "stages left out") if self.stages else {}
-        idle = {**super().idle(), **heldout, **stages}
-        return {name: needed for name, needed in idle.items() if needed != HELDOUT}  # there always is a part
+        return {**super().idle(), **heldout, **stages}
+
+    @property
+    def looks(self) -> bool:
+        """Always: without held-out data a part of the pairs is held out."""
+        return True
 
 
-class Preferring(Training):
+class Preferring(OnPairs):
     """Settings of preference optimisation."""
 
     lr: float = Field(1e-6, gt=0, description="Peak learning rate.")

@@ -8,8 +8,6 @@ from pydantic import Field, field_validator, model_validator
 from visreason.names import engine_kind
 from visreason.recipe import FILES, Asking, Data
 
-HELDOUT = "heldout=..."
-
 
 class Training(Asking):
     """Settings of the loop, the optimizer, the memory and the checkpoints. Verbs add their data and objective."""
@@ -109,11 +107,16 @@ class Training(Asking):
         False, description="Also write TensorBoard events (needs the tensorboard package)."
     )
 
+    @property
+    def looks(self) -> bool:
+        """Whether held-out data is looked at while training."""
+        return self.heldout is not None
+
     def idle(self) -> dict[str, str]:
         lora: dict[str, str] = dict.fromkeys(("lora_alpha", "lora_parts", "quantize"), "lora_rank above 0")
         if self.lora_rank:
             lora = {"freeze": "lora_rank left out (lora_parts says what is trained)"}
-        looks = {} if self.heldout else dict.fromkeys(("heldout_every", "heldout_limit"), HELDOUT)
+        looks = {} if self.looks else dict.fromkeys(("heldout_every", "heldout_limit"), "heldout=...")
         return {**super().idle(), **lora, **looks, **({"epochs": "steps left out"} if self.steps else {})}
 
 

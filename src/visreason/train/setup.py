@@ -18,7 +18,7 @@ from visreason.prompt import Style, messages, style
 from visreason.record import Problem
 from visreason.train import checkpoint, heldout, memory, sharding, trial
 from visreason.train.loop import Loop, Objective, total_steps
-from visreason.train.pair_settings import Preferring, RewardModelling
+from visreason.train.pair_settings import OnPairs, RewardModelling
 from visreason.train.precision import halves, precision
 from visreason.train.reward_model import with_head
 from visreason.train.settings import Training
@@ -153,7 +153,7 @@ def _opened(
     frozen = parts.PARTS if lora else settings.freeze
     policy = _load(settings, resumed if resumed and not lora else start, frozen)
     policy.share &= settings.share_trunk
-    if isinstance(settings, (Preferring, RewardModelling)) and not policy.share:
+    if isinstance(settings, OnPairs) and not policy.share:
         raise ModelError(
             f"expected a model whose language layers see every earlier token, found another attention in {start}: the "
             "two sides of a pair are branches of one tree. Such a model can be trained by sft alone"

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from visreason.data.pairs import read_pairs
-from visreason.errors import UsageError
 from visreason.prompt import Style
 from visreason.record import Pair
 from visreason.store import Run
@@ -19,11 +18,6 @@ def run(recipe: Recipe, out: Path) -> None:
     from visreason.model.policy import Policy
     from visreason.train import setup
     from visreason.train.mpo import MPO, REFERENCE_OF_HELDOUT, with_reference
-
-    if not recipe.share_trunk:
-        raise UsageError(
-            "expected share_trunk=true: the two sides of a pair are branches of one tree; leave it out"
-        )
 
     def objective(
         record: Run, policy: Policy, pairs: list[Pair], heldout: list[Pair], style: Style, start: str

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from visreason.data.pairs import chosen_is_right, read_pairs, split
-from visreason.errors import DataError, UsageError
+from visreason.errors import DataError
 from visreason.prompt import Style
 from visreason.record import Pair
 from visreason.stats import Interval
@@ -31,10 +31,6 @@ def run(recipe: Recipe, out: Path) -> None:
     from visreason.train import setup
     from visreason.train.reward_model import with_head
 
-    if not recipe.share_trunk:
-        raise UsageError(
-            "expected share_trunk=true: the two sides of a pair are branches of one tree; leave it out"
-        )
     work = setup.Work(
         read=lambda paths, _, rejected, seen: read_pairs(paths, rejected, seen=seen),
         problem_of=lambda pair: pair.problem,
